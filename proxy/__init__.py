@@ -1,0 +1,1 @@
+"""An audited, tamper-evident state backend for Terraform and OpenTofu."""
