@@ -1,0 +1,296 @@
+"""What the store and its transactions promise; promises first, methods second."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from proxy.tlog.entry import Record
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry before the log gives it its ID, its time and its place.
+
+    Attributes:
+        entry: the fields of AUDIT section 1 without ``v``, ``id`` and ``time``; only strings,
+            booleans, None, integers below 2**53, lists and dicts with ASCII keys.
+        document: the whole redacted change document (JSON) when the entry had to be cut.
+    """
+
+    entry: dict[str, Any]
+    document: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateVersion:
+    """One stored version of a workspace's state; the body is kept apart, sealed.
+
+    Attributes:
+        id: UUIDv7, text.
+        workspace: whose state.
+        number: 1 for the first version of the workspace, then up by one.
+        lineage: as the state says; may be empty in old states.
+        serial: as the state says, 0 <= serial < 2**53.
+        sha256: of the body as it came in, hex.
+        size: of the body, bytes.
+        terraform_version: as the state says; empty when it does not (encrypted states).
+        kind: ``v1`` … ``v4`` or ``encrypted``.
+        created: RFC 3339 UTC with microseconds and ``Z``.
+    """
+
+    id: str
+    workspace: str
+    number: int
+    lineage: str
+    serial: int
+    sha256: str
+    size: int
+    terraform_version: str
+    kind: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLock:
+    """A workspace's lock.
+
+    Attributes:
+        workspace: what is locked.
+        id: LockInfo's ID; whoever sends it is the holder.
+        info: the LockInfo as the client sent it, JSON bytes.
+        md5: base64 MD5 of those bytes: what an UNLOCK whose body got lost still tells.
+        operation: LockInfo's Operation.
+        who: LockInfo's Who, as the client says of itself.
+        version: LockInfo's Version.
+        actor: name of the principal that took it.
+        taken: RFC 3339 UTC with microseconds and ``Z``.
+    """
+
+    workspace: str
+    id: str
+    info: bytes
+    md5: str
+    operation: str
+    who: str
+    version: str
+    actor: str
+    taken: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken:
+    """A token as it is kept: never the token itself.
+
+    Attributes:
+        id: UUIDv7, text.
+        name: unique among tokens that are not revoked.
+        role: a role's name.
+        workspaces: globs.
+        hint: the last six characters of the token.
+        created: RFC 3339 UTC.
+        expires: RFC 3339 UTC; None never expires.
+        revoked: RFC 3339 UTC; None is in force.
+    """
+
+    id: str
+    name: str
+    role: str
+    workspaces: tuple[str, ...]
+    hint: str
+    created: str
+    expires: str | None
+    revoked: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which entries; every field narrows, None does not.
+
+    Attributes:
+        workspace: glob; ``*`` matches ``/`` too.
+        workspaces: the reader's own limits: globs of which one must match; an entry without
+            a workspace passes only when ``*`` is among them.
+        event: glob, for example ``state.*``.
+        actor: the actor's name or ID, exact.
+        source_ip: exact.
+        outcome: exact.
+        since: RFC 3339 UTC, inclusive.
+        until: RFC 3339 UTC, exclusive.
+        after: only indices above this one.
+        limit: at most so many entries.
+        newest_first: the order.
+    """
+
+    workspace: str | None = None
+    workspaces: tuple[str, ...] = ("*",)
+    event: str | None = None
+    actor: str | None = None
+    source_ip: str | None = None
+    outcome: str | None = None
+    since: str | None = None
+    until: str | None = None
+    after: int | None = None
+    limit: int | None = None
+    newest_first: bool = False
+
+
+class StoredRecord(NamedTuple):
+    """A committed entry and the document kept beside it."""
+
+    record: Record
+    document: bytes | None
+
+
+class Committed[T](NamedTuple):
+    """What a job returned, once it is durable.
+
+    Attributes:
+        value: the job's return value.
+        index: of the last entry the job appended (from 0); None when it appended none.
+    """
+
+    value: T
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceSummary:
+    """A workspace in a list: its newest version and its lock, if any."""
+
+    name: str
+    created: str
+    head: StateVersion | None
+    lock: HeldLock | None
+    versions: int
+
+
+class Transaction(Protocol):
+    """What one job sees and does inside the one write transaction.
+
+    Reads see everything committed before and everything done by earlier jobs of the same
+    batch. Writes and appended entries are kept or dropped together: they become durable with
+    the batch's commit, and a job that raises leaves neither. Jobs run on the writer's thread,
+    one at a time, and must not block, wait or keep the transaction.
+
+    Attributes:
+        time: the commit's time, RFC 3339 UTC with microseconds and ``Z``.
+    """
+
+    time: str
+
+    def append(self, draft: Draft) -> None:
+        """Add an entry to the log, in order of the calls."""
+
+    def head(self, workspace: str) -> StateVersion | None:
+        """Return the newest version; None is certain knowledge that there is none."""
+
+    def version(self, workspace: str, version: str) -> StateVersion | None:
+        """Return a version by its ID or its number (decimal text)."""
+
+    def add_version(self, version: StateVersion, sealed: bytes) -> None:
+        """Make this the workspace's newest version; creates the workspace when it is new."""
+
+    def is_workspace(self, workspace: str) -> bool:
+        """Tell whether the workspace was ever written."""
+
+    def lock(self, workspace: str) -> HeldLock | None:
+        """Return the lock that is held, if any."""
+
+    def set_lock(self, lock: HeldLock) -> None:
+        """Take the lock; the caller has looked that it is free, in this same job."""
+
+    def clear_lock(self, workspace: str) -> None:
+        """Release the lock, whoever holds it."""
+
+    def token(self, name_or_id: str) -> StoredToken | None:
+        """Return a token that is not revoked by name, or any token by ID."""
+
+    def add_token(self, token: StoredToken, digest: bytes) -> None:
+        """Keep a new token under the SHA-256 digest of its text (32 bytes)."""
+
+    def revoke_token(self, token_id: str) -> None:
+        """Mark the token revoked at this transaction's time."""
+
+    def is_running(self) -> bool:
+        """Tell whether a server started and has not recorded a stop."""
+
+    def set_running(self, *, running: bool) -> None:
+        """Remember that a server runs, or that it stopped in order."""
+
+
+class Store(Protocol):
+    """Durable, transactional storage of states, locks, tokens and the log.
+
+    ``write`` returns only after the commit is durable; when it raises UnavailableError nothing
+    of the job is kept. It may be called by many at once; the order of the log's indices is the
+    order of commits. Readers see only what is committed. Whatever can't be read is
+    UnavailableError, never an empty answer.
+    """
+
+    async def write(self, job: Callable[[Transaction], T]) -> Committed[T]:
+        """Run the job in the next batch's transaction and wait for its commit.
+
+        Raises:
+            UnavailableError: the batch could not be committed; nothing happened.
+            Exception: whatever the job raised; its effects are undone.
+        """
+        ...
+
+    def token_by_digest(self, digest: bytes) -> StoredToken | None:
+        """Return the token (revoked or expired ones too) kept under this SHA-256 digest."""
+        ...
+
+    async def sealed(self, version_id: str) -> bytes:
+        """Return a version's sealed body.
+
+        Raises:
+            UnavailableError: also when it should be there and is not.
+        """
+        ...
+
+    async def workspaces(self) -> list[WorkspaceSummary]:
+        """Return all workspaces and those that are only locked, by name."""
+        ...
+
+    async def versions(self, workspace: str) -> list[StateVersion]:
+        """Return a workspace's versions, newest first."""
+        ...
+
+    async def locks(self) -> list[HeldLock]:
+        """Return all locks that are held, oldest first."""
+        ...
+
+    async def tokens(self) -> list[StoredToken]:
+        """Return all tokens, oldest first, revoked ones too."""
+        ...
+
+    async def size(self) -> int:
+        """Return the number of committed entries."""
+        ...
+
+    def entries(self, query: LogQuery) -> AsyncIterator[StoredRecord]:
+        """Yield the committed entries that match, in one consistent view."""
+        ...
+
+    async def checkpoint(self) -> str:
+        """Return the newest signed checkpoint; empty text when the log is empty."""
+        ...
+
+    def checkpoints(self) -> AsyncIterator[tuple[int, str]]:
+        """Yield (tree size, signed checkpoint) of every commit, oldest first."""
+        ...
+
+    async def backup(self, target: Path) -> None:
+        """Write a consistent copy while others go on writing.
+
+        Raises:
+            InvalidInputError: the target exists.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Finish the jobs that wait, then close."""
+        ...
