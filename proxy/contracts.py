@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from proxy.tlog.entry import Record
 
@@ -144,7 +144,7 @@ class StoredRecord(NamedTuple):
     document: bytes | None
 
 
-class Committed[T](NamedTuple):
+class Committed(NamedTuple, Generic[T]):
     """What a job returned, once it is durable.
 
     Attributes:
