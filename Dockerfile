@@ -21,7 +21,7 @@ ENV PATH=/opt/tfaudit/bin:$PATH \
     TFAUDIT_SERVER_HOST=0.0.0.0 \
     TFAUDIT_DATA_DIRECTORY=/data \
     TFAUDIT_LOG_FORMAT=json
-USER tfaudit
+USER 10001:10001
 WORKDIR /data
 VOLUME ["/data"]
 EXPOSE 8920
