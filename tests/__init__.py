@@ -1,0 +1,1 @@
+"""The tests of tfaudit, which mirror the package name for name."""

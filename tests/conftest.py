@@ -1,0 +1,40 @@
+"""Fixtures that every test can use, and how a missing part is treated."""
+
+import os
+from typing import NoReturn
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples for everybody in CI; a deadline would only measure how busy the machine is.
+settings.register_profile(
+    "ci",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("local", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+_OURS_TO_KEEP = frozenset({"TFAUDIT_TERRAFORM"})
+
+
+def missing(reason: str) -> NoReturn:
+    """End the test for want of a part of this machine: skipped here, failed in CI.
+
+    Raises:
+        pytest.skip.Exception: the variable CI is not set.
+        pytest.fail.Exception: it is: CI has every part, so nothing may go untested there.
+    """
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests away from them."""
+    for name in os.environ:
+        if name.startswith(("TFAUDIT_", "TF_")) and name not in _OURS_TO_KEEP:
+            monkeypatch.delenv(name)

@@ -1,0 +1,1 @@
+"""Real Terraform clients against a real server process."""
