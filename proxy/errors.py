@@ -6,7 +6,13 @@ An error that carries a value of its own is declared beside that value and inher
 
 
 class TfauditError(Exception):
-    """The root of every failure this product raises on purpose."""
+    """The root of every failure this product raises on purpose.
+
+    Attributes:
+        audit_index: index of the entry that records the failure, once one is committed.
+    """
+
+    audit_index: int | None = None
 
 
 class InvalidInputError(TfauditError):

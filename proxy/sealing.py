@@ -1,0 +1,116 @@
+"""How a state's body is kept: compressed, then encrypted under a key of its own.
+
+A sealed body is ``format (1 byte, 0x01) || nonce (12) || wrapped key (32 + 16) || nonce (12) ||
+ciphertext || tag (16)``. Both layers are AES-256-GCM (NIST SP 800-38D); the associated data of
+both binds workspace, version and lineage, so that no body can be passed off as another's.
+"""
+
+import os
+import threading
+from typing import Final
+
+import zstandard
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import GCM
+
+from proxy.errors import UnavailableError
+
+_FORMAT: Final = b"\x01"
+_NONCE: Final = 12
+_TAG: Final = 16
+_WRAPPED: Final = 32 + _TAG
+_HEAD: Final = 1 + _NONCE + _WRAPPED + _NONCE
+_LEVEL: Final = 3
+_PIECE: Final = 1 << 20
+"""Bytes encrypted in one call: the interpreter's lock is held for well under a millisecond."""
+
+_local = threading.local()
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    found = getattr(_local, "compressor", None)
+    if found is None:
+        found = _local.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False)
+    return found
+
+
+def _bound_to(workspace: str, version_id: str, lineage: str) -> bytes:
+    parts = [part.encode("utf-8", "surrogatepass") for part in (workspace, version_id, lineage)]
+    return b"tfaudit-state-v1" + b"".join(len(p).to_bytes(4, "big") + p for p in parts)
+
+
+def seal(
+    body: bytes | bytearray, *, master_key: bytes, workspace: str, version_id: str, lineage: str
+) -> bytes:
+    """Compress and encrypt a state's body for keeping.
+
+    Args:
+        body: the state exactly as it came in.
+        master_key: 32 bytes; wraps the version's own random key.
+        workspace: bound as associated data, with the next two.
+        version_id: the version's ID.
+        lineage: the state's lineage.
+    """
+    bound = _bound_to(workspace, version_id, lineage)
+    key = AESGCM.generate_key(256)
+    wrap_nonce = os.urandom(_NONCE)
+    wrapped = AESGCM(master_key).encrypt(wrap_nonce, key, bound)
+    packed = _compressor().compress(body)
+    nonce = os.urandom(_NONCE)
+    head = _FORMAT + wrap_nonce + wrapped + nonce
+    if len(packed) <= _PIECE:
+        return head + AESGCM(key).encrypt(nonce, packed, bound)
+    encryptor = Cipher(AES256(key), GCM(nonce)).encryptor()
+    encryptor.authenticate_additional_data(bound)
+    view = memoryview(packed)
+    out = bytearray(head)
+    for start in range(0, len(view), _PIECE):
+        out += encryptor.update(view[start : start + _PIECE])
+    out += encryptor.finalize()
+    out += encryptor.tag
+    return bytes(out)
+
+
+def unseal(
+    sealed: bytes, *, master_key: bytes, workspace: str, version_id: str, lineage: str
+) -> bytes:
+    """Return the body that ``seal`` was given.
+
+    Raises:
+        UnavailableError: the sealed bytes, the key or what they are bound to don't match;
+            nothing can be said about the state.
+    """
+    bound = _bound_to(workspace, version_id, lineage)
+    place = f"the stored state of {workspace}, version {version_id},"
+    if len(sealed) < _HEAD + _TAG or sealed[:1] != _FORMAT:
+        message = f"{place} is cut or not in a known format: restore it from a backup"
+        raise UnavailableError(message)
+    wrap_nonce = sealed[1 : 1 + _NONCE]
+    wrapped = sealed[1 + _NONCE : 1 + _NONCE + _WRAPPED]
+    nonce = sealed[_HEAD - _NONCE : _HEAD]
+    try:
+        key = AESGCM(master_key).decrypt(wrap_nonce, wrapped, bound)
+        packed = _decrypt(key, nonce, memoryview(sealed)[_HEAD:], bound)
+        return zstandard.ZstdDecompressor().decompress(packed)
+    except (InvalidTag, zstandard.ZstdError) as error:
+        message = (
+            f"{place} can't be opened: it was altered, or the master key is not the one it was "
+            "stored under; check keys.master, then restore from a backup"
+        )
+        raise UnavailableError(message) from error
+
+
+def _decrypt(key: bytes, nonce: bytes, ciphertext: memoryview, bound: bytes) -> bytes:
+    if len(ciphertext) <= _PIECE:
+        return AESGCM(key).decrypt(nonce, bytes(ciphertext), bound)
+    decryptor = Cipher(AES256(key), GCM(nonce, bytes(ciphertext[-_TAG:]))).decryptor()
+    decryptor.authenticate_additional_data(bound)
+    body = ciphertext[:-_TAG]
+    out = bytearray()
+    for start in range(0, len(body), _PIECE):
+        out += decryptor.update(body[start : start + _PIECE])
+    out += decryptor.finalize()
+    return bytes(out)

@@ -1,0 +1,1 @@
+"""Where states, locks, tokens and the log are kept."""

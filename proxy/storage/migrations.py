@@ -1,0 +1,96 @@
+"""The schema of the SQLite store, as migrations that are applied in order and never edited.
+
+Names are singular nouns. Bodies stand in a table of their own, so that a look at a version
+reads no body. Times are RFC 3339 text; ``micros`` are microseconds since 1970.
+"""
+
+from typing import Final
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+MIGRATIONS: Final = Migrations("tfaudit")
+
+
+@MIGRATIONS()
+def first(db: Database) -> None:
+    """Create the log, the states, the locks and the tokens."""
+    db.table("log_head").create(
+        {"id": int, "size": int, "frontier": bytes, "micros": int, "running": int},
+        pk="id",
+        not_null={"size", "frontier", "micros", "running"},
+    )
+    db.table("entry").create(
+        {
+            "idx": int,
+            "time": str,
+            "event": str,
+            "outcome": str,
+            "workspace": str,
+            "actor": str,
+            "actor_id": str,
+            "source_ip": str,
+            "key_id": str,
+            "leaf_hash": bytes,
+            "signature": bytes,
+            "entry": bytes,
+            "document": bytes,
+        },
+        pk="idx",
+        not_null={"time", "event", "outcome", "key_id", "leaf_hash", "signature", "entry"},
+    )
+    db.table("checkpoint").create({"size": int, "note": str}, pk="size", not_null={"note"})
+    versions = db.table("state_version").create(
+        {
+            "id": str,
+            "workspace": str,
+            "number": int,
+            "lineage": str,
+            "serial": int,
+            "sha256": str,
+            "size": int,
+            "terraform_version": str,
+            "kind": str,
+            "created": str,
+        },
+        pk="id",
+        not_null={"workspace", "number", "lineage", "serial", "sha256", "size", "created"},
+    )
+    versions.create_index(["workspace", "number"], unique=True)
+    db.table("state_body").create({"id": str, "sealed": bytes}, pk="id", not_null={"sealed"})
+    db.table("workspace").create(
+        {"name": str, "created": str, "head": str}, pk="name", not_null={"created", "head"}
+    )
+    db.table("lock").create(
+        {
+            "workspace": str,
+            "id": str,
+            "info": bytes,
+            "md5": str,
+            "operation": str,
+            "who": str,
+            "version": str,
+            "actor": str,
+            "taken": str,
+        },
+        pk="workspace",
+        not_null={"id", "info", "md5", "taken"},
+    )
+    tokens = db.table("token").create(
+        {
+            "id": str,
+            "name": str,
+            "role": str,
+            "workspaces": str,
+            "hint": str,
+            "created": str,
+            "expires": str,
+            "revoked": str,
+            "digest": bytes,
+        },
+        pk="id",
+        not_null={"name", "role", "workspaces", "hint", "created", "digest"},
+    )
+    tokens.create_index(["digest"], unique=True)
+    db.execute("CREATE UNIQUE INDEX token_in_force ON token (name) WHERE revoked IS NULL")
+    db.table("log_head").insert({"id": 1, "size": 0, "frontier": b"", "micros": 0, "running": 0})

@@ -1,0 +1,685 @@
+"""The embedded store: one SQLite file, one writer thread with group commit, many readers.
+
+Everything that writes goes through one thread that owns the only write connection. It takes
+every job that waits, runs them in one transaction, appends their entries, signs one checkpoint
+and commits with ``synchronous=FULL`` (https://sqlite.org/pragma.html#pragma_synchronous);
+only then is anybody answered. Other processes may write to the same file: the log's head is
+read inside each transaction and never remembered across them.
+"""
+
+import asyncio
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, fields
+from pathlib import Path
+from queue import Empty, LifoQueue, SimpleQueue
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self, TypeVar
+
+import structlog
+from sqlite_utils import Database
+
+from proxy.audit_log import AuditLog, Batch, LogHead
+from proxy.contracts import (
+    Committed,
+    Draft,
+    HeldLock,
+    LogQuery,
+    StateVersion,
+    StoredRecord,
+    StoredToken,
+    WorkspaceSummary,
+)
+from proxy.errors import ConfigError, InvalidInputError, TfauditError, UnavailableError
+from proxy.storage.migrations import MIGRATIONS
+from proxy.timestamps import rfc3339
+from proxy.tlog.entry import Record
+
+T = TypeVar("T")
+
+MAX_BATCH: Final = 512
+"""Jobs in one transaction; more wait for the next."""
+
+BUSY_SECONDS: Final = 10.0
+"""How long a transaction waits for another process's, before the request fails."""
+
+_PAGE: Final = 1000
+"""Rows read at a time when the log is followed or verified."""
+
+_VERSION_COLUMNS: Final = ", ".join(f"v.{field.name}" for field in fields(StateVersion))
+_LOCK_COLUMNS: Final = ", ".join(field.name for field in fields(HeldLock))
+_TOKEN_COLUMNS: Final = ", ".join(field.name for field in fields(StoredToken))
+
+_HEAD: Final = (
+    f"SELECT {_VERSION_COLUMNS} FROM workspace w LEFT JOIN state_version v ON v.id = w.head "  # noqa: S608
+    "WHERE w.name = ?"
+)
+_INSERT_ENTRY: Final = (
+    "INSERT INTO entry (idx, time, event, outcome, workspace, actor, actor_id, source_ip, "
+    "key_id, leaf_hash, signature, entry, document) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
+
+_log = structlog.get_logger("tfaudit.store")
+
+
+class _Job(NamedTuple):
+    run: Callable[["_Transaction"], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+class _Answer(NamedTuple):
+    job: _Job
+    value: Any
+    error: BaseException | None
+
+
+def _token(row: tuple[Any, ...]) -> StoredToken:
+    return StoredToken(*row[:3], tuple(json.loads(row[3])), *row[4:])
+
+
+class _Transaction:
+    """contracts.Transaction over the writer's connection; see there for the promises."""
+
+    def __init__(self, connection: sqlite3.Connection, time: str) -> None:
+        self._connection = connection
+        self.time = time
+        self.drafts: list[Draft] = []
+        self._dirty = False
+
+    # ------------------------------------------------------------ for the writer
+
+    def begin_job(self) -> None:
+        self.drafts = []
+        self._dirty = False
+
+    def undo_job(self) -> None:
+        if self._dirty:
+            self._connection.execute("ROLLBACK TO job")
+            self._connection.execute("RELEASE job")
+
+    def end_job(self) -> None:
+        if self._dirty:
+            self._connection.execute("RELEASE job")
+
+    def _change(self, sql: str, values: tuple[Any, ...]) -> None:
+        """Run a statement that changes something; the job's first one opens its savepoint."""
+        if not self._dirty:
+            self._connection.execute("SAVEPOINT job")
+            self._dirty = True
+        self._connection.execute(sql, values)
+
+    # ------------------------------------------------------------ for jobs
+
+    def append(self, draft: Draft) -> None:
+        self.drafts.append(draft)
+
+    def head(self, workspace: str) -> StateVersion | None:
+        row = self._connection.execute(_HEAD, (workspace,)).fetchone()
+        if row is None:
+            return None
+        if row[0] is None:
+            raise UnavailableError(
+                f"the newest state of {workspace} is on record but can't be found in the store: "
+                "restore it from a backup"
+            )
+        return StateVersion(*row)
+
+    def version(self, workspace: str, version: str) -> StateVersion | None:
+        row = self._connection.execute(
+            f"SELECT {_VERSION_COLUMNS} FROM state_version v "  # noqa: S608
+            "WHERE v.workspace = ? AND (v.id = ? OR CAST(v.number AS TEXT) = ?)",
+            (workspace, version, version),
+        ).fetchone()
+        return None if row is None else StateVersion(*row)
+
+    def add_version(self, version: StateVersion, sealed: bytes) -> None:
+        self._change(
+            f"INSERT INTO state_version VALUES ({','.join('?' * len(fields(StateVersion)))})",  # noqa: S608
+            astuple(version),
+        )
+        self._change("INSERT INTO state_body VALUES (?, ?)", (version.id, sealed))
+        self._change(
+            "INSERT INTO workspace (name, created, head) VALUES (?, ?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET head = excluded.head",
+            (version.workspace, version.created, version.id),
+        )
+
+    def is_workspace(self, workspace: str) -> bool:
+        found = self._connection.execute("SELECT 1 FROM workspace WHERE name = ?", (workspace,))
+        return found.fetchone() is not None
+
+    def lock(self, workspace: str) -> HeldLock | None:
+        row = self._connection.execute(
+            f"SELECT {_LOCK_COLUMNS} FROM lock WHERE workspace = ?",  # noqa: S608
+            (workspace,),
+        ).fetchone()
+        return None if row is None else HeldLock(*row)
+
+    def set_lock(self, lock: HeldLock) -> None:
+        self._change(
+            f"INSERT INTO lock ({_LOCK_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608
+            astuple(lock),
+        )
+
+    def clear_lock(self, workspace: str) -> None:
+        self._change("DELETE FROM lock WHERE workspace = ?", (workspace,))
+
+    def token(self, name_or_id: str) -> StoredToken | None:
+        row = self._connection.execute(
+            f"SELECT {_TOKEN_COLUMNS} FROM token "  # noqa: S608
+            "WHERE id = ? OR (name = ? AND revoked IS NULL)",
+            (name_or_id, name_or_id),
+        ).fetchone()
+        return None if row is None else _token(row)
+
+    def add_token(self, token: StoredToken, digest: bytes) -> None:
+        values = (*astuple(token)[:3], json.dumps(token.workspaces), *astuple(token)[4:], digest)
+        self._change(
+            f"INSERT INTO token ({_TOKEN_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608
+            values,
+        )
+
+    def revoke_token(self, token_id: str) -> None:
+        self._change("UPDATE token SET revoked = ? WHERE id = ?", (self.time, token_id))
+
+    def is_running(self) -> bool:
+        row = self._connection.execute("SELECT running FROM log_head").fetchone()
+        return bool(row[0])
+
+    def set_running(self, *, running: bool) -> None:
+        self._change("UPDATE log_head SET running = ?", (int(running),))
+
+
+class SQLiteStore:
+    """contracts.Store in one SQLite file; open it with ``async with``.
+
+    Args:
+        path: the database file.
+        audit: signs the entries of each batch.
+        create: make the file when there is none; otherwise its absence is an error.
+        on_commit: told the number of jobs and entries and the seconds of each commit.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        audit: AuditLog,
+        *,
+        create: bool = False,
+        on_commit: Callable[[int, int, float], None] | None = None,
+    ) -> None:
+        self._path = path
+        self._audit = audit
+        self._create = create
+        self._on_commit = on_commit
+        self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
+        self._waiting: list[_Job] = []
+        self._closed = False
+        self._writer: sqlite3.Connection
+        self._thread: threading.Thread
+        self._file: tuple[int, int]
+        self._lookup: sqlite3.Connection
+        self._readers: LifoQueue[sqlite3.Connection] = LifoQueue()
+        # What this process saw last; compared with the database, never used in its place.
+        self._seen: LogHead | None = None
+
+    # ------------------------------------------------------------ opening and closing
+
+    async def __aenter__(self) -> Self:
+        """Open the file and start the writer.
+
+        Raises:
+            ConfigError: the file can't be opened, is not ours, or is not consistent.
+        """
+        await asyncio.to_thread(self._open)
+        self._thread = threading.Thread(target=self._run, name="tfaudit-writer", daemon=True)
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Finish what waits, then close."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Finish the jobs that wait, then close every connection; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._flush()
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._writer.close()
+        self._lookup.close()
+        while not self._readers.empty():
+            self._readers.get_nowait().close()
+
+    def _open(self) -> None:
+        if not self._create and not self._path.is_file():
+            raise ConfigError(
+                f"there is no database at {self._path}: name the right data directory, or start "
+                "`tfaudit serve` once to create it"
+            )
+        try:
+            if self._create and not self._path.exists():
+                # SQLite would give the file the umask's permissions.
+                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            self._writer = self._connect("rw")
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            self._writer.execute("PRAGMA synchronous=FULL")
+            self._writer.execute("PRAGMA wal_autocheckpoint=4000")
+            MIGRATIONS.apply(Database(self._writer))
+            self._file = self._identity()
+            self._lookup = self._connect("ro")
+            head = self._read_head(self._writer)
+            self._check_head(head)
+            self._seen = head
+        except (sqlite3.Error, OSError) as error:
+            raise ConfigError(
+                f"the database {self._path} can't be opened for writing: {error}; check the path, "
+                "its owner, the free space and that the disk is not mounted read-only"
+            ) from error
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self._path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.execute("PRAGMA cache_size=-16000")
+        return connection
+
+    def _identity(self) -> tuple[int, int]:
+        status = os.stat(self._path)  # noqa: PTH116 - runs for every batch; Path costs more
+        return status.st_dev, status.st_ino
+
+    # ------------------------------------------------------------ the writer
+
+    async def write(self, job: Callable[[_Transaction], T]) -> Committed[T]:
+        """Run the job in the next batch; see contracts.Store."""
+        if self._closed:
+            raise UnavailableError("the store is closing: ask again in a moment")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Committed[T]] = loop.create_future()
+        self._waiting.append(_Job(job, future, loop))
+        if len(self._waiting) == 1:
+            # Whatever the loop handles in this round joins the batch: one wake-up, one fsync.
+            loop.call_soon(self._flush)
+        return await future
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._queue.put(self._waiting)
+            self._waiting = []
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            jobs = self._queue.get()
+            batch: list[_Job] = []
+            while jobs is not None:
+                batch += jobs
+                if len(batch) >= MAX_BATCH:
+                    break
+                try:
+                    jobs = self._queue.get_nowait()
+                except Empty:
+                    break
+            closing = jobs is None
+            if batch:
+                self._answer(self._commit(batch))
+
+    @staticmethod
+    def _answer(answers: list[_Answer]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Answer]] = {}
+        for answer in answers:
+            by_loop.setdefault(answer.job.loop, []).append(answer)
+        for loop, group in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, group)
+
+    def _commit(self, batch: list[_Job]) -> list[_Answer]:
+        """Run the jobs in one transaction; on any doubt none of them happened."""
+        started = time.perf_counter()
+        try:
+            answers, entries = self._transact(batch)
+        except (sqlite3.Error, OSError, TfauditError) as error:
+            if self._writer.in_transaction:
+                try:
+                    self._writer.execute("ROLLBACK")
+                except sqlite3.Error:
+                    _log.exception("rollback failed")
+            _log.error("commit failed", error=str(error), jobs=len(batch))
+            failure = UnavailableError(
+                f"the store could not commit, so nothing was done: {error}; try again, and check "
+                "the disk if it stays so"
+            )
+            return [_Answer(job, None, failure) for job in batch]
+        if self._on_commit is not None:
+            self._on_commit(len(batch), entries, time.perf_counter() - started)
+        return answers
+
+    def _transact(self, batch: list[_Job]) -> tuple[list[_Answer], int]:
+        if self._identity() != self._file:
+            raise UnavailableError(
+                f"{self._path} was replaced while the server was running: restart the server"
+            )
+        connection = self._writer
+        connection.execute("BEGIN IMMEDIATE")
+        head = self._read_head(connection)
+        if head != self._seen:
+            self._check_head(head)
+        log = self._audit.begin(head)
+        transaction = _Transaction(connection, rfc3339(log.micros))
+        answers: list[_Answer] = []
+        rows: list[tuple[Any, ...]] = []
+        for job in batch:
+            transaction.begin_job()
+            try:
+                value = job.run(transaction)
+                records = log.append(transaction.drafts) if transaction.drafts else ()
+            except sqlite3.OperationalError:
+                raise  # the disk is full or fails: no job of this batch can be trusted
+            except Exception as error:  # noqa: BLE001 - whatever a job raises is its caller's
+                transaction.undo_job()
+                answers.append(_Answer(job, None, error))
+                continue
+            transaction.end_job()
+            rows += map(_row, records, transaction.drafts)
+            answers.append(_Answer(job, Committed(value, log.size - 1 if records else None), None))
+        if rows:
+            head, note = log.close()
+            connection.executemany(_INSERT_ENTRY, rows)
+            connection.execute("INSERT INTO checkpoint (size, note) VALUES (?, ?)", (head.size, note))
+            connection.execute(
+                "UPDATE log_head SET size = ?, frontier = ?, micros = ?",
+                (head.size, head.frontier, head.micros),
+            )
+        connection.execute("COMMIT")
+        self._seen = head
+        return answers, len(rows)
+
+    @staticmethod
+    def _read_head(connection: sqlite3.Connection) -> LogHead:
+        row = connection.execute("SELECT size, frontier, micros FROM log_head").fetchone()
+        if row is None:
+            raise UnavailableError("the log's head is missing from the database: restore a backup")
+        return LogHead(*row)
+
+    def _check_head(self, head: LogHead) -> None:
+        """Make sure that the log only grew, and that its head is one that we signed.
+
+        A log must never sign two checkpoints that contradict each other, so nothing is appended
+        to a head that is not covered by our own signature.
+        """
+        seen = self._seen
+        if seen is not None and (head.size < seen.size or head.micros < seen.micros):
+            raise UnavailableError(
+                f"the log shrank from {seen.size} to {head.size} entries under the running "
+                "server: the database was replaced or altered; run `tfaudit verify`"
+            )
+        if head.size == 0:
+            return
+        row = self._writer.execute(
+            "SELECT note FROM checkpoint WHERE size = ?", (head.size,)
+        ).fetchone()
+        if row is None or not self._audit.is_own(row[0], head):
+            raise UnavailableError(
+                f"the log's head of {head.size} entries is not covered by a checkpoint of this "
+                "log's key: the database was altered, or belongs to other keys; run "
+                "`tfaudit verify`"
+            )
+
+    # ------------------------------------------------------------ readers
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend a read-only connection inside one consistent view."""
+        try:
+            try:
+                connection = self._readers.get_nowait()
+            except Empty:
+                connection = self._connect("ro")
+            try:
+                connection.execute("BEGIN")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.close()
+                raise
+            self._readers.put(connection)
+        except sqlite3.Error as error:
+            raise UnavailableError(
+                f"the store could not be read: {error}; try again, and check the disk if it "
+                "stays so"
+            ) from error
+
+    def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._reading() as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def token_by_digest(self, digest: bytes) -> StoredToken | None:
+        """Look a token up on the event loop's own connection: some microseconds, no thread."""
+        try:
+            row = self._lookup.execute(
+                f"SELECT {_TOKEN_COLUMNS} FROM token WHERE digest = ?",  # noqa: S608
+                (digest,),
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise UnavailableError(f"the tokens could not be read: {error}; try again") from error
+        return None if row is None else _token(row)
+
+    async def sealed(self, version_id: str) -> bytes:
+        """Return a version's sealed body; see contracts.Store."""
+        rows = await asyncio.to_thread(
+            self._rows, "SELECT sealed FROM state_body WHERE id = ?", (version_id,)
+        )
+        if not rows:
+            raise UnavailableError(
+                f"the body of state version {version_id} is missing from the store: restore it "
+                "from a backup"
+            )
+        body: bytes = rows[0][0]
+        return body
+
+    async def workspaces(self) -> list[WorkspaceSummary]:
+        """Return all workspaces, and names that are only locked; see contracts.Store."""
+        return await asyncio.to_thread(self._workspaces)
+
+    def _workspaces(self) -> list[WorkspaceSummary]:
+        with self._reading() as connection:
+            known = connection.execute(
+                "SELECT w.name, w.created, "
+                "(SELECT count(*) FROM state_version n WHERE n.workspace = w.name), "
+                f"{_VERSION_COLUMNS} FROM workspace w JOIN state_version v ON v.id = w.head"  # noqa: S608
+            ).fetchall()
+            held = connection.execute(f"SELECT {_LOCK_COLUMNS} FROM lock").fetchall()  # noqa: S608
+        locks = {row[0]: HeldLock(*row) for row in held}
+        found = [
+            WorkspaceSummary(name, created, StateVersion(*head), locks.pop(name, None), count)
+            for name, created, count, *head in known
+        ]
+        found += [WorkspaceSummary(name, lock.taken, None, lock, 0) for name, lock in locks.items()]
+        return sorted(found, key=lambda workspace: workspace.name)
+
+    async def versions(self, workspace: str) -> list[StateVersion]:
+        """Return a workspace's versions, newest first."""
+        rows = await asyncio.to_thread(
+            self._rows,
+            f"SELECT {_VERSION_COLUMNS} FROM state_version v WHERE v.workspace = ? "  # noqa: S608
+            "ORDER BY v.number DESC",
+            (workspace,),
+        )
+        return [StateVersion(*row) for row in rows]
+
+    async def locks(self) -> list[HeldLock]:
+        """Return all locks that are held, oldest first."""
+        rows = await asyncio.to_thread(
+            self._rows,
+            f"SELECT {_LOCK_COLUMNS} FROM lock ORDER BY taken",  # noqa: S608
+        )
+        return [HeldLock(*row) for row in rows]
+
+    async def tokens(self) -> list[StoredToken]:
+        """Return all tokens, oldest first."""
+        rows = await asyncio.to_thread(
+            self._rows,
+            f"SELECT {_TOKEN_COLUMNS} FROM token ORDER BY created",  # noqa: S608
+        )
+        return [_token(row) for row in rows]
+
+    async def size(self) -> int:
+        """Return the number of committed entries."""
+        rows = await asyncio.to_thread(self._rows, "SELECT size FROM log_head")
+        size: int = rows[0][0]
+        return size
+
+    async def entries(self, query: LogQuery) -> AsyncIterator[StoredRecord]:
+        """Yield what matches, a page at a time, up to the size the log has at the first page."""
+        size = await self.size()
+        left = query.limit
+        bound: int | None = None
+        while left is None or left > 0:
+            page = _PAGE if left is None else min(left, _PAGE)
+            sql, values = _select(query, size, bound, page)
+            rows = await asyncio.to_thread(self._rows, sql, values)
+            for row in rows:
+                index, entry, leaf, signature, key, document = row
+                yield StoredRecord(Record(index, entry, leaf, signature, key), document)
+            if len(rows) < page:
+                return
+            bound = rows[-1][0]
+            left = None if left is None else left - len(rows)
+
+    async def checkpoint(self) -> str:
+        """Return the newest signed checkpoint; empty when the log is."""
+        rows = await asyncio.to_thread(
+            self._rows, "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1"
+        )
+        return rows[0][0] if rows else ""
+
+    async def checkpoints(self) -> AsyncIterator[tuple[int, str]]:
+        """Yield (tree size, signed checkpoint) of every commit, oldest first."""
+        after = 0
+        while True:
+            rows = await asyncio.to_thread(
+                self._rows,
+                "SELECT size, note FROM checkpoint WHERE size > ? ORDER BY size LIMIT ?",
+                (after, _PAGE),
+            )
+            for size, note in rows:
+                yield size, note
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1][0]
+
+    async def backup(self, target: Path) -> None:
+        """Copy one consistent view into a new file (https://sqlite.org/backup.html)."""
+        await asyncio.to_thread(self._backup, target)
+
+    def _backup(self, target: Path) -> None:
+        try:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError as error:
+            raise InvalidInputError(f"{target} exists: name a new file for the backup") from error
+        except OSError as error:
+            raise UnavailableError(f"the backup {target} can't be written: {error}") from error
+        copy = sqlite3.connect(target)
+        try:
+            with self._reading() as connection:
+                connection.execute("COMMIT")  # a view of its own is the backup's business
+                connection.backup(copy, pages=-1)
+                connection.execute("BEGIN")
+            copy.execute("PRAGMA journal_mode=DELETE")
+        except (sqlite3.Error, UnavailableError) as error:
+            target.unlink(missing_ok=True)
+            raise UnavailableError(f"the backup {target} failed: {error}") from error
+        finally:
+            copy.close()
+
+
+def _resolve(answers: list[_Answer]) -> None:
+    """Answer on the event loop; one wake-up for a whole batch."""
+    for job, value, error in answers:
+        if job.future.cancelled():
+            continue
+        if error is None:
+            job.future.set_result(value)
+        else:
+            job.future.set_exception(error)
+
+
+def _row(record: Record, draft: Draft) -> tuple[Any, ...]:
+    entry = draft.entry
+    actor = entry["actor"]
+    return (
+        record.index,
+        entry["time"],
+        entry["event"],
+        entry["outcome"],
+        entry.get("workspace"),
+        actor["name"],
+        actor["id"],
+        entry["source"]["ip"],
+        record.key_id,
+        record.leaf_hash,
+        record.signature,
+        record.entry,
+        draft.document,
+    )
+
+
+def _glob(pattern: str) -> str:
+    """Return the pattern with what SQLite's GLOB reads beyond ``*`` and ``?`` made literal."""
+    return pattern.replace("[", "[[]")
+
+
+def _select(
+    query: LogQuery, size: int, bound: int | None, page: int
+) -> tuple[str, tuple[Any, ...]]:
+    """Return the statement for one page of a query, and its values."""
+    conditions: list[tuple[str, Any]] = [("idx < ?", size)]
+    if bound is not None:
+        conditions.append(("idx < ?" if query.newest_first else "idx > ?", bound))
+    if query.after is not None:
+        conditions.append(("idx > ?", query.after))
+    if query.workspace is not None:
+        conditions.append(("workspace GLOB ?", _glob(query.workspace)))
+    if query.event is not None:
+        conditions.append(("event GLOB ?", _glob(query.event)))
+    if query.source_ip is not None:
+        conditions.append(("source_ip = ?", query.source_ip))
+    if query.outcome is not None:
+        conditions.append(("outcome = ?", query.outcome))
+    if query.since is not None:
+        conditions.append(("time >= ?", query.since))
+    if query.until is not None:
+        conditions.append(("time < ?", query.until))
+    text = [condition for condition, _ in conditions]
+    values = [value for _, value in conditions]
+    if query.actor is not None:
+        text.append("(actor = ? OR actor_id = ?)")
+        values += [query.actor, query.actor]
+    if "*" not in query.workspaces:
+        limits = " OR ".join("workspace GLOB ?" for _ in query.workspaces) or "0"
+        text.append(f"({limits})")
+        values += [_glob(glob) for glob in query.workspaces]
+    order = "DESC" if query.newest_first else "ASC"
+    sql = (
+        "SELECT idx, entry, leaf_hash, signature, key_id, document FROM entry "  # noqa: S608
+        f"WHERE {' AND '.join(text)} ORDER BY idx {order} LIMIT ?"
+    )
+    return sql, (*values, page)

@@ -1,0 +1,58 @@
+"""Times and IDs as an entry writes them: RFC 3339 UTC with microseconds, and UUIDv7.
+
+A time is an integer of microseconds since 1970-01-01T00:00:00Z everywhere inside the program.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+from proxy.errors import InvalidInputError
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = 1_000_000
+_VARIANT: Final = 0b10 << 62
+_VERSION: Final = 7 << 12
+
+
+@lru_cache(maxsize=64)
+def _to_the_second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def rfc3339(micros: int) -> str:
+    """Return the time as ``2026-11-22T10:00:00.123456Z`` (RFC 3339 section 5.6)."""
+    seconds, fraction = divmod(micros, _SECOND)
+    return f"{_to_the_second(seconds)}.{fraction:06d}Z"
+
+
+def micros_of(text: str) -> int:
+    """Return the microseconds of an RFC 3339 time with any offset.
+
+    Raises:
+        InvalidInputError: not such a time, or one without an offset.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInputError(f"{text!r} is not an RFC 3339 time") from error
+    if moment.tzinfo is None:
+        raise InvalidInputError(f"{text!r} has no offset: write 2026-11-22T10:00:00Z")
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def uuid7(micros: int, random: bytes) -> str:
+    """Return a UUIDv7 (RFC 9562 section 5.7) whose text sorts by the microsecond.
+
+    The 12 bits after the milliseconds hold the fraction of the millisecond (RFC 9562 section
+    6.2, method 3), so that two different microseconds never give the same order.
+
+    Args:
+        micros: microseconds since 1970.
+        random: 8 bytes; 62 bits of them are used.
+    """
+    millis, fraction = divmod(micros, 1000)
+    high = millis << 16 | _VERSION | fraction * 4096 // 1000
+    low = int.from_bytes(random, "big") >> 2 | _VARIANT
+    text = f"{high << 64 | low:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
