@@ -1,0 +1,1 @@
+"""Terraform's and OpenTofu's state documents: read as raw slices, compared, redacted. Pure."""
