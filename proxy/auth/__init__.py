@@ -1,0 +1,1 @@
+"""From credentials to a Principal, and the record of those that failed."""

@@ -1,0 +1,456 @@
+"""From tfaudit.toml and the environment to one frozen Config, with every mistake named at once."""
+
+import dataclasses
+import hmac
+import math
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from proxy.errors import ConfigError
+
+T = TypeVar("T")
+Network = IPv4Network | IPv6Network
+
+DEFAULT_FILE = Path("tfaudit.toml")
+"""Read from the working directory when no other file is named."""
+
+PREFIX = "TFAUDIT_"
+FILE_VARIABLE = "TFAUDIT_CONFIG"
+"""Names the configuration file when the command line does not."""
+
+_MAX_SECRET_FILE = 65_536
+
+# Kubernetes puts addresses of services into every container's environment; a service that is
+# named tfaudit must not look like a mistake of whoever wrote the configuration.
+_SERVICE_LINK = re.compile(
+    r"TFAUDIT_(?:[A-Z0-9_]+_)?"
+    r"(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_[A-Z]+)?)"
+)
+_SERVICE_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://")
+
+
+class _WrongValueError(Exception):
+    """What is wrong with a value, worded to be read after the name of its key."""
+
+
+class Secret:
+    """A text that must not show in a log, a traceback or a printed Config."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text; whoever calls answers for where it goes."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(hidden)"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    __hash__ = None  # type: ignore[assignment]  # a secret has no business as a key
+
+
+def _setting(default: T, **rules: Any) -> T:  # noqa: ANN401 - each rule has its own type
+    """Declare a field with the rules its value must keep (low, high, above, choices, pattern)."""
+    value: T = field(default=default, metadata=rules)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """``[server]``: how requests come in."""
+
+    # Address to listen on; 0.0.0.0 or :: for all.
+    host: str = _setting("127.0.0.1", pattern=r"[^\s/]+")
+    # TCP port; 0 lets the system choose one.
+    port: int = _setting(8920, low=0, high=65_535)
+    # PEM file with the server's certificate chain; empty serves plain HTTP.
+    certificate: Path | None = None
+    # PEM file with the certificate's private key.
+    private_key: Path | None = None
+    # Addresses or networks of proxies whose X-Forwarded-For is believed.
+    trusted_proxies: tuple[Network, ...] = ()
+    # Largest request body, bytes.
+    body_limit: int = _setting(1 << 30, low=1)
+    # How long an idle connection is kept open, seconds.
+    keepalive: float = _setting(120.0, low=0)
+    # How long an upload may pause, seconds.
+    upload_idle_timeout: float = _setting(60.0, above=0)
+    # How long an upload may take in all, seconds.
+    upload_timeout: float = _setting(900.0, above=0)
+    # How long a stopping server waits for running requests, seconds.
+    shutdown_timeout: float = _setting(30.0, low=0)
+    # Longest wait that `?wait=` on a lock address may ask for, seconds.
+    lock_wait_limit: float = _setting(3600.0, low=0, high=3600)
+    # Whether an upload without a lock may lower the serial or change the lineage.
+    accept_unlocked_force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """``[data]``: where everything is kept."""
+
+    # Directory of the database and the keys; made on the first start.
+    directory: Path = Path("tfaudit-data")
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.directory / "tfaudit.db"
+
+    @property
+    def keys(self) -> Path:
+        """The directory of the keys."""
+        return self.directory / "keys"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The newest checkpoint as it was known outside the database."""
+        return self.directory / "checkpoint.last"
+
+
+@dataclass(frozen=True, slots=True)
+class KeysConfig:
+    """``[keys]``: keys from elsewhere than the data directory.
+
+    Each comes from the environment (``TFAUDIT_KEYS_ENTRY``) or from a file that the environment
+    or tfaudit.toml names (``TFAUDIT_KEYS_ENTRY_FILE``, ``entry_file``); None means the data
+    directory.
+    """
+
+    # Ed25519 private key that signs entries, PEM (PKCS #8).
+    entry: Secret | None = None
+    # Ed25519 private key that signs checkpoints, PEM (PKCS #8).
+    checkpoint: Secret | None = None
+    # Key of the commitments that stand for redacted values, base64 of 32 bytes.
+    redaction: Secret | None = None
+    # Key that wraps the keys of the stored states, base64 of 32 bytes.
+    master: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """``[log]``: the program's own log on stderr."""
+
+    # Least important level that is shown.
+    level: str = _setting("info", choices=("debug", "info", "warning", "error"))
+    # Lines for people, or one JSON object a line.
+    format: str = _setting("console", choices=("console", "json"))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """``[audit]``: the audit log."""
+
+    # The log's name in its checkpoints; empty makes one on the first start.
+    origin: str = _setting("", pattern=r"[!-*,-~]{0,255}")
+    # Failed logins are counted over so many seconds.
+    flood_window: float = _setting(60.0, above=0)
+    # So many failed logins of one address in a window get an entry each; the rest are counted.
+    flood_immediate: int = _setting(10, low=1, high=1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set."""
+
+    server: ServerConfig = field(default_factory=ServerConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    keys: KeysConfig = field(default_factory=KeysConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
+
+
+_SECTIONS: Mapping[str, Any] = get_type_hints(Config)
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One key: its place, its type, and the rules of its value."""
+
+    section: str
+    key: str
+    type: object
+    rules: Mapping[str, Any]
+
+    @property
+    def is_secret(self) -> bool:
+        return self.type == Secret | None
+
+    @property
+    def variable(self) -> str:
+        return f"{PREFIX}{self.section}_{self.key}".upper()
+
+
+def _options() -> Iterator[_Option]:
+    for section, of in _SECTIONS.items():
+        types = get_type_hints(of)
+        for each in dataclasses.fields(of):
+            yield _Option(section, each.name, types[each.name], each.metadata)
+
+
+OPTIONS: Mapping[tuple[str, str], _Option] = {(o.section, o.key): o for o in _options()}
+"""Every key there is, by section and name."""
+
+
+def load_config(
+    path: Path | None, environ: Mapping[str, str], *, data: Path | None = None
+) -> Config:
+    """Read the file, lay the environment over it, and check everything.
+
+    Paths in the file are relative to the file's folder, all others to the working directory.
+
+    Args:
+        path: the configuration file; None takes the one that ``TFAUDIT_CONFIG`` names, or
+            ``tfaudit.toml`` in the working directory if there is one.
+        environ: the environment's variables.
+        data: the data directory, over whatever else says so.
+
+    Raises:
+        ConfigError: with all mistakes, one a line.
+    """
+    mistakes: list[str] = []
+    values: dict[tuple[str, str], object] = {}
+    if path is None and environ.get(FILE_VARIABLE):
+        path = Path(environ[FILE_VARIABLE])
+    if path is None and DEFAULT_FILE.is_file():
+        path = DEFAULT_FILE
+    if path is not None:
+        _take_file(path, values, mistakes)
+    _take_environment(environ, values, mistakes)
+    if data is not None:
+        values["data", "directory"] = data
+    server = {key for section, key in values if section == "server" and values[section, key]}
+    for one, other in (("certificate", "private_key"), ("private_key", "certificate")):
+        if one in server and other not in server:
+            mistakes.append(f"[server] {one} is set but {other} is not: HTTPS needs both")
+    if mistakes:
+        what = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        listed = "\n".join(f"  - {mistake}" for mistake in mistakes)
+        raise ConfigError(f"the configuration has {what}; nothing was started:\n{listed}")
+    return Config(
+        **{
+            name: of(**{key: value for (at, key), value in values.items() if at == name})
+            for name, of in _SECTIONS.items()
+        }
+    )
+
+
+def _take_file(path: Path, values: dict[tuple[str, str], object], mistakes: list[str]) -> None:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        mistakes.append(f"{path} can't be read: {error.strerror}")
+        return
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        mistakes.append(f"{path} is not TOML: {error}")
+        return
+    for section, table in document.items():
+        if section not in _SECTIONS:
+            mistakes.append(f"{path}: [{section}] is not known{_nearest(section, _SECTIONS)}")
+        elif not isinstance(table, dict):
+            mistakes.append(f"{path}: {section} must be a table: write [{section}]")
+        else:
+            for key, value in table.items():
+                _take_key(path, section, key, value, values, mistakes)
+
+
+def _take_key(  # noqa: PLR0913, PLR0917 - where it stands, what it says, where it goes
+    path: Path,
+    section: str,
+    key: str,
+    value: object,
+    values: dict[tuple[str, str], object],
+    mistakes: list[str],
+) -> None:
+    place = f"{path}: [{section}] {key}"
+    option = OPTIONS.get((section, key))
+    named = OPTIONS.get((section, key.removesuffix("_file")))
+    if option is None and named is not None and named.is_secret:
+        if isinstance(value, str) and value:
+            _take_secret(place, path.parent / value, named, values, mistakes)
+        else:
+            mistakes.append(f"{place} must be the path of a file")
+    elif option is None:
+        mistakes.append(f"{place} is not known{_nearest_key(section, key)}")
+    elif option.is_secret:
+        mistakes.append(
+            f"{place} is a secret and may not stand in this file: "
+            f"set {option.variable} or {option.variable}_FILE"
+        )
+    else:
+        try:
+            values[section, key] = _checked(option, value, path.parent)
+        except _WrongValueError as error:
+            mistakes.append(f"{place} {error}")
+
+
+def _take_environment(
+    environ: Mapping[str, str], values: dict[tuple[str, str], object], mistakes: list[str]
+) -> None:
+    variables = {option.variable: option for option in OPTIONS.values()}
+    files = {f"{name}_FILE": option for name, option in variables.items() if option.is_secret}
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or name == FILE_VARIABLE:
+            continue
+        text = environ[name]
+        option = variables.get(name)
+        if _SERVICE_ADDRESS.match(text) or (option is None and _SERVICE_LINK.fullmatch(name)):
+            continue
+        if name in files:
+            if name.removesuffix("_FILE") in environ:
+                mistakes.append(f"{name} and {name.removesuffix('_FILE')} are both set: keep one")
+            else:
+                _take_secret(name, Path(text), files[name], values, mistakes)
+        elif option is None:
+            mistakes.append(f"{name} is not known{_nearest(name, [*variables, *files])}")
+        elif option.is_secret:
+            values[option.section, option.key] = Secret(text)
+        else:
+            try:
+                values[option.section, option.key] = _checked(option, _typed(option, text), Path())
+            except _WrongValueError as error:
+                mistakes.append(f"{name} {error}")
+
+
+def _take_secret(
+    place: str,
+    path: Path,
+    option: _Option,
+    values: dict[tuple[str, str], object],
+    mistakes: list[str],
+) -> None:
+    # The mode is not checked here: container platforms mount secrets readable to all inside.
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_SECRET_FILE + 1)
+        if len(content) > _MAX_SECRET_FILE:
+            mistakes.append(f"{place}: {path} is too large to be a key")
+            return
+        values[option.section, option.key] = Secret(content.decode("utf-8"))
+    except OSError as error:
+        mistakes.append(f"{place}: {path} can't be read: {error.strerror}")
+    except UnicodeDecodeError:
+        # Not chained: the decoder's error carries the bytes.
+        mistakes.append(f"{place}: {path} is not a text file")
+
+
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def _typed(option: _Option, text: str) -> object:
+    """Return a variable's text as the TOML value that would say the same."""
+    if option.type is bool:
+        if text.lower() not in _BOOLEANS:
+            raise _WrongValueError(f"must be true, false, 1 or 0, not {text!r}")
+        return _BOOLEANS[text.lower()]
+    if option.type in {int, float}:
+        read: Callable[[str], object] = int if option.type is int else float
+        try:
+            return read(text)
+        except ValueError:
+            raise _WrongValueError(f"{_wanted(option)}, not {text!r}") from None
+    if option.type == tuple[Network, ...]:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
+
+
+_WANTED: Mapping[object, str] = {
+    bool: "must be true or false",
+    int: "must be a whole number",
+    float: "must be a number",
+    str: "must be a text",
+}
+
+
+def _wanted(option: _Option) -> str:
+    return _WANTED.get(option.type, "must be a path")
+
+
+def _checked(option: _Option, value: object, folder: Path) -> object:
+    """Return a TOML value as the field's type.
+
+    Raises:
+        _WrongValueError: what is wrong, to be read after the key's name.
+    """
+    if option.type == tuple[Network, ...]:
+        return _networks(value)
+    if option.type in {int, float}:
+        return _number(option, value)
+    if not isinstance(value, bool if option.type is bool else str):
+        raise _WrongValueError(f"{_wanted(option)}, not {value!r}")
+    choices = option.rules.get("choices")
+    if choices and value not in choices:
+        raise _WrongValueError(f"must be one of {', '.join(choices)}, not {value!r}")
+    pattern = option.rules.get("pattern")
+    if pattern and not re.fullmatch(pattern, str(value)):
+        raise _WrongValueError(f"has characters that are not allowed here: {value!r}")
+    if option.type == Path | None:
+        return folder / Path(str(value)).expanduser() if value else None
+    if option.type is Path:
+        if not value:
+            raise _WrongValueError("must not be empty")
+        return folder / Path(str(value)).expanduser()
+    return value
+
+
+def _number(option: _Option, value: object) -> int | float:
+    # In Python a bool is an int; in TOML it is not.
+    accepted = (int,) if option.type is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, accepted):
+        raise _WrongValueError(f"{_wanted(option)}, not {value!r}")
+    if not math.isfinite(value):
+        raise _WrongValueError(f"must be finite, not {value!r}")
+    rules = option.rules
+    if "above" in rules and value <= rules["above"]:
+        raise _WrongValueError(f"must be above {rules['above']}, not {value}")
+    if "low" in rules and value < rules["low"]:
+        raise _WrongValueError(f"must be at least {rules['low']}, not {value}")
+    if "high" in rules and value > rules["high"]:
+        raise _WrongValueError(f"must be at most {rules['high']}, not {value}")
+    return value if option.type is int else float(value)
+
+
+def _networks(value: object) -> tuple[Network, ...]:
+    if not isinstance(value, list):
+        raise _WrongValueError(f"must be a list of addresses or networks, not {value!r}")
+    networks = []
+    for text in value:
+        try:
+            networks.append(ip_network(text if isinstance(text, str) else ""))
+        except ValueError:
+            raise _WrongValueError(
+                f"must hold addresses or networks such as 10.0.0.0/8, not {text!r}"
+            ) from None
+    return tuple(networks)
+
+
+def _nearest(name: str, known: Mapping[str, object] | list[str]) -> str:
+    found = get_close_matches(name, list(known), n=1)
+    return f": did you mean {found[0]}?" if found else f"; known are {', '.join(known)}"
+
+
+def _nearest_key(section: str, key: str) -> str:
+    mine = [
+        option.key + "_file" * option.is_secret
+        for option in OPTIONS.values()
+        if option.section == section
+    ]
+    if found := get_close_matches(key, mine, n=1):
+        return f": did you mean {found[0]}?"
+    others = {option.key: option.section for option in OPTIONS.values()}
+    if found := get_close_matches(key, list(others), n=1, cutoff=0.8):
+        return f" here: did you mean {found[0]} in [{others[found[0]]}]?"
+    return f"; [{section}] knows {', '.join(mine)}"

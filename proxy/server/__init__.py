@@ -1,0 +1,1 @@
+"""HTTP and nothing else: requests in, one service call, answers out."""

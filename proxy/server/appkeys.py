@@ -1,0 +1,24 @@
+"""The typed names under which handlers find the services, and the caller on a request."""
+
+from typing import Final
+
+from aiohttp import web
+
+from proxy.admin_service import AdminService
+from proxy.auth.authenticator import Authenticator
+from proxy.auth.failures import FailureLog
+from proxy.config import Config
+from proxy.contracts import Store
+from proxy.server.metrics import Metrics
+from proxy.state_service import StateService
+
+CONFIG: Final = web.AppKey("config", Config)
+STORE: Final = web.AppKey("store", Store)
+STATES: Final = web.AppKey("states", StateService)
+ADMIN: Final = web.AppKey("admin", AdminService)
+AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
+FAILURES: Final = web.AppKey("failures", FailureLog)
+METRICS: Final = web.AppKey("metrics", Metrics)
+
+CALLER: Final = "caller"
+"""Set on each request by the middleware: who is asking, an access.Caller."""
