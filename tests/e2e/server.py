@@ -79,7 +79,7 @@ class Server:
             "TFAUDIT_DATA_DIRECTORY": str(data),
             "TFAUDIT_SERVER_PORT": str(self.port),
             "TFAUDIT_LOG_FORMAT": "json",
-            # A broken pipe or a deprecation in the server is a failure of the test that reads this.
+            # What it says is in the file at once, also when it is killed.
             "PYTHONUNBUFFERED": "1",
             **(env or {}),
         }

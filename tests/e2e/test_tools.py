@@ -36,7 +36,7 @@ def test_a_client_applies_and_its_output_comes_through(
 
     told = terraform.run("output", "-raw", "greeting")
 
-    assert told.stdout == "hello"
+    assert "hello" == told.stdout
 
 
 def test_exit_code_and_error_text_come_through(
@@ -48,7 +48,7 @@ def test_exit_code_and_error_text_come_through(
 
     failed = terraform.run("validate", check=False)
 
-    assert failed.returncode == 1
+    assert 1 == failed.returncode
     assert "Error:" in failed.stderr
 
 
@@ -64,7 +64,7 @@ def test_an_interrupt_reaches_terraform(
         run.interrupt()
         result = run.wait(20, check=False)
 
-    assert result.returncode == 1
+    assert 1 == result.returncode
     assert "Interrupt received" in result.output
     assert (terraform.workdir / "terraform.tfstate").exists()
 
@@ -80,5 +80,5 @@ def test_a_kill_leaves_no_time_for_anything(
         run.wait_for("under way")
         result = run.kill()
 
-    assert result.returncode == -9
+    assert -9 == result.returncode
     assert "Interrupt received" not in result.output
