@@ -1,6 +1,7 @@
 """Every Hypothesis strategy of the test suite: what JSON, states and lock infos can look like."""
 
 import json
+import random
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -27,78 +28,93 @@ json_values: st.SearchStrategy[Json] = st.recursive(
 
 # ---------------------------------------------------------------- JSON as bytes, oddly written
 
-_space = st.sampled_from(["", "", "", " ", "\n", "\t", "\r\n", "  \n "])
+_SPACES = ["", "", "", " ", "\n", "\t", "\r\n", "  \n "]
+_NUMBERS = [
+    "0",
+    "-0",
+    "1.50",
+    "1e400",
+    "-0.0E-7",
+    "18446744073709551616",
+    "9" * 60,
+    "0." + "3" * 40,
+]
 
 
-@st.composite
-def _string_literals(draw: st.DrawFn, values: st.SearchStrategy[str] = texts) -> str:
-    """A JSON string, each character plain or as an escape."""
-    literal = ""
-    for character in draw(values):
-        escaped = json.dumps(character)[1:-1]
+class _OddWriter:
+    """Writes JSON as few programs would: white space, escapes, long numbers, repeated keys."""
+
+    def __init__(self, choose: random.Random) -> None:
+        self._choose = choose
+
+    def space(self) -> str:
+        """White space, or none."""
+        return self._choose.choice(_SPACES)
+
+    def text(self, value: str) -> str:
+        """A string, each character plain or as an escape."""
+        return '"' + "".join(self._character(character) for character in value) + '"'
+
+    def _character(self, character: str) -> str:
         must_escape = character < " " or character in '"\\'
-        literal += escaped if must_escape or draw(st.booleans()) else character
-    return f'"{literal}"'
+        if must_escape or self._choose.random() < 0.3:
+            return json.dumps(character)[1:-1]
+        return character
+
+    def array(self, items: Iterable[str]) -> str:
+        """An array of what is already written."""
+        return f"[{self._spaced(items)}]"
+
+    def object(self, members: Iterable[tuple[str, str]]) -> str:
+        """An object of what is already written, members in the order given."""
+        return (
+            "{"
+            + self._spaced(f"{key}{self.space()}:{self.space()}{value}" for key, value in members)
+            + "}"
+        )
+
+    def _spaced(self, parts: Iterable[str]) -> str:
+        spaced = ",".join(f"{self.space()}{part}{self.space()}" for part in parts)
+        return spaced or self.space()
+
+    def value(self, value: Json) -> str:
+        """Any value; now and then a number is another one, or a member is written twice."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return self.array([self.value(item) for item in value])
+        if isinstance(value, dict):
+            members = [(self.text(key), self.value(item)) for key, item in value.items()]
+            return self.object(members + members[: self._choose.choice([0, 0, 0, 1])])
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return self._choose.choice([json.dumps(value), *_NUMBERS])
+        return json.dumps(value)
 
 
-_number_literals = st.one_of(
-    st.integers().map(str),
-    st.integers(-(2**200), 2**200).map(str),
-    st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", fullmatch=True),
-)
-
-
-def _spaced(draw: st.DrawFn, opening: str, parts: Iterable[str], closing: str) -> str:
-    """Join parts with commas and white space anywhere JSON allows it."""
-    inside = ",".join(f"{draw(_space)}{part}{draw(_space)}" for part in parts)
-    return f"{opening}{inside or draw(_space)}{closing}"
-
-
-@st.composite
-def _arrays(draw: st.DrawFn, items: st.SearchStrategy[str]) -> str:
-    """An array."""
-    return _spaced(draw, "[", draw(st.lists(items, max_size=3)), "]")
-
-
-@st.composite
-def _objects(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
-    """An object; its keys may repeat."""
-    members = draw(st.lists(st.tuples(_string_literals(st.sampled_from("aab") | texts), values)))
-    parts = (f"{key}{draw(_space)}:{draw(_space)}{value}" for key, value in members)
-    return _spaced(draw, "{", parts, "}")
-
-
-json_literals: st.SearchStrategy[str] = st.recursive(
-    st.sampled_from(["null", "true", "false"]) | _number_literals | _string_literals(),
-    lambda inner: _arrays(inner) | _objects(inner),
-    max_leaves=8,
-)
-"""JSON as somebody might write it: white space, escapes, long numbers, repeated inner keys."""
+_objects = st.dictionaries(texts, json_values, max_size=3)
 
 
 @st.composite
 def odd_states(draw: st.DrawFn, versions: tuple[int, ...] = (1, 2, 3, 4)) -> bytes:
-    """A state of any format with members in any order, unknown members, and odd JSON inside."""
-    objects = _objects(json_literals)
+    """A state of any format, oddly written: members in any order, unknown members among them."""
+    writer = _OddWriter(random.Random(draw(st.integers(0, 2**32))))
     members = {
         "version": str(draw(st.sampled_from(versions))),
         "serial": str(draw(st.integers(0, 2**53 - 1))),
-        "lineage": draw(_string_literals()),
-        "terraform_version": draw(_string_literals()),
-        "outputs": draw(objects),
-        "resources": draw(_arrays(objects)),
-        "modules": draw(_arrays(objects)),
-        "check_results": draw(st.just("null") | _arrays(objects)),
-        "x_unknown": draw(json_literals),
+        "lineage": writer.text(draw(texts)),
+        "terraform_version": writer.text(draw(texts)),
+        "outputs": writer.value(dict(draw(_objects))),
+        "resources": writer.value(list(draw(st.lists(_objects, max_size=3)))),
+        "modules": writer.value(list(draw(st.lists(_objects, max_size=3)))),
+        "check_results": writer.value(draw(st.none() | st.lists(json_values, max_size=2))),
+        "x_unknown": writer.value(draw(json_values)),
     }
     optional = ("lineage", "terraform_version", "outputs", "check_results", "x_unknown")
     for name in draw(st.sets(st.sampled_from(optional))):
         del members[name]
-    parts = (
-        f'"{name}"{draw(_space)}:{draw(_space)}{members[name]}'
-        for name in draw(st.permutations(sorted(members)))
-    )
-    return f"{draw(_space)}{_spaced(draw, '{', parts, '}')}{draw(_space)}".encode()
+    ordered = draw(st.permutations(sorted(members)))
+    body = writer.object((f'"{name}"', members[name]) for name in ordered)
+    return f"{writer.space()}{body}{writer.space()}".encode()
 
 
 # ---------------------------------------------------------------- lock infos

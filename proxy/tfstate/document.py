@@ -11,7 +11,7 @@ OpenTofu's encrypted payload: `internal/encryption/base.go`.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -71,15 +71,19 @@ _ARRAY_OR_NULL: Final = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _STRING: Final = msgspec.json.Decoder(str)
 _STRING_OR_NULL: Final = msgspec.json.Decoder(str | None)
 
-_OPENING: Final = re.compile(rb"[ \t\r\n]*[\[{][ \t\r\n]*")
-_KEY: Final = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t\r\n]*:[ \t\r\n]*')
-_SEPARATOR: Final = re.compile(rb"[ \t\r\n]*[,\]}][ \t\r\n]*")
+_OPENING: Final = re.compile(rb"\[[ \t\r\n]*")
+_MEMBER: Final = re.compile(
+    rb'[ \t\r\n]*[{,][ \t\r\n]*"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t\r\n]*:[ \t\r\n]*'
+)
+_END: Final = re.compile(rb"[ \t\r\n]*[{]?[ \t\r\n]*[}]")
+_SEPARATOR: Final = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
 _UNSIGNED: Final = re.compile(rb"[0-9]{1,16}")
 _BRACE: Final = ord("{")
 
 _KINDS: Final[Mapping[bytes, Kind]] = {b"1": "v1", b"2": "v2", b"3": "v3", b"4": "v4"}
-_KNOWN: Final = frozenset(
-    {
+_KNOWN: Final = {
+    name.encode(): name
+    for name in (
         "version",
         "terraform_version",
         "serial",
@@ -93,8 +97,21 @@ _KNOWN: Final = frozenset(
         "encryption_version",
         "encrypted_data",
         "meta",
-    }
-)
+    )
+}
+
+_Member: TypeAlias = tuple[int, Slice]
+"""Where a top-level member's value starts in the body, and the value."""
+
+_ENCRYPTED_HEADER: Final = frozenset({"serial", "lineage"})
+_HEADER: Final = frozenset({"version", "terraform_version", "serial", "lineage"})
+_NOT_OTHER: Final[Mapping[Kind, frozenset[str]]] = {
+    "v1": _HEADER,
+    "v2": _HEADER | {"modules"},
+    "v3": _HEADER | {"modules"},
+    "v4": _HEADER | {"resources", "outputs", "check_results"},
+    "encrypted": _ENCRYPTED_HEADER,
+}
 
 
 def parse(body: bytes | bytearray | memoryview) -> Document:
@@ -129,7 +146,7 @@ def pieces(body: bytes | bytearray | memoryview) -> list[bytes]:
     array = members.get("resources" if document.kind == "v4" else "modules")
     found: list[bytes] = []
     cut = 0
-    position = array.start if array else 0
+    position = array[0] if array else 0
     for slice_ in document.resources:
         start = _end_of(_SEPARATOR if found else _OPENING, body, position)
         position = start + _length(slice_)
@@ -159,18 +176,11 @@ def with_serial(body: bytes | bytearray | memoryview, serial: int) -> bytes:
         )
         raise InvalidInputError(message)
     member = members.get("serial")
-    if member is None or bytes(member.slice) == b"null":
+    if member is None or bytes(member[1]) == b"null":
         message = "this state has no serial to replace; write it again with Terraform or OpenTofu"
         raise InvalidInputError(message)
-    end = member.start + _length(member.slice)
-    return b"".join((body[: member.start], b"%d" % serial, body[end:]))
-
-
-class _Member(NamedTuple):
-    """A top-level member: where its value starts in the body, and the value."""
-
-    start: int
-    slice: Slice
+    start, literal = member
+    return b"".join((body[:start], b"%d" % serial, body[start + _length(literal) :]))
 
 
 def _scan(body: bytes | bytearray) -> dict[str, _Member]:
@@ -187,28 +197,40 @@ def _scan(body: bytes | bytearray) -> dict[str, _Member]:
     """
     slices = _decode_members(body)
     members: dict[str, _Member] = {}
-    position = _end_of(_OPENING, body, 0)
-    while key := _KEY.match(body, position):
-        name = key[1].decode() if b"\\" not in key[1] else _STRING.decode(b'"%b"' % key[1])
-        if name not in _KNOWN and name.casefold() in _KNOWN:
-            message = (
-                f"the state's {_shown(name.casefold())} is not spelled so; readers would disagree "
-                "about it; send the file as Terraform wrote it"
-            )
-            raise NotAStateError(message)
+    position = 0
+    while match := _MEMBER.match(body, position):
+        name = _KNOWN.get(match[1]) or _unknown_name(match[1])
         slice_ = slices[name]
-        position = key.end() + _length(slice_)
-        separator = _SEPARATOR.match(body, position)
-        same = body.startswith(memoryview(slice_), key.end())
-        if name in members or not same or separator is None:
-            message = (
-                f"the state's {_shown(name)} stands in it twice; readers would disagree about it; "
-                "send the file as Terraform wrote it"
-            )
-            raise NotAStateError(message)
-        members[name] = _Member(key.end(), slice_)
-        position = separator.end()
+        view = memoryview(slice_)
+        start = match.end()
+        if name in members or not body.startswith(view, start):
+            raise _named_twice(name)
+        members[name] = (start, slice_)
+        position = start + len(view)
+    if not _END.match(body, position):  # a number that begins with another: 12 scanned as 1
+        raise _named_twice(name)
     return members
+
+
+def _unknown_name(literal: bytes) -> str:
+    """The name of a member that is none of a state's own, from what stands between its quotes."""
+    name: str = _STRING.decode(b'"%b"' % literal)
+    folded = name.casefold().encode()
+    if folded in _KNOWN and name.encode() not in _KNOWN:
+        raise NotAStateError(
+            f'the state\'s member "{_KNOWN[folded]}" is not spelled so in this one; readers would '
+            "disagree about it; send the file as Terraform wrote it"
+        )
+    return name
+
+
+def _named_twice(name: str) -> NotAStateError:
+    """The error for a repeated name, which is shown only if it is no content of the user's."""
+    shown = f'the member "{name}"' if name.encode() in _KNOWN else "a member"
+    return NotAStateError(
+        f"{shown} stands twice in the state; readers would disagree about it; "
+        "send the file as Terraform wrote it"
+    )
 
 
 def _decode_members(body: bytes | bytearray) -> dict[str, Slice]:
@@ -236,19 +258,24 @@ def _read(body: bytes | bytearray, members: Mapping[str, _Member]) -> Document:
     if "encryption_version" in members:
         return _read_encrypted(body, members)
     kind = _kind(members)
-    inner = {"v4": ("resources", "outputs", "check_results"), "v1": ()}.get(kind, ("modules",))
-    known = {"version", "terraform_version", "serial", "lineage", *inner}
+    v4 = kind == "v4"
     return Document(
-        body=body,
-        kind=kind,
-        serial=_serial(members),
-        lineage=_text(members, "lineage"),
-        terraform_version=_text(members, "terraform_version"),
-        resources=_elements(members, inner[0]) if inner else (),
-        outputs=_outputs(members) if kind == "v4" else NOTHING,
-        check_results=_slice(members, "check_results") if kind == "v4" else NOTHING,
-        other={name: member.slice for name, member in members.items() if name not in known},
+        body,
+        kind,
+        _serial(members),
+        _text(members, "lineage"),
+        _text(members, "terraform_version"),
+        () if kind == "v1" else _elements(members, "resources" if v4 else "modules"),
+        _outputs(members) if v4 else NOTHING,
+        _slice(members, "check_results") if v4 else NOTHING,
+        _other(members, kind),
     )
+
+
+def _other(members: Mapping[str, _Member], kind: Kind) -> dict[str, Slice]:
+    """The members that have no place of their own in a document of this kind."""
+    placed = _NOT_OTHER[kind]
+    return {name: member[1] for name, member in members.items() if name not in placed}
 
 
 def _read_encrypted(body: bytes | bytearray, members: Mapping[str, _Member]) -> Document:
@@ -270,11 +297,7 @@ def _read_encrypted(body: bytes | bytearray, members: Mapping[str, _Member]) -> 
         kind="encrypted",
         serial=_serial(members),
         lineage=_text(members, "lineage"),
-        other={
-            name: member.slice
-            for name, member in members.items()
-            if name not in {"serial", "lineage"}
-        },
+        other=_other(members, "encrypted"),
     )
 
 
@@ -357,12 +380,7 @@ def _outputs(members: Mapping[str, _Member]) -> Slice:
 def _slice(members: Mapping[str, _Member], name: str) -> Slice:
     """A member's value, `null` when it is absent."""
     member = members.get(name)
-    return NOTHING if member is None else member.slice
-
-
-def _shown(name: str) -> str:
-    """A member's name for a message; only names that are no content of the user's."""
-    return f"member {name!r}" if name in _KNOWN else "member"
+    return NOTHING if member is None else member[1]
 
 
 def _length(slice_: Slice) -> int:
