@@ -1,0 +1,1 @@
+"""The transparency log as pure functions: signed bytes, tree, notes, checkpoints, verification."""
