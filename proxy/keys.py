@@ -199,7 +199,9 @@ def _read_private(path: Path) -> str:
 
 def _write_private(path: Path, text: str) -> None:
     """Make the file whole, durable and 0600, or not at all; one that exists is left alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keys, data = path.parent, path.parent.parent
+    for directory in (data, keys):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -212,11 +214,13 @@ def _write_private(path: Path, text: str) -> None:
             os.link(draft, path)
     finally:
         draft.unlink()
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    # A key must not be lost in a power cut after which the database is still there.
+    for directory in (keys, data, data.parent):
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _read_private_key(text: str) -> Ed25519PrivateKey:

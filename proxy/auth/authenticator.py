@@ -1,0 +1,121 @@
+"""From the Authorization header to a Principal (RFC 9110 section 11, RFC 7617, RFC 6750)."""
+
+import binascii
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+from proxy import tokens
+from proxy.access import Principal, Role
+from proxy.contracts import Store, StoredToken
+from proxy.errors import UnauthenticatedError
+
+_MAX_HEADER: Final = 4096
+# One credential and nothing after it: "Basic x, Bearer y" is one header to some, two to others.
+_HEADER: Final = re.compile(r"([A-Za-z]+) +([A-Za-z0-9._~+/-]+=*) *", re.ASCII)
+
+_HOW: Final = (
+    'send a token as the password of Basic authentication (username = any, password = "tfa_…"), '
+    "or as a Bearer token"
+)
+
+
+class TokenExpiredError(UnauthenticatedError):
+    """The token is right but its time is over.
+
+    Attributes:
+        principal: whose token it is, for the record.
+    """
+
+    def __init__(self, message: str, principal: Principal) -> None:
+        super().__init__(message)
+        self.principal = principal
+
+
+class Authenticator:
+    """Knows a principal by its token.
+
+    A token is looked up by its SHA-256 digest. Nothing secret is compared character by
+    character: the time of a look-up tells at most something of the digest of what the client
+    itself sent, from which no token can be found.
+
+    Args:
+        store: keeps the tokens.
+        now: the present, with a time zone.
+    """
+
+    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+
+    def identify(self, authorization: str | None) -> Principal:
+        """Return whose credentials these are.
+
+        Args:
+            authorization: the header's value; None when there is none.
+
+        Raises:
+            UnauthenticatedError: no credentials, malformed ones, or a token that is unknown or
+                revoked; the last two can't be told apart.
+            TokenExpiredError: the token's time is over.
+            UnavailableError: the store could not tell.
+        """
+        if authorization is None:
+            raise UnauthenticatedError(f"there are no credentials: {_HOW}")
+        token = _token_of(authorization)
+        if not tokens.is_well_formed(token):
+            raise UnauthenticatedError(f"the credentials hold no valid token: {_HOW}")
+        stored = self._store.token_by_digest(tokens.digest(token))
+        if stored is None or stored.revoked is not None:
+            raise UnauthenticatedError(
+                "the token is unknown or revoked: ask an administrator for a new one"
+            )
+        principal = _principal(stored)
+        if stored.expires is not None and _moment(stored.expires) <= self._now():
+            raise TokenExpiredError(
+                f"the token {stored.name} expired at {stored.expires}: "
+                "ask an administrator for a new one",
+                principal,
+            )
+        return principal
+
+
+def _token_of(authorization: str) -> str:
+    """Return what stands in the place of the token; whether it is one is not looked at."""
+    found = _HEADER.fullmatch(authorization) if len(authorization) <= _MAX_HEADER else None
+    if found is None:
+        raise UnauthenticatedError(f"the Authorization header can't be read: {_HOW}")
+    scheme, credentials = found[1].lower(), found[2]
+    if scheme == "bearer":
+        return credentials
+    if scheme != "basic":
+        # The scheme is not repeated: someone may have put the token in its place.
+        raise UnauthenticatedError(f"this way of authentication is not known here: {_HOW}")
+    try:
+        pair = binascii.a2b_base64(credentials, strict_mode=True)
+    except (binascii.Error, ValueError):
+        raise UnauthenticatedError(f"the Basic credentials are not base64: {_HOW}") from None
+    user, colon, password = pair.partition(b":")
+    if not colon:
+        raise UnauthenticatedError(f"the Basic credentials have no colon: {_HOW}")
+    if not password:
+        hint = "the password is empty"
+        if user.startswith(tokens.PREFIX.encode()):
+            hint = "the token stands in the place of the user name and the password is empty"
+        raise UnauthenticatedError(f"{hint}: {_HOW}")
+    # Latin-1 takes any byte; a password that is not ASCII is no token and is refused as such.
+    return password.decode("latin-1")
+
+
+@lru_cache(maxsize=1024)
+def _principal(stored: StoredToken) -> Principal:
+    # A role that a later release gave is not ours to interpret: it allows nothing.
+    role = Role(stored.role) if stored.role in set(Role) else None
+    return Principal("token", stored.id, stored.name, role, stored.workspaces, stored.hint)
+
+
+@lru_cache(maxsize=1024)
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

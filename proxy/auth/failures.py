@@ -1,0 +1,189 @@
+"""The record of failed logins: each one at first, counted ones in a flood, never an unbounded log.
+
+Failures are counted in windows. A window opens with a failure and lasts a fixed time; in it the
+first failures of a source get an entry each before they are answered, the rest are counted and
+committed as one entry a source when the window ends. Sources beyond a fixed number are counted
+together. So an attacker decides neither how much memory nor how much disk the record takes.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Final, NamedTuple
+
+import structlog
+
+from proxy.access import ANONYMOUS, Caller, Principal
+from proxy.audit_log import draft
+from proxy.contracts import Draft, Store, Transaction
+from proxy.errors import UnavailableError
+
+MAX_SOURCES: Final = 64
+"""Sources that are told apart in one window."""
+
+_ALL_SOURCES: Final = 10
+"""The entries at once of all sources together: so many times those of one."""
+
+_log = structlog.get_logger(__name__)
+
+
+class _Source(NamedTuple):
+    """What is counted together; an empty address stands for all that were too many."""
+
+    event: str
+    principal: Principal
+    ip: str
+
+
+@dataclass(slots=True)
+class _Count:
+    """The failures of one source in one window.
+
+    Attributes:
+        at_once: how many got an entry of their own.
+        counted: how many did not.
+        first: time of the first counted one.
+        last: time of the last counted one.
+    """
+
+    at_once: int
+    counted: int
+    first: datetime
+    last: datetime
+
+    def add(self, other: "_Count") -> None:
+        self.first = min(self.first, other.first) if self.counted else other.first
+        self.last = max(self.last, other.last)
+        self.counted += other.counted
+
+
+class FailureLog:
+    """Commits failed logins, folded in a flood.
+
+    Args:
+        store: keeps the entries.
+        window: seconds after which the counted failures are committed.
+        immediate: so many failures of one source in a window get an entry each; of all sources
+            together ten times as many.
+        now: the present, UTC.
+    """
+
+    def __init__(
+        self, store: Store, *, window: float, immediate: int, now: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._window = window
+        self._immediate = immediate
+        self._now = now
+        self._counts: dict[_Source, _Count] = {}
+        self._at_once_left = immediate * _ALL_SOURCES
+        self._closing = asyncio.Event()
+        self._windows: asyncio.Task[None] | None = None
+
+    async def record(self, caller: Caller, message: str, event: str = "auth.failed") -> int | None:
+        """Commit the failure, or count it.
+
+        Args:
+            caller: who tried; an anonymous principal unless the credentials named somebody.
+            message: what was wrong, without any part of the credentials.
+            event: ``auth.failed`` or ``token.expired``.
+
+        Returns:
+            The entry's index, or None when the failure was only counted.
+
+        Raises:
+            UnavailableError: the entry could not be committed; the failure may not be answered
+                as one.
+        """
+        now = self._now()
+        count = self._count_of(_Source(event, caller.principal, _network(caller.ip)), now)
+        if self._windows is None and not self._closing.is_set():
+            self._windows = asyncio.create_task(self._run_windows(), name="failed logins")
+        is_calm = count.at_once < self._immediate and self._at_once_left > 0
+        if is_calm or self._closing.is_set():
+            count.at_once += 1
+            self._at_once_left -= 1
+            entry = draft(event, "denied", message, caller, 401)
+            return (await self._store.write(lambda tx: tx.append(entry))).index
+        count.add(_Count(0, 1, now, now))
+        return None
+
+    async def aclose(self) -> None:
+        """Commit what was counted, without waiting for the window's end."""
+        self._closing.set()
+        if self._windows is not None:
+            await self._windows
+
+    def _count_of(self, source: _Source, now: datetime) -> _Count:
+        count = self._counts.get(source)
+        if count is not None:
+            return count
+        if len(self._counts) >= MAX_SOURCES:
+            source = _Source(source.event, ANONYMOUS, "")
+        return self._counts.setdefault(source, _Count(0, 0, now, now))
+
+    async def _run_windows(self) -> None:
+        """Let windows pass until one passes without a failure."""
+        try:
+            while self._counts:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), self._window)
+                counts, self._counts = self._counts, {}
+                self._at_once_left = self._immediate * _ALL_SOURCES
+                counts = {source: count for source, count in counts.items() if count.counted}
+                if not counts:
+                    continue
+                try:
+                    await self._store.write(_append([_folded(*each) for each in counts.items()]))
+                except UnavailableError as error:
+                    total = sum(count.counted for count in counts.values())
+                    _log.warning(
+                        "counted failed logins not committed", count=total, error=str(error)
+                    )
+                    if self._closing.is_set():
+                        break
+                    for source, count in counts.items():
+                        self._count_of(source, count.first).add(count)
+        finally:
+            self._windows = None
+
+
+def _append(entries: list[Draft]) -> Callable[[Transaction], None]:
+    def job(tx: Transaction) -> None:
+        for entry in entries:
+            tx.append(entry)
+
+    return job
+
+
+def _folded(source: _Source, count: _Count) -> Draft:
+    what = "uses of an expired token" if source.event == "token.expired" else "failed logins"
+    where = f"from {source.ip}" if source.ip else "from many other addresses"
+    return draft(
+        source.event,
+        "denied",
+        f"{count.counted} more {what} {where} were counted",
+        Caller(source.principal, source.ip, request_id="", via="api", method="", path=""),
+        401,
+        count=count.counted,
+        first_time=_rfc3339(count.first),
+        last_time=_rfc3339(count.last),
+    )
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _network(ip: str) -> str:
+    """Return what one attacker holds at least: an IPv4 address, or an IPv6 network of 64 bits."""
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return ip
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        return str(ip_network((address.packed[:8] + bytes(8), 64)))
+    return ip

@@ -1,0 +1,69 @@
+"""The program's own log: structlog to stderr, for people or as one JSON object a line.
+
+What goes in is chosen where it is logged: never a body, a header's value, a query or a token.
+Whatever a library logs through `logging` comes out in the same form.
+"""
+
+import logging
+import sys
+from typing import Final, TextIO
+
+import structlog
+
+from proxy.config import LogConfig
+
+_SHARED: Final[tuple[structlog.typing.Processor, ...]] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+
+# The libraries' own access lines and wire dumps would repeat addresses with their queries.
+_QUIET: Final = ("aiohttp.access", "asyncio")
+
+
+def configure_logging(log: LogConfig, stream: TextIO = sys.stderr) -> None:
+    """Send our log and that of the libraries to the stream; may be called again.
+
+    Args:
+        log: the level and the form.
+        stream: where lines go; never stdout, which belongs to what commands print.
+    """
+    renderer: structlog.typing.Processor
+    if log.format == "json":
+        # Local variables of a traceback could hold a state or a token: they are left out.
+        traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        errors: structlog.typing.Processor = structlog.processors.ExceptionRenderer(traceback)
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
+    else:
+        errors = structlog.processors.format_exc_info
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_SHARED,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                errors,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(log.level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
