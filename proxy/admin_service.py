@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Final, NamedTuple
+from typing import Final
 
 from proxy import tokens
 from proxy.access import Caller, Permission, Role, require
@@ -41,7 +41,8 @@ _GLOB: Final = re.compile(r"[A-Za-z0-9._/*?-]+", re.ASCII)
 _EVERYTHING: Final = "*"
 
 
-class MintedToken(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MintedToken:
     """A token that was just made.
 
     Attributes:
@@ -51,11 +52,12 @@ class MintedToken(NamedTuple):
     """
 
     token: StoredToken
-    text: str
+    text: str = field(repr=False)
     index: int | None
 
 
-class OpenedLog(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class OpenedLog:
     """A reading of the log that is on record.
 
     Attributes:
@@ -150,11 +152,11 @@ class AdminService:
             )
             return token
 
-        outcome, index = await self._store.write(job)
-        if isinstance(outcome, ConflictError):
-            outcome.audit_index = index
-            raise outcome
-        return MintedToken(outcome, text, index)
+        done = await self._store.write(job)
+        if isinstance(done.value, ConflictError):
+            done.value.audit_index = done.index
+            raise done.value
+        return MintedToken(done.value, text, done.index)
 
     async def list_tokens(self, caller: Caller) -> list[StoredToken]:
         """Return all tokens, oldest first, those revoked and expired too.
@@ -196,11 +198,11 @@ class AdminService:
             )
             return replace(token, revoked=tx.time)
 
-        outcome, index = await self._store.write(job)
-        if isinstance(outcome, NotFoundError):
-            outcome.audit_index = index
-            raise outcome
-        return Committed(outcome, index)
+        done = await self._store.write(job)
+        if isinstance(done.value, NotFoundError):
+            done.value.audit_index = done.index
+            raise done.value
+        return Committed(done.value, done.index)
 
     async def open_log(self, caller: Caller, query: LogQuery) -> OpenedLog:
         """Record the reading and return the entries that match and that the caller may see.

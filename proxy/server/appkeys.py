@@ -10,6 +10,7 @@ from proxy.auth.failures import FailureLog
 from proxy.config import Config
 from proxy.contracts import Store
 from proxy.server.metrics import Metrics
+from proxy.server.readiness import Readiness
 from proxy.state_service import StateService
 
 CONFIG: Final = web.AppKey("config", Config)
@@ -19,6 +20,7 @@ ADMIN: Final = web.AppKey("admin", AdminService)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 FAILURES: Final = web.AppKey("failures", FailureLog)
 METRICS: Final = web.AppKey("metrics", Metrics)
+READINESS: Final = web.AppKey("readiness", Readiness)
 
 CALLER: Final = "caller"
 """Set on each request by the middleware: who is asking, an access.Caller."""

@@ -1,0 +1,54 @@
+"""What machines ask: is the program alive, is it ready, how busy, and where the log stands."""
+
+import math
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from proxy.errors import NotFoundError, UnavailableError
+from proxy.server.appkeys import METRICS, READINESS, STORE
+
+_log: Final = structlog.get_logger(__name__)
+
+
+async def healthz(_: web.Request) -> web.Response:
+    """Answer as long as the program runs at all."""
+    return web.Response(text="ok\n")
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """Answer 200 when requests can be served, else 503.
+
+    The reason goes to the program's own log: it may name files, and whoever asks is unknown.
+    """
+    try:
+        await request.app[READINESS].require()
+    except UnavailableError as error:
+        _log.warning("not ready", error=str(error))
+        return web.Response(
+            status=503,
+            text="not ready: the store can't be used; see the server's log\n",
+            headers={"Retry-After": "10"},
+        )
+    return web.Response(text="ready\n")
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Answer a scrape in Prometheus's text format; also when the store can't be asked."""
+    try:
+        locks_held = float(len(await request.app[STORE].locks()))
+    except UnavailableError:
+        locks_held = math.nan
+    return web.Response(
+        body=request.app[METRICS].render(locks_held),
+        headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+    )
+
+
+async def checkpoint(request: web.Request) -> web.Response:
+    """Answer the newest signed checkpoint (C2SP tlog-tiles, *Checkpoints*)."""
+    note = await request.app[STORE].checkpoint()
+    if not note:
+        raise NotFoundError("the log has no entry yet, and so no checkpoint")
+    return web.Response(text=note, headers={"Cache-Control": "no-cache"})
