@@ -1,5 +1,6 @@
 """Tests of the canonical form of an entry and of what is signed."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,13 @@ allowed_values = st.recursive(
     max_leaves=25,
 )
 allowed_entries = st.dictionaries(ascii_keys, allowed_values, max_size=8)
+
+
+@dataclass
+class AnyDataclass:
+    """A value that orjson would write without being asked."""
+
+    member: int
 
 
 @given(allowed_entries)
@@ -50,7 +58,16 @@ def test_canonical_sorts_keys_and_drops_whitespace() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [2**53, -(2**53), 2**64, {1, 2}, datetime(2026, 11, 22, tzinfo=UTC), b"bytes", "\ud800"],
+    [
+        2**53,
+        -(2**53),
+        2**64,
+        {1, 2},
+        datetime(2026, 11, 22, tzinfo=UTC),
+        AnyDataclass(1),
+        b"bytes",
+        "\ud800",
+    ],
 )
 def test_canonical_refuses_what_json_would_bend(value: object) -> None:
     """An integer beyond 53 bits, a type without a JSON form and half a character raise."""

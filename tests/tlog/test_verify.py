@@ -262,6 +262,12 @@ class TestSwapped:
 
         assert first == failure(numbered(records), checkpoints).index
 
+    def test_swapped_after_a_checkpoint_that_holds(self) -> None:
+        """The place is counted from the whole log's start, not from that checkpoint."""
+        records = [*LOG[:5], LOG[7], LOG[6], LOG[5], *LOG[8:]]
+
+        assert 5 == failure(numbered(records), checkpoints_of(LOG, every=4)).index
+
     def test_swapped_with_their_numbers(self) -> None:
         """Lines of an export in another order are found by their numbers."""
         records = [*LOG[:3], LOG[4], LOG[3], *LOG[5:]]
@@ -320,6 +326,12 @@ class TestReplaced:
         records[place] = LOG[source]
 
         assert place == failure(numbered(records), EACH).index
+
+    def test_replaced_by_one_that_was_proved(self) -> None:
+        """What a checkpoint proved is in its place, so the copy alone is wrong."""
+        records = [*LOG[:6], LOG[1], *LOG[7:]]
+
+        assert 6 == failure(numbered(records), checkpoints_of(LOG, every=4)).index
 
     @places
     def test_replaced_by_a_forged_one(self, place: int) -> None:
