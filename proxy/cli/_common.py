@@ -1,0 +1,172 @@
+"""What all verbs share: the options, the opened program, who is calling, and the exit codes."""
+
+import asyncio
+import os
+import pwd
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
+from uuid import uuid4
+
+import typer
+from typer.core import TyperGroup
+
+from proxy.access import Caller, Principal, Role
+from proxy.cli._output import clean
+from proxy.errors import (
+    ConfigError,
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    LockedError,
+    NotFoundError,
+    SinkRejectedError,
+    SinkUnavailableError,
+    TfauditError,
+    UnauthenticatedError,
+    UnavailableError,
+    VerificationError,
+)
+
+if TYPE_CHECKING:
+    from proxy.app import Program
+    from proxy.config import Config
+
+T = TypeVar("T")
+
+DONE: Final = 0
+REFUSED: Final = 1
+"""The answer is no: not found, refused, verification failed."""
+UNKNOWN: Final = 2
+"""Wrong usage, or it could not be told."""
+
+EXIT_CODES: Final[Mapping[type[TfauditError], int]] = {
+    VerificationError: REFUSED,
+    NotFoundError: REFUSED,
+    ConflictError: REFUSED,
+    LockedError: REFUSED,
+    ForbiddenError: REFUSED,
+    UnauthenticatedError: REFUSED,
+    SinkRejectedError: REFUSED,
+    InvalidInputError: UNKNOWN,
+    ConfigError: UNKNOWN,
+    UnavailableError: UNKNOWN,
+    SinkUnavailableError: UNKNOWN,
+    TfauditError: UNKNOWN,
+}
+"""The only table from error family to exit code; the nearest ancestor decides."""
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="The data directory. Default: the configured one, else ./tfaudit-data.",
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The configuration file (tfaudit.toml)."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
+
+
+def exit_code(error: TfauditError) -> int:
+    """Return the exit code of an error's family."""
+    return next(EXIT_CODES[family] for family in type(error).__mro__ if family in EXIT_CODES)
+
+
+class ReportingGroup(TyperGroup):
+    """The root of the command line: turns failures into one line on stderr and an exit code."""
+
+    def invoke(self, ctx: object) -> object:
+        """Run the verb.
+
+        Raises:
+            typer.Exit: with the code of the error's family; 2 when the operating system refused.
+        """
+        try:
+            return super().invoke(cast("typer.Context", ctx))
+        except TfauditError as error:
+            notice(f"tfaudit: {error}")
+            raise typer.Exit(exit_code(error)) from error
+        except BrokenPipeError:
+            raise  # typer ends quietly when the reader of our output has gone
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            notice(f"tfaudit: {place}{error.strerror or error}")
+            raise typer.Exit(UNKNOWN) from error
+
+
+def notice(text: str) -> None:
+    """Print one line for people to stderr."""
+    typer.echo(clean(text.replace("\n", " ")), err=True)
+
+
+def settings(
+    data: Path | None, config: Path | None, overrides: Mapping[str, str] | None = None
+) -> "Config":
+    """Return the configuration of the file, the environment and the command line, the last first.
+
+    Args:
+        data: the option ``--data``.
+        config: the option ``--config``.
+        overrides: what other options say, by their names in the environment.
+
+    Raises:
+        ConfigError: names every mistake.
+    """
+    from proxy.config import load_config  # noqa: PLC0415 - quick start of the command line
+
+    return load_config(config, {**os.environ, **(overrides or {})}, data=data)
+
+
+@asynccontextmanager
+async def opened(
+    data: Path | None, config: Path | None, *, create: bool = False
+) -> "AsyncIterator[Program]":
+    """Open the program on the data directory that the options name; servers may run beside it.
+
+    Args:
+        data: the option ``--data``.
+        config: the option ``--config``.
+        create: make keys and database when there are none.
+
+    Raises:
+        ConfigError: there is no data directory, or it does not allow a start.
+        UnavailableError: the store can't be opened.
+    """
+    from proxy.app import open_program  # noqa: PLC0415 - quick start of the command line
+
+    async with open_program(settings(data, config), create=create) as program:
+        yield program
+
+
+def run(action: Coroutine[Any, Any, T]) -> T:
+    """Run a verb's action to its end."""
+    return asyncio.run(action)
+
+
+def caller(verb: str) -> Caller:
+    """Return who is calling as the record tells it: the operating system's user, all-powerful.
+
+    Args:
+        verb: the command, for example ``token create``.
+    """
+    from importlib.metadata import version  # noqa: PLC0415 - quick start of the command line
+
+    user_id = os.getuid()
+    try:
+        user = pwd.getpwuid(user_id).pw_name
+    except KeyError:  # a container may run under a number that has no name
+        user = f"uid {user_id}"
+    return Caller(
+        principal=Principal("system", "cli", user, Role.ADMIN),
+        ip="",
+        request_id=uuid4().hex,
+        via="cli",
+        method=verb,
+        path="",
+        user_agent=f"tfaudit/{version('tfaudit')}",
+    )

@@ -1,0 +1,109 @@
+"""The filters that ``log`` and ``export`` share: their options, and the query they make."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Annotated
+
+import typer
+
+from proxy.cli._values import parse_moment
+from proxy.contracts import LogQuery
+from proxy.errors import InvalidInputError
+from proxy.events import EVENTS, OUTCOMES
+
+WorkspaceFilter = Annotated[
+    str | None,
+    typer.Option("--workspace", metavar="GLOB", help="Only these workspaces; * matches / too."),
+]
+EventFilter = Annotated[
+    str | None,
+    typer.Option("--event", metavar="GLOB", help="Only these events, such as 'state.*'."),
+]
+ActorFilter = Annotated[
+    str | None,
+    typer.Option("--actor", metavar="NAME|ID", help="Only what this actor did."),
+]
+SourceFilter = Annotated[
+    str | None, typer.Option("--source-ip", metavar="IP", help="Only from this address.")
+]
+OutcomeFilter = Annotated[
+    str | None, typer.Option("--outcome", help=f"Only this outcome: {', '.join(OUTCOMES)}.")
+]
+SinceFilter = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="Only from then on: 2026-11-22T10:00:00Z, 2026-11-22 (UTC), or 2h, 7d ago.",
+    ),
+]
+UntilFilter = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="Only before then; as --since.")
+]
+LimitFilter = Annotated[
+    int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many entries.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a person asked for; None asks for everything."""
+
+    workspace: str | None = None
+    event: str | None = None
+    actor: str | None = None
+    source_ip: str | None = None
+    outcome: str | None = None
+    since: str | None = None
+    until: str | None = None
+    limit: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether nothing is left out."""
+        return self == Filters()
+
+    def query(self, now: datetime, *, newest_first: bool) -> LogQuery:
+        """Return the query for the store.
+
+        Args:
+            now: what relative times count from.
+            newest_first: the order.
+
+        Raises:
+            InvalidInputError: a time that is none, an outcome or event that can't occur.
+        """
+        if self.outcome is not None and self.outcome not in OUTCOMES:
+            raise InvalidInputError(
+                f"no entry has the outcome {self.outcome!r}: use one of {', '.join(OUTCOMES)}"
+            )
+        if self.event is not None and not any(fnmatchcase(name, self.event) for name in EVENTS):
+            raise InvalidInputError(
+                f"no event matches {self.event!r}: the events are {', '.join(EVENTS)}"
+            )
+        return LogQuery(
+            workspace=self.workspace,
+            event=self.event,
+            actor=self.actor,
+            source_ip=self.source_ip,
+            outcome=self.outcome,
+            since=parse_moment(self.since, now) if self.since else None,
+            until=parse_moment(self.until, now) if self.until else None,
+            limit=self.limit,
+            newest_first=newest_first,
+        )
+
+    def as_entry(self) -> dict[str, object]:
+        """Return what was asked for, for the entry that records the asking."""
+        named = {
+            "workspace": self.workspace,
+            "event": self.event,
+            "actor": self.actor,
+            "source_ip": self.source_ip,
+            "outcome": self.outcome,
+            "since": self.since,
+            "until": self.until,
+            "limit": self.limit,
+        }
+        return {name: value for name, value in named.items() if value is not None}

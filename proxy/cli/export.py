@@ -1,0 +1,182 @@
+"""``tfaudit export``: hands the log, or a part of it, to somebody else as a file."""
+
+import csv
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from proxy.cli._common import ConfigOption, DataOption, caller, notice, opened, run
+from proxy.cli._filters import (
+    ActorFilter,
+    EventFilter,
+    Filters,
+    LimitFilter,
+    OutcomeFilter,
+    SinceFilter,
+    SourceFilter,
+    UntilFilter,
+    WorkspaceFilter,
+)
+from proxy.cli._records import CSV_COLUMNS, csv_row
+from proxy.contracts import StoredRecord
+from proxy.errors import InvalidInputError
+from proxy.records import json_line
+
+if TYPE_CHECKING:
+    from proxy.app import Program
+
+CHECKPOINT_SUFFIX = ".checkpoint"
+
+
+class Format(StrEnum):
+    """How entries are written."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def export(
+    *,
+    form: Annotated[Format, typer.Option("--format", help="jsonl can be verified, csv not.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="A new file. Default: stdout."),
+    ] = None,
+    checkpoint_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint-out",
+            metavar="FILE",
+            help="Where the signed checkpoint of a whole jsonl export goes. "
+            "Default: FILE.checkpoint beside the output.",
+        ),
+    ] = None,
+    workspace: WorkspaceFilter = None,
+    event: EventFilter = None,
+    actor: ActorFilter = None,
+    source_ip: SourceFilter = None,
+    outcome: OutcomeFilter = None,
+    since: SinceFilter = None,
+    until: UntilFilter = None,
+    limit: LimitFilter = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Export the audit log, oldest entries first; the export is an entry of the log itself.
+
+    A whole jsonl export and its checkpoint can be proved anywhere, with the public keys alone:
+    [bold]tfaudit verify FILE.jsonl --key KEYS.json[/]
+    """
+    filters = Filters(workspace, event, actor, source_ip, outcome, since, until, limit)
+    if checkpoint_out is None and output is not None and form is Format.JSONL and filters.is_whole:
+        checkpoint_out = output.with_name(output.name + CHECKPOINT_SUFFIX)
+    elif checkpoint_out is not None and not (form is Format.JSONL and filters.is_whole):
+        raise InvalidInputError(
+            "a checkpoint proves a whole log: leave --checkpoint-out away, or export jsonl "
+            "without filters"
+        )
+    for path in (output, checkpoint_out):
+        if path is not None and path.exists():
+            raise InvalidInputError(f"{path} exists: an export never overwrites, name a new file")
+
+    async def action() -> int:
+        async with opened(data, config) as program:
+            return await _export(program, filters, form, output, checkpoint_out)
+
+    count = run(action())
+    place = f" to {output}" if output else ""
+    notice(f"Exported {count} {'entry' if count == 1 else 'entries'}{place}.")
+    if checkpoint_out:
+        notice(f"The signed checkpoint that covers them all is {checkpoint_out}.")
+
+
+async def _export(
+    program: "Program",
+    filters: Filters,
+    form: Format,
+    output: Path | None,
+    checkpoint_out: Path | None,
+) -> int:
+    """Record the export, then write what was asked for, up to and with that record.
+
+    Returns:
+        The number of entries written.
+    """
+    from proxy.audit_log import draft  # noqa: PLC0415 - quick start of the command line
+    from proxy.tlog.checkpoint import verify_checkpoint  # noqa: PLC0415
+    from proxy.tlog.note import NoteVerifier  # noqa: PLC0415
+
+    query = filters.query(datetime.now(UTC), newest_first=False)
+    asked = filters.as_entry()
+    part = ", ".join(f"{name} {value}" for name, value in asked.items()) or "the whole log"
+    who = caller("export")
+    entry = draft(
+        "audit.exported",
+        "success",
+        f"{who.principal.name} exported the log as {form.value}: {part}",
+        who,
+        export={"format": form.value, "filters": asked},
+    )
+    await program.store.write(lambda transaction: transaction.append(entry))
+    note = await program.store.checkpoint()
+    size = verify_checkpoint(note, NoteVerifier.parse(program.keys.vkey)).size
+    count = 0
+    with _writing(output) as stream:
+        write = _jsonl_to(stream) if form is Format.JSONL else _csv_to(stream)
+        async for stored in program.store.entries(query):
+            if stored.record.index >= size:
+                break  # committed after the checkpoint that goes with this export
+            write(stored)
+            count += 1
+    if checkpoint_out is not None:
+        with _writing(checkpoint_out) as stream:
+            stream.write(note.encode())
+    return count
+
+
+@contextmanager
+def _writing(path: Path | None) -> Iterator[BinaryIO]:
+    """Give stdout, or a new file that others can't read and that is removed on failure."""
+    if path is None:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _jsonl_to(stream: BinaryIO) -> Callable[[StoredRecord], None]:
+    def write(stored: StoredRecord) -> None:
+        stream.write(json_line(stored, with_document=True) + b"\n")
+
+    return write
+
+
+def _csv_to(stream: BinaryIO) -> Callable[[StoredRecord], None]:
+    line = StringIO()
+    writer = csv.writer(line)
+
+    def put(cells: Sequence[str]) -> None:
+        writer.writerow(cells)
+        stream.write(line.getvalue().encode())
+        line.seek(0)
+        line.truncate()
+
+    put(CSV_COLUMNS)
+    return lambda stored: put(csv_row(stored))

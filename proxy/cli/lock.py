@@ -1,0 +1,88 @@
+"""``tfaudit lock``: shows who holds a state's lock, and releases it when the holder is gone."""
+
+from typing import Annotated
+
+import orjson
+import typer
+
+from proxy.access import parse_workspace
+from proxy.cli._common import ConfigOption, DataOption, JsonOption, caller, opened, run
+from proxy.cli._output import clean, print_json, print_table, time_text
+from proxy.contracts import HeldLock
+from proxy.errors import NotFoundError
+
+app = typer.Typer(no_args_is_help=True, help="Show and release locks.")
+
+
+@app.command("list")
+def list_locks(
+    data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """List the locks that are held, oldest first."""
+
+    async def action() -> list[HeldLock]:
+        async with opened(data, config) as program:
+            return await program.store.locks()
+
+    locks = run(action())
+    if as_json:
+        print_json([_as_object(lock) for lock in locks])
+        return
+    print_table(
+        ("WORKSPACE", "TAKEN", "OPERATION", "WHO SAYS TO HOLD IT", "TOKEN", "LOCK ID"),
+        (
+            (
+                lock.workspace,
+                time_text(lock.taken),
+                lock.operation,
+                lock.who,
+                lock.actor,
+                lock.id,
+            )
+            for lock in locks
+        ),
+    )
+
+
+@app.command("release")
+def release(
+    workspace: Annotated[str, typer.Argument(metavar="WORKSPACE")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Release a lock without its holder's ID. Only when the run that took it is gone.
+
+    The record shows who released it. A run that still goes on will be refused its next write.
+    """
+    parse_workspace(workspace)
+
+    async def action() -> HeldLock:
+        async with opened(data, config) as program:
+            held = {lock.workspace: lock for lock in await program.store.locks()}
+            if workspace not in held:
+                raise NotFoundError(f"{workspace} is not locked: there is nothing to release")
+            await program.states.release(caller("lock release"), workspace)
+            return held[workspace]
+
+    lock = run(action())
+    if as_json:
+        print_json({"released": _as_object(lock)})
+    else:
+        typer.echo(
+            f"Released the lock of {workspace}, taken {time_text(lock.taken)} by "
+            f"{clean(lock.who or lock.actor)} for {clean(lock.operation)} (ID {clean(lock.id)})."
+        )
+
+
+def _as_object(lock: HeldLock) -> dict[str, object]:
+    return {
+        "workspace": lock.workspace,
+        "id": lock.id,
+        "operation": lock.operation,
+        "who": lock.who,
+        "version": lock.version,
+        "actor": lock.actor,
+        "taken": lock.taken,
+        "info": orjson.loads(lock.info),
+    }
