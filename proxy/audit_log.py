@@ -33,7 +33,7 @@ def draft(  # noqa: PLR0913 - the fields of an entry, in the order people ask fo
     *,
     workspace: str | None = None,
     document: bytes | None = None,
-    **parts: Any,
+    **parts: dict[str, Any] | str | int,
 ) -> Draft:
     """Return an entry as AUDIT section 1 lays it out, but for what the commit gives it.
 

@@ -144,7 +144,8 @@ class StoredRecord(NamedTuple):
     document: bytes | None
 
 
-class Committed(NamedTuple, Generic[T]):
+@dataclass(frozen=True, slots=True)
+class Committed(Generic[T]):
     """What a job returned, once it is durable.
 
     Attributes:
@@ -275,8 +276,8 @@ class Store(Protocol):
         """Yield the committed entries that match, in one consistent view."""
         ...
 
-    async def checkpoint(self) -> str:
-        """Return the newest signed checkpoint; empty text when the log is empty."""
+    async def checkpoint(self, size: int | None = None) -> str:
+        """Return the newest signed checkpoint, or that of a tree size; empty when there is none."""
         ...
 
     def checkpoints(self) -> AsyncIterator[tuple[int, str]]:

@@ -9,12 +9,14 @@ from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
 from proxy.config import Config
 from proxy.contracts import Store
+from proxy.lock_service import LockService
 from proxy.server.metrics import Metrics
 from proxy.server.readiness import Readiness
 from proxy.state_service import StateService
 
 CONFIG: Final = web.AppKey("config", Config)
 STORE: Final = web.AppKey("store", Store)
+LOCKS: Final = web.AppKey("locks", LockService)
 STATES: Final = web.AppKey("states", StateService)
 ADMIN: Final = web.AppKey("admin", AdminService)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)

@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 import structlog
 from sqlite_utils import Database
 
-from proxy.audit_log import AuditLog, Batch, LogHead
+from proxy.audit_log import AuditLog, LogHead
 from proxy.contracts import (
     Committed,
     Draft,
@@ -80,7 +80,8 @@ class _Answer(NamedTuple):
 
 
 def _token(row: tuple[Any, ...]) -> StoredToken:
-    return StoredToken(*row[:3], tuple(json.loads(row[3])), *row[4:])
+    token_id, name, role, workspaces, *rest = row
+    return StoredToken(token_id, name, role, tuple(json.loads(workspaces)), *rest)
 
 
 class _Transaction:
@@ -504,7 +505,7 @@ class SQLiteStore:
             known = connection.execute(
                 "SELECT w.name, w.created, "
                 "(SELECT count(*) FROM state_version n WHERE n.workspace = w.name), "
-                f"{_VERSION_COLUMNS} FROM workspace w JOIN state_version v ON v.id = w.head"  # noqa: S608
+                f"{_VERSION_COLUMNS} FROM workspace w JOIN state_version v ON v.id = w.head"
             ).fetchall()
             held = connection.execute(f"SELECT {_LOCK_COLUMNS} FROM lock").fetchall()  # noqa: S608
         locks = {row[0]: HeldLock(*row) for row in held}
@@ -564,10 +565,12 @@ class SQLiteStore:
             bound = rows[-1][0]
             left = None if left is None else left - len(rows)
 
-    async def checkpoint(self) -> str:
-        """Return the newest signed checkpoint; empty when the log is."""
+    async def checkpoint(self, size: int | None = None) -> str:
+        """Return the newest signed checkpoint, or that of a tree size; empty when there is none."""
         rows = await asyncio.to_thread(
-            self._rows, "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1"
+            self._rows,
+            "SELECT note FROM checkpoint WHERE size = coalesce(?, (SELECT max(size) FROM checkpoint))",
+            (size,),
         )
         return rows[0][0] if rows else ""
 

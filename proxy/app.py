@@ -1,0 +1,294 @@
+"""Builds the program from its configuration and runs it; alone knows the concrete store."""
+
+import asyncio
+import os
+import signal
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from fcntl import LOCK_EX, LOCK_NB, flock
+from typing import IO, Any, Final
+
+import structlog
+from aiohttp import web
+
+from proxy.access import Caller, Principal, Role
+from proxy.admin_service import AdminService
+from proxy.audit_log import AuditLog
+from proxy.auth.authenticator import Authenticator
+from proxy.auth.failures import FailureLog
+from proxy.config import Config, Secret
+from proxy.contracts import Store
+from proxy.errors import ConfigError, TfauditError
+from proxy.keys import KeyRing, open_keys
+from proxy.lock_service import LockService
+from proxy.logs import configure_logging
+from proxy.server import appkeys
+from proxy.server.metrics import Metrics
+from proxy.server.middleware import Gatekeeper, Traffic
+from proxy.server.readiness import Readiness
+from proxy.server.routes import OPEN, add_routes
+from proxy.server_record import record_start, record_stop
+from proxy.state_service import Keys, StateService
+from proxy.storage.sqlite import SQLiteStore
+from proxy.tlog.note import NoteVerifier
+from proxy.witness import Witness
+
+DATABASE: Final = "tfaudit.db"
+WITNESS: Final = "checkpoint.last"
+_SERVER_LOCK: Final = "server.lock"
+
+_WITNESS_SECONDS: Final = 1.0
+_DRAIN_POLL_SECONDS: Final = 0.02
+_READ_BUFFER: Final = 1 << 18
+"""Bytes that aiohttp reads ahead of us for one connection."""
+
+SYSTEM: Final = Principal("system", "server", "tfaudit", Role.ADMIN)
+
+_log = structlog.get_logger("tfaudit")
+
+
+def _clock() -> int:
+    return time.time_ns() // 1000
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The parts, put together and open."""
+
+    config: Config
+    keys: KeyRing
+    store: Store
+    states: StateService
+    locks: LockService
+    admin: AdminService
+    metrics: Metrics
+    traffic: Traffic
+    witness: Witness
+
+
+@asynccontextmanager
+async def open_program(config: Config, *, create: bool) -> AsyncIterator[Program]:
+    """Open the keys and the store, check that the log is the one it was, build the services.
+
+    Args:
+        config: what to open.
+        create: make the data directory, keys and database when there are none.
+
+    Raises:
+        ConfigError: something is missing, unreadable, or not what it was.
+    """
+    directory = config.data.directory
+    if create:
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"the data directory {directory} can't be made: {error}") from error
+    keys = open_keys(config, create=create)
+    metrics = Metrics()
+    audit = AuditLog(keys.entry, keys.checkpoint, keys.origin, clock=_clock, random=os.urandom)
+    store = SQLiteStore(directory / DATABASE, audit, create=create, on_commit=metrics.on_commit)
+    witness = Witness(directory / WITNESS, NoteVerifier.parse(keys.vkey))
+    async with store:
+        await witness.check(store)
+        yield Program(
+            config=config,
+            keys=keys,
+            store=store,
+            states=StateService(
+                store,
+                Keys(keys.master, keys.redaction),
+                clock=_clock,
+                random=os.urandom,
+                accept_unlocked_force=config.server.accept_unlocked_force,
+            ),
+            locks=LockService(store),
+            admin=AdminService(store, _now, os.urandom),
+            metrics=metrics,
+            traffic=Traffic(),
+            witness=witness,
+        )
+        with suppress(TfauditError, OSError):
+            await witness.note(store)
+
+
+def create_app(program: Program) -> web.Application:
+    """Return the HTTP application over an open program; its clean-up commits what was counted."""
+    config = program.config
+    authenticator = Authenticator(program.store, _now)
+    failures = FailureLog(
+        program.store,
+        window=config.audit.flood_window,
+        immediate=config.audit.flood_immediate,
+        now=_now,
+    )
+    gatekeeper = Gatekeeper(
+        authenticator,
+        failures,
+        program.metrics,
+        program.traffic,
+        open_handlers=OPEN,
+        trusted_proxies=config.server.trusted_proxies,
+        request_prefix=os.urandom(6).hex(),
+    )
+    app = web.Application(middlewares=[gatekeeper.handle])
+    app[appkeys.CONFIG] = config
+    app[appkeys.STORE] = program.store
+    app[appkeys.STATES] = program.states
+    app[appkeys.LOCKS] = program.locks
+    app[appkeys.ADMIN] = program.admin
+    app[appkeys.AUTHENTICATOR] = authenticator
+    app[appkeys.FAILURES] = failures
+    app[appkeys.METRICS] = program.metrics
+    app[appkeys.READINESS] = Readiness(program.store, time.monotonic)
+    add_routes(app)
+
+    async def commit_failures(_: web.Application) -> AsyncIterator[None]:
+        yield
+        await failures.aclose()
+
+    app.cleanup_ctx.append(commit_failures)
+    return app
+
+
+async def serve(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what runs and record the stop.
+
+    Raises:
+        ConfigError: the start is not possible; nothing was served.
+    """
+    configure_logging(config.log)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    config.data.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _only_server(config), suppress(asyncio.CancelledError):
+        async with open_program(config, create=True) as program:
+            caller = _system("serve")
+            await record_start(
+                program.store, caller, config=_settings(config), keys=_public(program.keys)
+            )
+            runner = web.AppRunner(
+                create_app(program),
+                access_log=None,
+                keepalive_timeout=config.server.keepalive,
+                read_bufsize=_READ_BUFFER,
+                shutdown_timeout=1.0,
+            )
+            await runner.setup()
+            try:
+                await _listen(runner, config)
+                keeper = asyncio.create_task(_keep_witness(program))
+                await stop.wait()
+                await _drain(program)
+                keeper.cancel()
+            finally:
+                await runner.cleanup()
+                await record_stop(program.store, caller)
+    _log.info("stopped")
+
+
+async def _listen(runner: web.AppRunner, config: Config) -> None:
+    server = config.server
+    tls = _tls(config)
+    site = web.TCPSite(runner, server.host, server.port, ssl_context=tls)
+    try:
+        await site.start()
+    except OSError as error:
+        raise ConfigError(
+            f"{server.host}:{server.port} can't be listened on: {error.strerror}; name another "
+            "with server.host and server.port"
+        ) from error
+    _log.info("serving", address=site.name, data=str(config.data.directory))
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    server = config.server
+    if server.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(server.certificate, server.private_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"server.certificate {server.certificate} with server.private_key "
+            f"{server.private_key} can't be used: {error}"
+        ) from error
+    return context
+
+
+async def _drain(program: Program) -> None:
+    """Refuse what is new, let what runs finish; no longer than the configuration says."""
+    _log.info("stopping", running=program.traffic.running)
+    program.traffic.is_stopping = True
+    program.locks.stop_waiting()
+    deadline = time.monotonic() + program.config.server.shutdown_timeout
+    while program.traffic.running and time.monotonic() < deadline:
+        await asyncio.sleep(_DRAIN_POLL_SECONDS)
+    if program.traffic.running:
+        _log.warning("requests were cut off", running=program.traffic.running)
+
+
+async def _keep_witness(program: Program) -> None:
+    while True:
+        await asyncio.sleep(_WITNESS_SECONDS)
+        try:
+            await program.witness.note(program.store)
+        except (TfauditError, OSError) as error:
+            _log.warning("the newest checkpoint could not be kept", error=str(error))
+
+
+def _only_server(config: Config) -> IO[str]:
+    """Hold the data directory for one server; the command line may write beside it.
+
+    Raises:
+        ConfigError: another server holds it.
+    """
+    path = config.data.directory / _SERVER_LOCK
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise ConfigError(
+            f"the data directory {config.data.directory} can't be written: {error.strerror}"
+        ) from error
+    try:
+        flock(file, LOCK_EX | LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise ConfigError(
+            f"another server is running on {config.data.directory}: stop it, or name another "
+            "directory with --data"
+        ) from error
+    return file
+
+
+def _system(verb: str) -> Caller:
+    return Caller(SYSTEM, "", "", "cli", verb, "")
+
+
+def _public(keys: KeyRing) -> dict[str, str]:
+    return {"entry": keys.entry_key_id, "checkpoint": keys.vkey}
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """Return every setting as text by ``section.key``; of a secret only whether it is given."""
+    settings: dict[str, Any] = {}
+    for section in fields(config):
+        values = getattr(config, section.name)
+        for setting in fields(values):
+            value = getattr(values, setting.name)
+            if isinstance(value, Secret):
+                value = "given"
+            elif isinstance(value, tuple):
+                value = ", ".join(map(str, value))
+            settings[f"{section.name}.{setting.name}"] = "" if value is None else str(value)
+    return settings

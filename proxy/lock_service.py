@@ -1,0 +1,328 @@
+"""Takes, confirms, waits for, releases and forces the lock of a workspace."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from proxy.access import Caller, Permission, printable, require
+from proxy.audit_log import draft
+from proxy.contracts import Committed, HeldLock, Store, Transaction
+from proxy.errors import ForbiddenError, InvalidInputError, TfauditError, UnavailableError
+from proxy.gate import gate
+from proxy.lock_line import POLL_SECONDS, LockLines
+from proxy.refusals import (
+    DamagedUploadError,
+    LockRefusedError,
+    StrippedUnlockError,
+    UnlockRefusedError,
+)
+from proxy.state_entries import holder_of, name_of, refused, run_of, run_of_info
+from proxy.tfstate import lock as locks
+from proxy.uploads import check_md5
+
+
+class LockService:
+    """The one place where a lock is taken or released.
+
+    Args:
+        store: where it is kept.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lines = LockLines()
+        self._stopping = False
+
+    def stop_waiting(self) -> None:
+        """Send everybody who waits for a lock away, because the server stops."""
+        self._stopping = True
+        self._lines.wake_all()
+
+    async def lock(  # noqa: PLR0913 - one LOCK request
+        self,
+        caller: Caller,
+        workspace: str,
+        body: bytes,
+        content_md5: str | None,
+        *,
+        wait: float = 0,
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> Committed[None]:
+        """Take the lock, or confirm it to its holder.
+
+        Args:
+            caller: who asks.
+            workspace: what to lock.
+            body: LockInfo JSON.
+            content_md5: the request's header, base64, if it has one.
+            wait: seconds to wait for a held lock to become free.
+            is_gone: tells that the client hung up, so that nobody gets a lock he never hears of.
+
+        Raises:
+            LockRefusedError: held by another, or not allowed; explains itself as LockInfo.
+            InvalidInputError: the body is no LockInfo.
+            DamagedUploadError: the body is not what its Content-MD5 says.
+            UnavailableError: the entry could not be committed, or the server stops.
+        """
+        try:
+            check_md5(body, content_md5)
+            info = locks.parse(body)
+        except (InvalidInputError, DamagedUploadError) as error:
+            await self._refuse_lock(caller, workspace, "error", error, {})
+        try:
+            require(caller.principal, Permission.LOCK, workspace)
+        except ForbiddenError as error:
+            told = replace(info, id=str(error), info=str(error), who="tfaudit", path=workspace)
+            refusal = LockRefusedError(str(error), told.to_json())
+            await self._refuse_lock(caller, workspace, "denied", refusal, run_of_info(info, caller))
+        held = await self._try_lock(caller, workspace, body, info, final=wait <= 0)
+        if isinstance(held, Committed):
+            return held
+        try:
+            async with (
+                asyncio.timeout(wait),
+                self._lines.turn(workspace) as released,
+            ):
+                while not (self._stopping or is_gone()):
+                    released.clear()
+                    held = await asyncio.shield(
+                        self._try_lock(caller, workspace, body, info, final=False)
+                    )
+                    if isinstance(held, Committed):
+                        return held
+                    try:
+                        await asyncio.wait_for(released.wait(), POLL_SECONDS)
+                    except TimeoutError:
+                        continue
+        except TimeoutError:
+            pass
+        if self._stopping:
+            await self._refuse_lock(
+                caller,
+                workspace,
+                "error",
+                UnavailableError("the server stops: ask for the lock again in a moment"),
+                run_of_info(info, caller),
+            )
+        held = await self._try_lock(caller, workspace, body, info, final=True)
+        if isinstance(held, Committed):
+            return held
+        raise UnavailableError(f"{workspace} could not be locked: try again in a moment")
+
+    async def _try_lock(
+        self, caller: Caller, workspace: str, body: bytes, info: locks.LockInfo, *, final: bool
+    ) -> Committed[None] | None:
+        """Take the lock in one transaction; None when it is held and this was not the last try."""
+        who = run_of_info(info, caller)
+
+        def job(transaction: Transaction) -> LockRefusedError | bool:
+            held = transaction.lock(workspace)
+            if held is None:
+                transaction.set_lock(
+                    HeldLock(
+                        workspace=workspace,
+                        id=info.id,
+                        info=info.to_json(),
+                        md5=locks.content_md5(body),
+                        operation=printable(info.operation),
+                        who=printable(info.who),
+                        version=printable(info.version),
+                        actor=caller.principal.name,
+                        taken=transaction.time,
+                    )
+                )
+                note = ""
+            elif held.id == info.id:
+                note = " again: it holds it already"
+            elif final:
+                message = (
+                    f"{workspace} is locked by {held.who or held.actor} ({held.operation}) since "
+                    f"{held.taken}: wait, or look at `tfaudit lock list`"
+                )
+                refusal = LockRefusedError(message, held.info)
+                transaction.append(
+                    refused(
+                        "state.lock_refused",
+                        "conflict",
+                        refusal,
+                        caller,
+                        workspace,
+                        **who,
+                        holder=holder_of(held),
+                    )
+                )
+                return refusal
+            else:
+                return False
+            transaction.append(
+                draft(
+                    "state.locked",
+                    "success",
+                    f"{name_of(caller)} locked {workspace} for {info.operation or 'a run'}{note}",
+                    caller,
+                    200,
+                    workspace=workspace,
+                    **who,
+                )
+            )
+            return True
+
+        committed = await self._store.write(job)
+        value = committed.value
+        if isinstance(value, LockRefusedError):
+            value.audit_index = committed.index
+            raise value
+        return Committed(None, committed.index) if value else None
+
+    async def _refuse_lock(
+        self,
+        caller: Caller,
+        workspace: str,
+        outcome: str,
+        error: TfauditError,
+        run: dict[str, Any],
+    ) -> NoReturn:
+        refusal = refused("state.lock_refused", outcome, error, caller, workspace, **run)
+        error.audit_index = (await self._store.write(lambda tx: tx.append(refusal))).index
+        raise error
+
+    async def unlock(
+        self, caller: Caller, workspace: str, body: bytes, content_md5: str | None
+    ) -> Committed[None]:
+        """Release the lock; one that is free already counts as released.
+
+        An empty body is a ``force-unlock``, which never sends the ID, unless its Content-MD5
+        tells that there was a body: then something on the way removed it. The MD5 of the
+        holder's own LOCK body still proves the holder, since UNLOCK repeats that body.
+
+        Raises:
+            UnlockRefusedError: somebody else holds the lock.
+            StrippedUnlockError: see above.
+            InvalidInputError: the body is no LockInfo.
+            ForbiddenError, UnavailableError: as ``read``.
+        """
+        if body:
+            return await self._unlock_by_id(caller, workspace, body)
+        if content_md5 is None or locks.is_empty_md5(content_md5):
+            return await self.release(caller, workspace)
+        await gate(self._store, caller, Permission.LOCK, workspace)
+
+        def job(transaction: Transaction) -> StrippedUnlockError | None:
+            held = transaction.lock(workspace)
+            if held is not None and held.md5 != content_md5:
+                error = StrippedUnlockError(
+                    f"the UNLOCK of {workspace} arrived without its body: a proxy on the way "
+                    "removes bodies; let it pass them, or use the dialect with POST"
+                )
+                transaction.append(
+                    refused("state.unlock_refused", "error", error, caller, workspace)
+                )
+                return error
+            _release(transaction, caller, workspace, held, "; its body was lost on the way")
+            return None
+
+        return await self._unlocked(workspace, job)
+
+    async def _unlock_by_id(self, caller: Caller, workspace: str, body: bytes) -> Committed[None]:
+        try:
+            info = locks.parse(body)
+        except InvalidInputError as error:
+            refusal = refused("state.unlock_refused", "error", error, caller, workspace)
+            error.audit_index = (await self._store.write(lambda tx: tx.append(refusal))).index
+            raise
+        # OpenTofu 1.10 and later send the ID that a person typed, and nothing else.
+        forced = not (info.operation or info.who)
+        permission = Permission.FORCE_UNLOCK if forced else Permission.LOCK
+        await gate(self._store, caller, permission, workspace)
+
+        def job(transaction: Transaction) -> UnlockRefusedError | None:
+            held = transaction.lock(workspace)
+            if held is not None and held.id != info.id:
+                error = UnlockRefusedError(
+                    f"{workspace} is locked by {held.who or held.actor} ({held.operation}) with "
+                    "another ID: only its holder or a force-unlock can release it",
+                    held.info,
+                )
+                transaction.append(
+                    refused(
+                        "state.unlock_refused",
+                        "conflict",
+                        error,
+                        caller,
+                        workspace,
+                        **run_of_info(info, caller),
+                        holder=holder_of(held),
+                    )
+                )
+                return error
+            if forced:
+                _force(transaction, caller, workspace, held)
+            else:
+                _release(transaction, caller, workspace, held, "")
+            return None
+
+        return await self._unlocked(workspace, job)
+
+    async def release(self, caller: Caller, workspace: str) -> Committed[None]:
+        """Release the lock without its ID, whoever holds it (``force-unlock``).
+
+        Raises:
+            ForbiddenError, UnavailableError: as ``read``.
+        """
+        await gate(self._store, caller, Permission.FORCE_UNLOCK, workspace)
+
+        def job(transaction: Transaction) -> None:
+            _force(transaction, caller, workspace, transaction.lock(workspace))
+
+        return await self._unlocked(workspace, job)
+
+    async def _unlocked(
+        self, workspace: str, job: Callable[[Transaction], TfauditError | None]
+    ) -> Committed[None]:
+        committed = await self._store.write(job)
+        value = committed.value
+        if value is not None:
+            value.audit_index = committed.index
+            raise value
+        self._lines.wake(workspace)
+        return Committed(None, committed.index)
+
+
+def _release(
+    transaction: Transaction, caller: Caller, workspace: str, held: HeldLock | None, note: str
+) -> None:
+    """Release a lock by its holder; releasing what is free is a repeated UNLOCK, and fine."""
+    if held is None:
+        message = f"{name_of(caller)} unlocked {workspace}: it was not locked"
+    else:
+        transaction.clear_lock(workspace)
+        message = f"{name_of(caller)} unlocked {workspace} after {held.operation or 'a run'}{note}"
+    transaction.append(
+        draft(
+            "state.unlocked",
+            "success",
+            message,
+            caller,
+            200,
+            workspace=workspace,
+            **run_of(held, caller),
+        )
+    )
+
+
+def _force(transaction: Transaction, caller: Caller, workspace: str, held: HeldLock | None) -> None:
+    """Release a lock over its holder's head, and say whose it was."""
+    if held is None:
+        parts: dict[str, Any] = {}
+        message = f"{name_of(caller)} forced the lock of {workspace}: it was not locked"
+    else:
+        transaction.clear_lock(workspace)
+        parts = {"holder": holder_of(held)}
+        message = (
+            f"{name_of(caller)} forced the lock of {workspace}, held by {held.who or held.actor} "
+            f"({held.operation}) since {held.taken}"
+        )
+    transaction.append(
+        draft("state.force_unlocked", "success", message, caller, 200, workspace=workspace, **parts)
+    )

@@ -1,0 +1,71 @@
+"""The refusals of the state protocol, each with its own name so that each gets its own status."""
+
+from proxy.errors import ConflictError, InvalidInputError, LockedError, UnavailableError
+
+
+class BodyTooLargeError(InvalidInputError):
+    """The body is longer than the server takes."""
+
+
+class ForgedReadError(InvalidInputError):
+    """A GET that carries an upload's headers: a redirect on the way made a read of a write."""
+
+
+class SlowUploadError(InvalidInputError):
+    """The body did not arrive whole in time."""
+
+
+class LockedByAnotherError(LockedError):
+    """The workspace is locked, and the upload carries another lock's ID."""
+
+
+class LockIdMissingError(LockedError):
+    """The workspace is locked, and the upload carries no lock ID."""
+
+
+class LockGoneError(ConflictError):
+    """The lock that the upload names is no longer held, and the state moved on."""
+
+
+class LostUpdateError(ConflictError):
+    """Another upload with the same serial and other content came first."""
+
+
+class SerialRegressionError(ConflictError):
+    """The upload is older than the stored state."""
+
+
+class LineageChangedError(ConflictError):
+    """The upload belongs to another state."""
+
+
+class DamagedUploadError(UnavailableError):
+    """The body is not what its Content-MD5 says: the client should send it again."""
+
+
+class StrippedUnlockError(InvalidInputError):
+    """Something between client and server took the body of an UNLOCK away."""
+
+
+class LockRefusedError(LockedError):
+    """The lock is not given.
+
+    Attributes:
+        info: LockInfo JSON that tells the client why: the holder's, or an explanation.
+    """
+
+    def __init__(self, message: str, info: bytes) -> None:
+        super().__init__(message)
+        self.info = info
+
+
+class UnlockRefusedError(ConflictError):
+    """The lock is somebody else's.
+
+    Attributes:
+        info: the holder's LockInfo JSON.
+    """
+
+    def __init__(self, message: str, info: bytes) -> None:
+        super().__init__(message)
+        self.info = info

@@ -1,0 +1,76 @@
+"""Reads a request's body: bounded in size and in time, and only once it is known who sends it."""
+
+import asyncio
+
+from aiohttp import hdrs, web
+
+from proxy.config import ServerConfig
+from proxy.refusals import BodyTooLargeError, SlowUploadError
+
+
+async def defer_continue(_: web.Request) -> None:
+    """Not answer ``Expect: 100-continue`` yet: the body is wanted only after authentication."""
+
+
+async def read_body(request: web.Request, config: ServerConfig, limit: int) -> bytes | bytearray:
+    """Return the whole body; a large one arrives in one buffer and is not copied again.
+
+    Args:
+        request: whose body, framed by length or chunked.
+        config: seconds of silence and in all that are allowed.
+        limit: bytes.
+
+    Raises:
+        BodyTooLargeError: longer than the limit; as soon as that is known.
+        SlowUploadError: not whole in time, or the connection broke.
+    """
+    length = request.content_length
+    if length is not None and length > limit:
+        raise _too_large(length, limit)
+    if not request.body_exists or length == 0:
+        return b""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    content = request.content
+    if content.is_eof() and content.total_bytes <= limit:
+        return content.read_nowait(-1)
+    buffer = bytearray(length or 0)
+    filled = 0
+    try:
+        async with asyncio.timeout(config.upload_timeout):
+            while chunk := await asyncio.wait_for(content.readany(), config.upload_idle_timeout):
+                end = filled + len(chunk)
+                if end > limit:
+                    raise _too_large(end, limit)
+                buffer[filled:end] = chunk
+                filled = end
+    except TimeoutError as error:
+        raise SlowUploadError(
+            f"the upload stopped after {filled} bytes and did not go on in time: send it again; "
+            "if the link is slow, raise server.upload_timeout"
+        ) from error
+    except (ConnectionError, web.HTTPException, asyncio.IncompleteReadError) as error:
+        raise _broken(filled, length) from error
+    except Exception as error:
+        # aiohttp hands on its client-side errors for a payload that breaks off.
+        if type(error).__module__.startswith("aiohttp"):
+            raise _broken(filled, length) from error
+        raise
+    if length is not None and filled != length:
+        raise _broken(filled, length)
+    return buffer
+
+
+def _too_large(size: int, limit: int) -> BodyTooLargeError:
+    return BodyTooLargeError(
+        f"the body has {size} bytes or more, and this server takes {limit}: split the state, or "
+        "raise server.body_limit"
+    )
+
+
+def _broken(filled: int, length: int | None) -> SlowUploadError:
+    return SlowUploadError(
+        f"the connection broke after {filled} of {length or 'an unknown number of'} bytes: "
+        "nothing was stored; send it again"
+    )

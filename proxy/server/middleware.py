@@ -1,0 +1,214 @@
+"""What every request passes: its ID, who is asking, and how a failure becomes an answer."""
+
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final
+
+import orjson
+import structlog
+from aiohttp import hdrs, web
+
+from proxy.access import ANONYMOUS, Caller, printable
+from proxy.auth.authenticator import Authenticator, TokenExpiredError
+from proxy.auth.failures import FailureLog
+from proxy.errors import (
+    TfauditError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from proxy.refusals import LockRefusedError, UnlockRefusedError
+from proxy.server.appkeys import CALLER
+from proxy.server.metrics import Metrics
+from proxy.statuses import status_of
+
+RETRY_SECONDS: Final = "10"
+"""Sent as Retry-After: gives Terraform 1.1 and later two more tries over 20 seconds, not 3."""
+
+_MAX_PATH: Final = 512
+_log = structlog.get_logger("tfaudit.server")
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What is under way, for a stop in order.
+
+    Attributes:
+        running: requests being handled.
+        is_stopping: refuse new requests.
+    """
+
+    running: int = 0
+    is_stopping: bool = False
+
+
+class Gatekeeper:
+    """The one middleware.
+
+    Args:
+        authenticator: credentials to principal.
+        failures: records those that failed.
+        metrics: counts requests.
+        traffic: shared with whoever stops the server.
+        open_handlers: those that anybody may call.
+        trusted_proxies: networks whose X-Forwarded-For is believed.
+        request_prefix: makes request IDs unique among servers and restarts.
+    """
+
+    def __init__(  # noqa: PLR0913 - what one request needs, looked up once
+        self,
+        authenticator: Authenticator,
+        failures: FailureLog,
+        metrics: Metrics,
+        traffic: Traffic,
+        *,
+        open_handlers: frozenset[_Handler],
+        trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
+        request_prefix: str,
+    ) -> None:
+        self._identify = authenticator.identify
+        self._failures = failures
+        self._metrics = metrics
+        self._traffic = traffic
+        self._open = open_handlers
+        self._trusted = trusted_proxies
+        self._ids = map((request_prefix + "-{:x}").format, itertools.count(1))
+
+    @web.middleware
+    async def handle(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Answer one request; whatever is raised below ends here."""
+        request_id = next(self._ids)
+        self._traffic.running += 1
+        route = getattr(request.match_info.handler, "__name__", "none")
+        try:
+            if self._traffic.is_stopping and route != "healthz":
+                raise UnavailableError("the server is stopping: try again in a moment")
+            if request.match_info.handler not in self._open:
+                await self._authenticate(request, request_id)
+            response = await handler(request)
+        except web.HTTPException as error:
+            response = _routing_failure(error)
+        except TfauditError as error:
+            response = _answer(request, error)
+        except Exception:
+            _log.exception("internal error", request_id=request_id, route=route)
+            response = _text(request, 500, "internal error: it is in the server's log")
+        finally:
+            self._traffic.running -= 1
+        if not response.prepared:
+            response.headers["Request-Id"] = request_id
+            if response.status >= 500:
+                response.headers[hdrs.RETRY_AFTER] = RETRY_SECONDS
+        if response.status >= 500:
+            _log.warning("failed", request_id=request_id, route=route, status=response.status)
+        self._metrics.on_request(
+            route,
+            request.method,
+            response.status,
+            received=request.content.total_bytes,
+            sent=response.content_length or 0,
+        )
+        return response
+
+    async def _authenticate(self, request: web.Request, request_id: str) -> None:
+        """Set the caller on the request; before anything of its body is read.
+
+        Raises:
+            UnauthenticatedError: on record, or counted.
+        """
+        headers = request.headers
+        ip, forwarded_for = self._source(request)
+        path = request.raw_path.partition("?")[0]
+        via = "api" if path.startswith("/api/") else "terraform"
+
+        def caller(principal: object) -> Caller:
+            return Caller(
+                principal=principal,  # type: ignore[arg-type]
+                ip=ip,
+                request_id=request_id,
+                via=via,
+                method=request.method,
+                path=printable(path, _MAX_PATH),
+                user_agent=printable(headers.get(hdrs.USER_AGENT, "")),
+                forwarded_for=forwarded_for,
+            )
+
+        try:
+            request[CALLER] = caller(self._identify(headers.get(hdrs.AUTHORIZATION)))
+        except TokenExpiredError as error:
+            error.audit_index = await self._failures.record(
+                caller(error.principal), str(error), "token.expired"
+            )
+            raise
+        except UnauthenticatedError as error:
+            error.audit_index = await self._failures.record(caller(ANONYMOUS), str(error))
+            raise
+
+    def _source(self, request: web.Request) -> tuple[str, tuple[str, ...]]:
+        """Return the client's address, and what trusted proxies said on the way.
+
+        X-Forwarded-For is read from the right, as each proxy appends the peer it saw; the first
+        address that is not a trusted proxy's is the client's. Whatever stands left of it was
+        written by the client and is not believed.
+        """
+        peer = request.remote or ""
+        if not self._trusted or hdrs.X_FORWARDED_FOR not in request.headers:
+            return peer, ()
+        chain = [
+            part.strip()
+            for value in request.headers.getall(hdrs.X_FORWARDED_FOR)
+            for part in value.split(",")
+        ]
+        believed: list[str] = []
+        while chain and self._is_trusted(peer):
+            peer = printable(chain.pop(), 64)
+            believed.append(peer)
+        return peer, tuple(reversed(believed))
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self._trusted)
+
+
+def _routing_failure(error: web.HTTPException) -> web.Response:
+    """Answer what the router could not place.
+
+    Never 404: to Terraform that says "there is no state", and it would create everything anew.
+    """
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        response = web.Response(status=405, text=f"{error.method} is not possible here\n")
+        response.headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
+        return response
+    if isinstance(error, web.HTTPNotFound):
+        return web.Response(
+            status=400,
+            text="there is nothing at this address: a state is at /state/<workspace>\n",
+        )
+    return web.Response(status=error.status, text=f"{error.reason}\n")
+
+
+def _answer(request: web.Request, error: TfauditError) -> web.Response:
+    """Turn a failure into its answer: status, text, and the entry that records it."""
+    status = status_of(error)
+    if isinstance(error, LockRefusedError | UnlockRefusedError):
+        response = web.Response(status=status, body=error.info, content_type="application/json")
+    else:
+        response = _text(request, status, str(error))
+    if status == 401:
+        response.headers[hdrs.WWW_AUTHENTICATE] = 'Basic realm="tfaudit", charset="UTF-8"'
+    if error.audit_index is not None:
+        response.headers["Audit-Index"] = str(error.audit_index)
+    return response
+
+
+def _text(request: web.Request, status: int, text: str) -> web.Response:
+    if request.path.startswith("/api/"):
+        body = orjson.dumps({"error": text})
+        return web.Response(status=status, body=body, content_type="application/json")
+    return web.Response(status=status, text=text + "\n")

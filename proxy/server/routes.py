@@ -1,0 +1,54 @@
+"""Every method and path, and what answers it, on one screen."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from proxy.server import api, backend, health
+from proxy.server.bodies import defer_continue
+
+_STATE: Final = "/state/{workspace:.+}"
+_LOCK: Final = "/state/{workspace:.+}/{ending:lock}"
+_UNLOCK: Final = "/state/{workspace:.+}/{ending:unlock}"
+
+ROUTES: Final[
+    tuple[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]], ...]
+] = (
+    # Terraform's default dialect
+    ("GET", _STATE, backend.read),
+    ("POST", _STATE, backend.write),
+    ("PUT", _STATE, backend.write),
+    ("LOCK", _STATE, backend.lock),
+    ("UNLOCK", _STATE, backend.unlock),
+    ("DELETE", _STATE, backend.delete),
+    # GitLab's dialect, and the one of POST alone for networks that block other methods
+    ("POST", _LOCK, backend.lock),
+    ("PUT", _LOCK, backend.lock),
+    ("LOCK", _LOCK, backend.lock),
+    ("DELETE", _LOCK, backend.unlock),
+    ("UNLOCK", _LOCK, backend.unlock),
+    ("POST", _UNLOCK, backend.unlock),
+    ("PUT", _UNLOCK, backend.unlock),
+    ("DELETE", _UNLOCK, backend.unlock),
+    ("UNLOCK", _UNLOCK, backend.unlock),
+    # Administration
+    ("GET", "/api/v1/tokens", api.list_tokens),
+    ("POST", "/api/v1/tokens", api.create_token),
+    ("DELETE", "/api/v1/tokens/{ref}", api.revoke_token),
+    ("GET", "/api/v1/log", api.read_log),
+    # For anybody
+    ("GET", "/checkpoint", health.checkpoint),
+    ("GET", "/healthz", health.healthz),
+    ("GET", "/readyz", health.readyz),
+    ("GET", "/metrics", health.metrics),
+)
+
+OPEN: Final = frozenset({health.checkpoint, health.healthz, health.readyz, health.metrics})
+"""Handlers that ask for no credentials: none of them tells anything of a state or a workspace."""
+
+
+def add_routes(app: web.Application) -> None:
+    """Register every route; the longer paths first, since the first match wins."""
+    for method, path, handler in sorted(ROUTES, key=lambda route: -len(route[1])):
+        app.router.add_route(method, path, handler, expect_handler=defer_continue)

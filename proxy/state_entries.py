@@ -1,0 +1,129 @@
+"""What the entries of states and locks say: the parts of an entry, made from values of ours."""
+
+from typing import Any
+
+from proxy.access import Caller, printable
+from proxy.audit_log import draft
+from proxy.contracts import Draft, HeldLock, StateVersion
+from proxy.errors import TfauditError
+from proxy.statuses import status_of
+from proxy.tfstate.document import Document
+from proxy.tfstate.lock import LockInfo
+from proxy.tfstate.redact import RedactedChanges
+
+
+def name_of(caller: Caller) -> str:
+    """Return the name that messages use."""
+    return caller.principal.name or "somebody unknown"
+
+
+def state_of(version: StateVersion) -> dict[str, Any]:
+    """Return the ``state`` of a stored version."""
+    return {
+        "lineage": printable(version.lineage),
+        "serial": version.serial,
+        "sha256": version.sha256,
+        "size": version.size,
+        "version": version.id,
+        "terraform_version": version.terraform_version,
+    }
+
+
+def upload_of(document: Document) -> dict[str, Any]:
+    """Return the ``state`` of an upload that was refused: nothing is stored under any ID."""
+    return {
+        "state": {
+            "lineage": printable(document.lineage),
+            "serial": document.serial,
+            "size": len(document.body),
+            "terraform_version": printable(document.terraform_version, 64),
+        }
+    }
+
+
+def run_of_info(info: LockInfo, caller: Caller) -> dict[str, Any]:
+    """Return the ``run`` that a LOCK or UNLOCK names, as a part of an entry."""
+    return _run(info.id, info.operation, info.who, info.version, caller)
+
+
+def run_of(lock: HeldLock | None, caller: Caller) -> dict[str, Any]:
+    """Return the ``run`` of the lock that is held, as a part of an entry; nothing without one."""
+    if lock is None:
+        return {}
+    return _run(lock.id, lock.operation, lock.who, lock.version, caller)
+
+
+def _run(lock_id: str, operation: str, who: str, version: str, caller: Caller) -> dict[str, Any]:
+    """Return the ``run``: what the client says of itself, and whether that is who authenticated."""
+    run: dict[str, Any] = {
+        "id": printable(lock_id),
+        "operation": printable(operation),
+        "who": printable(who),
+        "terraform_version": printable(version, 64),
+    }
+    if who and who.split("@", 1)[0] != caller.principal.name:
+        run["who_differs_from_actor"] = True
+    return {"run": run}
+
+
+def holder_of(lock: HeldLock) -> dict[str, Any]:
+    """Return the ``holder`` of a lock that stood in the way."""
+    return {
+        "id": printable(lock.id),
+        "operation": lock.operation,
+        "who": lock.who,
+        "actor": lock.actor,
+        "since": lock.taken,
+    }
+
+
+def refused(
+    event: str,
+    outcome: str,
+    error: TfauditError,
+    caller: Caller,
+    workspace: str,
+    **parts: dict[str, Any] | str,
+) -> Draft:
+    """Return the entry of a refusal; its status is the one that the client gets."""
+    return draft(
+        event,
+        outcome,
+        f"{name_of(caller)}: {error}",
+        caller,
+        status_of(error),
+        workspace=workspace,
+        **parts,
+    )
+
+
+def written(  # noqa: PLR0913 - the parts of one write
+    event: str,
+    caller: Caller,
+    version: StateVersion,
+    *,
+    head: StateVersion | None,
+    changes: RedactedChanges,
+    summary: str,
+    note: str,
+    run: dict[str, Any],
+) -> Draft:
+    """Return the entry of a new version: the state before and after, and what changed."""
+    state = state_of(version)
+    serial = str(version.serial)
+    if head is not None:
+        state["previous_serial"] = head.serial
+        serial = f"{head.serial} -> {version.serial}"
+    return draft(
+        event,
+        "success",
+        f"{name_of(caller)} wrote {version.workspace}, serial {serial}: {summary}"
+        + (f" ({note})" if note else ""),
+        caller,
+        200,
+        workspace=version.workspace,
+        document=changes.document,
+        state=state,
+        changes=changes.entry,
+        **run,
+    )

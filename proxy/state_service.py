@@ -1,0 +1,579 @@
+"""Reads, writes, compares, imports and rolls back states: one unit of work, one entry, each.
+
+Each method decides who may, prepares what is costly off the transaction, and then runs one job
+in the store's transaction, where the rules are applied to what is stored at that moment. A
+refusal is committed as an entry first and raised afterwards.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple, NoReturn, ParamSpec, TypeVar
+
+from proxy.access import Caller, Permission, printable
+from proxy.audit_log import draft
+from proxy.body_cache import BodyCache
+from proxy.contracts import Committed, HeldLock, StateVersion, Store, Transaction
+from proxy.errors import (
+    ConflictError,
+    InvalidInputError,
+    LockedError,
+    NotFoundError,
+    TfauditError,
+    UnavailableError,
+)
+from proxy.gate import gate
+from proxy.refusals import DamagedUploadError, ForgedReadError
+from proxy.sealing import seal, unseal
+from proxy.state_entries import name_of, refused, run_of, state_of, upload_of, written
+from proxy.tfstate import document as documents
+from proxy.tfstate.diff import diff
+from proxy.tfstate.redact import RedactedChanges, redact, redact_document, summary, workspace_key
+from proxy.timestamps import uuid7
+from proxy.upload_rules import Accepted, Upload, judge
+from proxy.uploads import check_md5
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_INLINE: Final = 65_536
+"""Bodies up to so many bytes are prepared on the event loop (some 0.2 ms), larger ones off it."""
+
+_ATTEMPTS: Final = 20
+"""How often a write is prepared anew because somebody else wrote in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a read gives: no version means that there is certainly no state."""
+
+    version: StateVersion | None
+    body: bytes | None
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write gives; ``repeated`` when the same bytes were stored already."""
+
+    version: StateVersion
+    index: int | None
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The two secrets that states need; never shown."""
+
+    master: bytes
+    redaction: bytes
+
+    def __repr__(self) -> str:
+        return "Keys(…)"
+
+
+class _Prepared(NamedTuple):
+    """Everything about an upload that could be computed before the transaction."""
+
+    version: StateVersion
+    sealed: bytes
+    changes: RedactedChanges
+    summary: str
+
+
+class _Moved(NamedTuple):
+    """The newest version is not the one that the work was prepared for."""
+
+    head: StateVersion | None
+
+
+_Judge = Callable[[StateVersion | None, HeldLock | None], Accepted]
+
+
+class StateService:
+    """The one place where a state is read or changed.
+
+    Args:
+        store: where it is kept.
+        keys: for bodies at rest and for redaction.
+        clock: microseconds since 1970.
+        random: gives so many random bytes.
+        cache_limit: bytes of bodies kept in memory.
+        accept_unlocked_force: see upload_rules.judge.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it is made of, and three settings
+        self,
+        store: Store,
+        keys: Keys,
+        *,
+        clock: Callable[[], int],
+        random: Callable[[int], bytes],
+        cache_limit: int = 64 << 20,
+        accept_unlocked_force: bool = False,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._random = random
+        self._bodies = BodyCache(cache_limit)
+        self._accept_unlocked_force = accept_unlocked_force
+
+    # ------------------------------------------------------------ reading
+
+    async def read(self, caller: Caller, workspace: str) -> Reading:
+        """Return the newest state; its entry is durable before this returns.
+
+        Raises:
+            ForbiddenError: recorded as ``access.denied``.
+            UnavailableError: the state could not be read, or the entry not be committed.
+        """
+        await gate(self._store, caller, Permission.STATE_READ, workspace)
+        carried: dict[str, bytes] = {}
+
+        def job(transaction: Transaction) -> Reading | _Moved:
+            head = transaction.head(workspace)
+            if head is None:
+                transaction.append(
+                    draft(
+                        "state.read",
+                        "success",
+                        f"{name_of(caller)} read {workspace}: there is no state yet",
+                        caller,
+                        404,
+                        workspace=workspace,
+                    )
+                )
+                return Reading(None, None, None)
+            body = carried.get(head.id) or self._bodies.get(head.id)
+            if body is None:
+                return _Moved(head)
+            transaction.append(
+                draft(
+                    "state.read",
+                    "success",
+                    f"{name_of(caller)} read {workspace}, serial {head.serial}",
+                    caller,
+                    200,
+                    workspace=workspace,
+                    state=state_of(head),
+                )
+            )
+            return Reading(head, body, None)
+
+        for _ in range(_ATTEMPTS):
+            committed = await self._store.write(job)
+            value = committed.value
+            if isinstance(value, Reading):
+                return replace(value, index=committed.index)
+            if value.head is not None:
+                carried = {value.head.id: await self._load(value.head)}
+        raise _too_busy(workspace)
+
+    async def read_version(self, caller: Caller, workspace: str, reference: str) -> Reading:
+        """Return one version by its number or ID.
+
+        Raises:
+            NotFoundError: there is no such version.
+            ForbiddenError, UnavailableError: as ``read``.
+        """
+        await gate(self._store, caller, Permission.STATE_READ, workspace)
+        version = await self._find(workspace, reference)
+        body = await self._load(version)
+        committed = await self._record_version_read(caller, "read", version)
+        return Reading(version, body, committed.index)
+
+    async def show(
+        self, caller: Caller, workspace: str, reference: str | None = None
+    ) -> dict[str, Any]:
+        """Return a version (the newest by default) as a redacted document.
+
+        Raises:
+            NotFoundError, ForbiddenError, UnavailableError: as ``read_version``.
+        """
+        await gate(self._store, caller, Permission.STATE_READ, workspace)
+        version = await self._find(workspace, reference)
+        body = await self._load(version)
+        await self._record_version_read(caller, "looked at", version)
+        key = workspace_key(self._keys.redaction, workspace)
+        return await asyncio.to_thread(lambda: redact_document(documents.parse(body), key))
+
+    async def compare(
+        self, caller: Caller, workspace: str, old: str | None, new: str | None
+    ) -> tuple[RedactedChanges, StateVersion, StateVersion]:
+        """Return what changed between two versions, redacted.
+
+        Args:
+            caller: who asks.
+            workspace: whose state.
+            old: number or ID; None is the version before ``new``.
+            new: number or ID; None is the newest.
+
+        Raises:
+            NotFoundError, ForbiddenError, UnavailableError: as ``read_version``.
+        """
+        await gate(self._store, caller, Permission.STATE_READ, workspace)
+        after = await self._find(workspace, new)
+        before = await self._find(workspace, old if old is not None else str(after.number - 1))
+        bodies = await self._load(before), await self._load(after)
+        for version in (before, after):
+            await self._record_version_read(caller, "compared", version)
+        key = workspace_key(self._keys.redaction, workspace)
+
+        def work() -> RedactedChanges:
+            first, second = map(documents.parse, bodies)
+            return redact(diff(first, second), key)
+
+        return await asyncio.to_thread(work), before, after
+
+    # ------------------------------------------------------------ writing
+
+    async def write(
+        self,
+        caller: Caller,
+        workspace: str,
+        receive: Callable[[], Awaitable[bytes | bytearray]],
+        lock_id: str | None,
+        content_md5: str | None,
+    ) -> Written:
+        """Store an upload as the newest state; durable when this returns.
+
+        Args:
+            caller: who asks.
+            workspace: whose state.
+            receive: reads the body; called only when the caller may write at all.
+            lock_id: the query's ``ID``; None when there is none.
+            content_md5: the request's header, base64; None when there is none.
+
+        Raises:
+            BodyTooLargeError, SlowUploadError: from ``receive``.
+            documents.NotJsonError, documents.NotAStateError: it is no state.
+            DamagedUploadError: it is not what its Content-MD5 (base64) says.
+            LockedError, ConflictError: the families of upload_rules.judge's refusals.
+            ForbiddenError, UnavailableError: as ``read``.
+        """
+        await gate(self._store, caller, Permission.STATE_WRITE, workspace)
+        try:
+            body = await receive()
+            document, sha256 = await _in_background(len(body), _examine, body, content_md5)
+        except (InvalidInputError, DamagedUploadError) as error:
+            await self._refuse_write(caller, workspace, "error", error, lock_id)
+        upload = Upload(workspace, document.lineage, document.serial, sha256, lock_id or None)
+
+        def decide(head: StateVersion | None, lock: HeldLock | None) -> Accepted:
+            return judge(upload, head, lock, accept_unlocked_force=self._accept_unlocked_force)
+
+        return await self._store_version(caller, workspace, document, sha256, decide)
+
+    async def refuse_forged_read(self, caller: Caller, workspace: str) -> NoReturn:
+        """Record and refuse what no client sends: a GET with an upload's headers.
+
+        Go's HTTP client turns a redirected POST, LOCK or UNLOCK into a GET without a body. To
+        answer that with 200 would tell Terraform that its state is saved.
+
+        Raises:
+            ForgedReadError: always.
+        """
+        error = ForgedReadError(
+            f"a GET of {workspace} carries the headers of an upload: something in front of this "
+            "server answers with a redirect; use the final https address in the backend block"
+        )
+        await self._refuse_write(caller, workspace, "error", error, None)
+
+    async def import_state(
+        self, caller: Caller, workspace: str, body: bytes | bytearray
+    ) -> Written:
+        """Store an existing state with its bytes, lineage and serial as they are.
+
+        Raises:
+            ConflictError: the workspace has a state already, and not this one.
+            LockedError: the workspace is locked.
+            documents.NotJsonError, documents.NotAStateError, ForbiddenError, UnavailableError:
+                as ``write``.
+        """
+        await gate(self._store, caller, Permission.STATE_WRITE, workspace)
+        document, sha256 = await _in_background(len(body), _examine, body, None)
+
+        def decide(head: StateVersion | None, lock: HeldLock | None) -> Accepted:
+            _require_unlocked(workspace, lock)
+            if head is not None and head.sha256 != sha256:
+                raise ConflictError(
+                    f"{workspace} already holds serial {head.serial} of lineage {head.lineage}: "
+                    "import into a new workspace, or use `terraform state push`"
+                )
+            return Accepted(repeated=head is not None, note="imported")
+
+        return await self._store_version(caller, workspace, document, sha256, decide)
+
+    async def roll_back(self, caller: Caller, workspace: str, reference: str) -> Written:
+        """Store an older version again as the newest, with the next serial.
+
+        Only the digits of the serial differ from the older version's bytes, so that saved plans
+        of the present state are stale, as they must be, and every client goes on from there.
+
+        Raises:
+            NotFoundError: no such version.
+            LockedError: the workspace is locked.
+            ConflictError: the version belongs to another lineage, or is the newest already.
+            InvalidInputError: the state is encrypted; says what to run instead.
+            ForbiddenError, UnavailableError: as ``write``.
+        """
+        await gate(self._store, caller, Permission.STATE_WRITE, workspace)
+        head = await self._find(workspace, None)
+        target = await self._find(workspace, reference)
+        if target.id == head.id:
+            raise ConflictError(f"version {reference} is the newest state of {workspace} already")
+        if target.kind == "encrypted":
+            raise InvalidInputError(
+                f"version {target.number} of {workspace} is encrypted by OpenTofu, and its serial "
+                f"can't be changed from outside: run `tfaudit state pull {workspace} --version "
+                f"{target.number} > old.tfstate`, decrypt and raise its serial with `tofu`, then "
+                "`tofu state push -force old.tfstate`"
+            )
+        if target.lineage != head.lineage:
+            raise ConflictError(
+                f"version {target.number} of {workspace} has lineage {target.lineage}, the newest "
+                f"has {head.lineage}: pull it and use `terraform state push -force`"
+            )
+        old = await self._load(target)
+        body = documents.with_serial(old, head.serial + 1)
+        document, sha256 = await _in_background(len(body), _examine, body, None)
+
+        def decide(present: StateVersion | None, lock: HeldLock | None) -> Accepted:
+            _require_unlocked(workspace, lock)
+            if present is None or present.id != head.id:
+                raise ConflictError(f"{workspace} was written just now: look at it and try again")
+            return Accepted(note=f"rolled back to version {target.number}")
+
+        return await self._store_version(
+            caller, workspace, document, sha256, decide, event="state.rolled_back"
+        )
+
+    async def _store_version(  # noqa: PLR0913 - the parts of one upload
+        self,
+        caller: Caller,
+        workspace: str,
+        document: documents.Document,
+        sha256: str,
+        decide: _Judge,
+        *,
+        event: str = "state.written",
+    ) -> Written:
+        """Prepare the upload for the newest version, judge and store it in one transaction."""
+        body = document.body
+        base: StateVersion | None = None
+        prepared: _Prepared | None = None
+
+        def job(transaction: Transaction) -> Written | TfauditError | _Moved:
+            head = transaction.head(workspace)
+            lock = transaction.lock(workspace)
+            run = run_of(lock, caller)
+            try:
+                accepted = decide(head, lock)
+            except TfauditError as error:
+                transaction.append(
+                    refused(
+                        "state.write_refused",
+                        "conflict",
+                        error,
+                        caller,
+                        workspace,
+                        **run,
+                        **upload_of(document),
+                    )
+                )
+                return error
+            if accepted.repeated and head is not None:
+                transaction.append(
+                    draft(
+                        event,
+                        "success",
+                        f"{name_of(caller)} wrote {workspace}, serial {head.serial}: "
+                        f"{accepted.note}, no new version",
+                        caller,
+                        200,
+                        workspace=workspace,
+                        state=state_of(head),
+                        **run,
+                    )
+                )
+                return Written(head, None, repeated=True)
+            if prepared is None or head != base:
+                return _Moved(head)
+            version = replace(prepared.version, created=transaction.time)
+            if not transaction.is_workspace(workspace):
+                transaction.append(
+                    draft(
+                        "workspace.created",
+                        "success",
+                        f"{name_of(caller)} created {workspace} with its first state",
+                        caller,
+                        200,
+                        workspace=workspace,
+                    )
+                )
+            transaction.add_version(version, prepared.sealed)
+            transaction.append(
+                written(
+                    event,
+                    caller,
+                    version,
+                    head=head,
+                    changes=prepared.changes,
+                    summary=prepared.summary,
+                    note=accepted.note,
+                    run=run,
+                )
+            )
+            return Written(version, None, repeated=False)
+
+        for _ in range(_ATTEMPTS):
+            committed = await self._store.write(job)
+            value = committed.value
+            if isinstance(value, Written):
+                self._bodies.put(value.version.id, body)
+                return replace(value, index=committed.index)
+            if isinstance(value, TfauditError):
+                value.audit_index = committed.index
+                raise value
+            base = value.head
+            before = None if base is None else await self._load(base)
+            prepared = await _in_background(
+                len(body), self._prepare, workspace, document, sha256, base, before
+            )
+        raise _too_busy(workspace)
+
+    def _prepare(
+        self,
+        workspace: str,
+        document: documents.Document,
+        sha256: str,
+        base: StateVersion | None,
+        before: bytes | None,
+    ) -> _Prepared:
+        version = StateVersion(
+            id=uuid7(self._clock(), self._random(8)),
+            workspace=workspace,
+            number=1 if base is None else base.number + 1,
+            lineage=document.lineage,
+            serial=document.serial,
+            sha256=sha256,
+            size=len(document.body),
+            terraform_version=printable(document.terraform_version, 64),
+            kind=document.kind,
+            created="",
+        )
+        old = None if before is None else documents.parse(before)
+        changes = diff(old, document)
+        sealed = seal(
+            document.body,
+            master_key=self._keys.master,
+            workspace=workspace,
+            version_id=version.id,
+            lineage=version.lineage,
+        )
+        key = workspace_key(self._keys.redaction, workspace)
+        return _Prepared(version, sealed, redact(changes, key), summary(changes))
+
+    async def _refuse_write(
+        self,
+        caller: Caller,
+        workspace: str,
+        outcome: str,
+        error: TfauditError,
+        lock_id: str | None,
+    ) -> NoReturn:
+        run = {"run": {"id": printable(lock_id)}} if lock_id else {}
+        refusal = refused("state.write_refused", outcome, error, caller, workspace, **run)
+        error.audit_index = (await self._store.write(lambda tx: tx.append(refusal))).index
+        raise error
+
+    # ------------------------------------------------------------ shared
+
+    async def _find(self, workspace: str, reference: str | None) -> StateVersion:
+        def job(transaction: Transaction) -> StateVersion | None:
+            if reference is None:
+                return transaction.head(workspace)
+            return transaction.version(workspace, reference)
+
+        found = (await self._store.write(job)).value
+        if found is None:
+            what = "state" if reference is None else f"version {reference}"
+            raise NotFoundError(
+                f"{workspace} has no {what}: `tfaudit state versions {workspace}` lists them"
+            )
+        return found
+
+    async def _load(self, version: StateVersion) -> bytes:
+        """Return a version's body, checked against the digest it was recorded with.
+
+        Raises:
+            UnavailableError: it can't be read, opened, or is not what was stored.
+        """
+        body = self._bodies.get(version.id)
+        if body is not None:
+            return body
+        sealed = await self._store.sealed(version.id)
+
+        def open_() -> bytes:
+            opened = unseal(
+                sealed,
+                master_key=self._keys.master,
+                workspace=version.workspace,
+                version_id=version.id,
+                lineage=version.lineage,
+            )
+            if hashlib.sha256(opened).hexdigest() != version.sha256:
+                raise UnavailableError(
+                    f"the stored state of {version.workspace}, version {version.number}, is not "
+                    "what was written: restore it from a backup"
+                )
+            return opened
+
+        body = await asyncio.to_thread(open_)
+        self._bodies.put(version.id, body)
+        return body
+
+    async def _record_version_read(
+        self, caller: Caller, verb: str, version: StateVersion
+    ) -> Committed[None]:
+        entry = draft(
+            "state.version_read",
+            "success",
+            f"{name_of(caller)} {verb} {version.workspace}, version {version.number} "
+            f"(serial {version.serial})",
+            caller,
+            200,
+            workspace=version.workspace,
+            state=state_of(version),
+        )
+        return await self._store.write(lambda tx: tx.append(entry))
+
+
+async def _in_background(
+    size: int, work: Callable[P, T], *arguments: P.args, **named: P.kwargs
+) -> T:
+    """Run small work at once and large work on a thread, so that others are not kept waiting."""
+    if size <= _INLINE:
+        return work(*arguments, **named)
+    return await asyncio.to_thread(work, *arguments, **named)
+
+
+def _examine(body: bytes | bytearray, content_md5: str | None) -> tuple[documents.Document, str]:
+    check_md5(body, content_md5)
+    return documents.parse(body), hashlib.sha256(body).hexdigest()
+
+
+def _require_unlocked(workspace: str, lock: HeldLock | None) -> None:
+    if lock is not None:
+        raise LockedError(
+            f"{workspace} is locked by {lock.who or lock.actor} ({lock.operation}) since "
+            f"{lock.taken}: wait for it, or `tfaudit lock release {workspace}`"
+        )
+
+
+def _too_busy(workspace: str) -> UnavailableError:
+    return UnavailableError(
+        f"{workspace} is being written by others all the time: try again in a moment"
+    )
