@@ -1,0 +1,285 @@
+"""A store in memory that keeps the promises of contracts.Store, and breaks them when told to."""
+
+# ruff: noqa: D102 - contracts.py says what each method promises
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from proxy.access import Caller, Principal, Role, matches_any
+from proxy.audit_log import EMPTY_HEAD, AuditLog, LogHead
+from proxy.contracts import (
+    Committed,
+    Draft,
+    HeldLock,
+    LogQuery,
+    StateVersion,
+    Store,
+    StoredRecord,
+    StoredToken,
+    Transaction,
+    WorkspaceSummary,
+)
+from proxy.errors import InvalidInputError, UnavailableError
+from proxy.timestamps import rfc3339
+
+T = TypeVar("T")
+
+ENTRY_KEY = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x01")
+CHECKPOINT_KEY = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x02")
+ORIGIN = "tfaudit.test/fake"
+START = 1_795_341_600_000_000
+"""2026-11-22T10:00:00Z in microseconds; the fake's clock stands still there."""
+
+
+class Fault(Enum):
+    """How the next write goes wrong; the caller can't tell the two apart."""
+
+    NOT_PERSISTED = auto()
+    ANSWER_LOST = auto()
+
+
+@dataclass(slots=True)
+class _Contents:
+    """Everything a commit changes, so that it is kept or dropped as one."""
+
+    versions: dict[str, list[StateVersion]] = field(default_factory=dict)
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    locks: dict[str, HeldLock] = field(default_factory=dict)
+    tokens: dict[bytes, StoredToken] = field(default_factory=dict)
+    records: list[StoredRecord] = field(default_factory=list)
+    checkpoints: list[tuple[int, str]] = field(default_factory=list)
+    head: LogHead = EMPTY_HEAD
+    running: bool = False
+
+    def copy(self) -> "_Contents":
+        return _Contents(
+            {name: list(versions) for name, versions in self.versions.items()},
+            dict(self.bodies),
+            dict(self.locks),
+            dict(self.tokens),
+            list(self.records),
+            list(self.checkpoints),
+            self.head,
+            self.running,
+        )
+
+
+class FakeTransaction(Transaction):
+    """One job's view of the contents."""
+
+    def __init__(self, contents: _Contents, time: str) -> None:
+        self.time = time
+        self.drafts: list[Draft] = []
+        self._contents = contents
+
+    def append(self, draft: Draft) -> None:
+        self.drafts.append(draft)
+
+    def head(self, workspace: str) -> StateVersion | None:
+        versions = self._contents.versions.get(workspace)
+        return versions[-1] if versions else None
+
+    def version(self, workspace: str, version: str) -> StateVersion | None:
+        versions = self._contents.versions.get(workspace, [])
+        return next((v for v in versions if version in {v.id, str(v.number)}), None)
+
+    def add_version(self, version: StateVersion, sealed: bytes) -> None:
+        self._contents.versions.setdefault(version.workspace, []).append(version)
+        self._contents.bodies[version.id] = sealed
+
+    def is_workspace(self, workspace: str) -> bool:
+        return workspace in self._contents.versions
+
+    def lock(self, workspace: str) -> HeldLock | None:
+        return self._contents.locks.get(workspace)
+
+    def set_lock(self, lock: HeldLock) -> None:
+        self._contents.locks[lock.workspace] = lock
+
+    def clear_lock(self, workspace: str) -> None:
+        self._contents.locks.pop(workspace, None)
+
+    def token(self, name_or_id: str) -> StoredToken | None:
+        for token in self._contents.tokens.values():
+            if token.id == name_or_id or (token.name == name_or_id and token.revoked is None):
+                return token
+        return None
+
+    def add_token(self, token: StoredToken, digest: bytes) -> None:
+        self._contents.tokens[digest] = token
+
+    def revoke_token(self, token_id: str) -> None:
+        for digest, token in self._contents.tokens.items():
+            if token.id == token_id:
+                self._contents.tokens[digest] = replace(token, revoked=self.time)
+
+    def is_running(self) -> bool:
+        return self._contents.running
+
+    def set_running(self, *, running: bool) -> None:
+        self._contents.running = running
+
+
+class FakeStore(Store):
+    """Each write is a batch of its own; entries are really signed.
+
+    Attributes:
+        fault: what happens to every write from now on; None is no fault.
+        is_readable: whether reads succeed.
+        writes: how many writes were tried.
+    """
+
+    def __init__(self) -> None:
+        self.fault: Fault | None = None
+        self.is_readable = True
+        self.writes = 0
+        self._contents = _Contents()
+        self._audit = AuditLog(ENTRY_KEY, CHECKPOINT_KEY, ORIGIN, clock=lambda: START, random=bytes)
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """All committed entries, parsed, oldest first."""
+        return [orjson.loads(stored.record.entry) for stored in self._contents.records]
+
+    async def write(self, job: Callable[[Transaction], T]) -> Committed[T]:
+        self.writes += 1
+        contents = self._contents.copy()
+        batch = self._audit.begin(contents.head)
+        transaction = FakeTransaction(contents, rfc3339(batch.micros))
+        value = job(transaction)
+        records = batch.append(transaction.drafts)
+        if self.fault is Fault.NOT_PERSISTED:
+            raise UnavailableError("the fake store did not persist this")
+        if records:
+            contents.records += [
+                StoredRecord(record, draft.document)
+                for record, draft in zip(records, transaction.drafts, strict=True)
+            ]
+            contents.head, note = batch.close()
+            contents.checkpoints.append((contents.head.size, note))
+        self._contents = contents
+        if self.fault is Fault.ANSWER_LOST:
+            raise UnavailableError("the fake store persisted this, but its answer got lost")
+        return Committed(value, records[-1].index if records else None)
+
+    def _read(self) -> _Contents:
+        if not self.is_readable:
+            raise UnavailableError("the fake store can't be read")
+        return self._contents
+
+    def token_by_digest(self, digest: bytes) -> StoredToken | None:
+        return self._read().tokens.get(digest)
+
+    async def sealed(self, version_id: str) -> bytes:
+        body = self._read().bodies.get(version_id)
+        if body is None:
+            raise UnavailableError(f"the body of {version_id} is missing")
+        return body
+
+    async def workspaces(self) -> list[WorkspaceSummary]:
+        contents = self._read()
+        found = []
+        for name in sorted({*contents.versions, *contents.locks}):
+            versions = contents.versions.get(name, [])
+            lock = contents.locks.get(name)
+            created = versions[0].created if versions else lock.taken if lock else ""
+            head = versions[-1] if versions else None
+            found.append(WorkspaceSummary(name, created, head, lock, len(versions)))
+        return found
+
+    async def versions(self, workspace: str) -> list[StateVersion]:
+        return self._read().versions.get(workspace, [])[::-1]
+
+    async def locks(self) -> list[HeldLock]:
+        return sorted(self._read().locks.values(), key=lambda lock: lock.taken)
+
+    async def tokens(self) -> list[StoredToken]:
+        return list(self._read().tokens.values())
+
+    async def size(self) -> int:
+        return len(self._read().records)
+
+    async def entries(self, query: LogQuery) -> AsyncIterator[StoredRecord]:
+        records = list(self._read().records)
+        if query.newest_first:
+            records.reverse()
+        left = query.limit
+        for stored in records:
+            if left == 0:
+                return
+            if _matches(query, stored):
+                left = None if left is None else left - 1
+                yield stored
+
+    async def checkpoint(self, size: int | None = None) -> str:
+        checkpoints = self._read().checkpoints
+        if size is None:
+            return checkpoints[-1][1] if checkpoints else ""
+        return next((note for at, note in checkpoints if at == size), "")
+
+    async def checkpoints(self) -> AsyncIterator[tuple[int, str]]:
+        for each in list(self._read().checkpoints):
+            yield each
+
+    async def backup(self, target: Path) -> None:
+        copy = b"\n".join(stored.record.entry for stored in self._read().records)
+        try:
+            await asyncio.to_thread(_write_new, target, copy)
+        except FileExistsError as error:
+            raise InvalidInputError(f"{target} exists") from error
+
+    async def aclose(self) -> None:
+        self.is_readable = False
+
+
+def _write_new(target: Path, content: bytes) -> None:
+    with target.open("xb") as file:
+        file.write(content)
+
+
+def _matches(query: LogQuery, stored: StoredRecord) -> bool:
+    entry = orjson.loads(stored.record.entry)
+    workspace = entry.get("workspace")
+    if "*" not in query.workspaces and not (
+        workspace is not None and matches_any(query.workspaces, workspace)
+    ):
+        return False
+    return (
+        (query.workspace is None or _is_like(workspace, query.workspace))
+        and (query.event is None or _is_like(entry["event"], query.event))
+        and query.actor in {None, entry["actor"]["name"], entry["actor"]["id"]}
+        and query.source_ip in {None, entry["source"]["ip"]}
+        and query.outcome in {None, entry["outcome"]}
+        and (query.since is None or entry["time"] >= query.since)
+        and (query.until is None or entry["time"] < query.until)
+        and (query.after is None or stored.record.index > query.after)
+    )
+
+
+def _is_like(text: str | None, glob: str) -> bool:
+    return text is not None and matches_any((glob.replace("[", "[[]"),), text)
+
+
+def a_caller(
+    role: Role | None = Role.ADMIN,
+    *,
+    workspaces: tuple[str, ...] = ("*",),
+    name: str = "alice",
+    ip: str = "10.0.0.7",
+) -> Caller:
+    """Return a request of somebody with this role."""
+    return Caller(
+        principal=Principal("token", f"id-of-{name}", name, role, workspaces, "a1b2c3"),
+        ip=ip,
+        request_id="request-1",
+        via="api",
+        method="GET",
+        path="/api/v1/log",
+    )
