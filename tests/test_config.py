@@ -1,0 +1,245 @@
+"""Tests of proxy.config."""
+
+import dataclasses
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from proxy.config import OPTIONS, Config, Secret, load_config
+from proxy.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run where no tfaudit.toml lies about."""
+    monkeypatch.chdir(tmp_path)
+
+
+def toml(folder: Path, text: str) -> Path:
+    """Write a configuration file and return its path."""
+    path = folder / "written.toml"
+    path.write_text(text)
+    return path
+
+
+def mistakes_of(text: str = "", environ: dict[str, str] | None = None) -> list[str]:
+    """Return the mistakes that are found, without the introduction."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(toml(Path(), text), environ or {})
+    return [line.removeprefix("  - ") for line in str(caught.value).split("\n")[1:]]
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    """Without file and environment the documented defaults hold."""
+    config = load_config(None, {"PATH": "/bin"})
+    assert Config() == config
+    assert ("127.0.0.1", 8920, 1 << 30, 120.0, False) == (
+        config.server.host,
+        config.server.port,
+        config.server.body_limit,
+        config.server.keepalive,
+        config.server.accept_unlocked_force,
+    )
+    assert Path("tfaudit-data/tfaudit.db") == config.data.database
+
+
+def test_the_environment_wins_over_the_file_and_the_option_over_both() -> None:
+    """The more a setting belongs to this one run, the more it counts."""
+    path = toml(Path(), '[server]\nport = 1\nhost = "::1"\n[data]\ndirectory = "a"\n')
+    environ = {"TFAUDIT_SERVER_PORT": "2", "TFAUDIT_DATA_DIRECTORY": "b"}
+    config = load_config(path, environ, data=Path("c"))
+    assert ("::1", 2, Path("c")) == (config.server.host, config.server.port, config.data.directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "section", "key", "value"),
+    [
+        ("TFAUDIT_SERVER_ACCEPT_UNLOCKED_FORCE", "true", "server", "accept_unlocked_force", True),
+        ("TFAUDIT_SERVER_ACCEPT_UNLOCKED_FORCE", "1", "server", "accept_unlocked_force", True),
+        ("TFAUDIT_SERVER_ACCEPT_UNLOCKED_FORCE", "FALSE", "server", "accept_unlocked_force", False),
+        ("TFAUDIT_SERVER_PORT", "0", "server", "port", 0),
+        ("TFAUDIT_SERVER_KEEPALIVE", "1.5", "server", "keepalive", 1.5),
+        ("TFAUDIT_SERVER_TRUSTED_PROXIES", "", "server", "trusted_proxies", ()),
+        (
+            "TFAUDIT_SERVER_TRUSTED_PROXIES",
+            "10.0.0.0/8, ::1",
+            "server",
+            "trusted_proxies",
+            (ip_network("10.0.0.0/8"), ip_network("::1")),
+        ),
+        ("TFAUDIT_LOG_FORMAT", "json", "log", "format", "json"),
+        ("TFAUDIT_AUDIT_ORIGIN", "log.example.com/tf", "audit", "origin", "log.example.com/tf"),
+        ("TFAUDIT_SERVER_CERTIFICATE", "", "server", "certificate", None),
+    ],
+)
+def test_a_variable_is_read_as_its_type(
+    name: str, text: str, section: str, key: str, value: object
+) -> None:
+    """Booleans, numbers, lists and paths are told in the environment as text."""
+    assert value == getattr(getattr(load_config(None, {name: text}), section), key)
+
+
+def test_every_key_can_be_set_in_the_environment() -> None:
+    """Each field of each section has a variable of its own."""
+    names = {option.variable for option in OPTIONS.values()}
+    assert len(OPTIONS) == len(names)
+    fields = [
+        f"TFAUDIT_{section.name}_{each.name}".upper()
+        for section in dataclasses.fields(Config)
+        for each in dataclasses.fields(getattr(Config(), section.name))
+    ]
+    assert sorted(fields) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("[server]\nprot = 1", "[server] prot is not known: did you mean port?"),
+        ("[servr]\nport = 1", "[servr] is not known: did you mean server?"),
+        ("[data]\nbody_limt = 1", "did you mean body_limit in [server]?"),
+        ("[log]\nzzz = 1", "[log] zzz is not known; [log] knows level, format"),
+        ("server = 1", "server must be a table: write [server]"),
+        ("[server]\nport = 65536", "[server] port must be at most 65535, not 65536"),
+        ("[server]\nport = -1", "[server] port must be at least 0, not -1"),
+        ('[server]\nport = "1"', "[server] port must be a whole number, not '1'"),
+        ("[server]\nport = true", "[server] port must be a whole number, not True"),
+        ("[server]\nport = 1.0", "[server] port must be a whole number, not 1.0"),
+        ("[server]\nkeepalive = nan", "[server] keepalive must be finite, not nan"),
+        ("[server]\nupload_timeout = 0", "[server] upload_timeout must be above 0, not 0"),
+        ("[server]\nlock_wait_limit = 3601", "[server] lock_wait_limit must be at most 3600"),
+        ("[server]\naccept_unlocked_force = 1", "accept_unlocked_force must be true or false"),
+        ("[server]\nhost = 1", "[server] host must be a text, not 1"),
+        ('[server]\nhost = ""', "[server] host has characters that are not allowed here: ''"),
+        ('[server]\ntrusted_proxies = "::1"', "must be a list of addresses or networks"),
+        ('[server]\ntrusted_proxies = ["10.0.0.1/8"]', "such as 10.0.0.0/8, not '10.0.0.1/8'"),
+        ("[server]\ntrusted_proxies = [1]", "must hold addresses or networks"),
+        ('[server]\ncertificate = "a"', "certificate is set but private_key is not"),
+        ('[server]\nprivate_key = "a"', "private_key is set but certificate is not"),
+        ('[data]\ndirectory = ""', "[data] directory must not be empty"),
+        ("[data]\ndirectory = 1", "[data] directory must be a path, not 1"),
+        ('[log]\nlevel = "trace"', "level must be one of debug, info, warning, error, not 'trace'"),
+        ('[audit]\norigin = "a b"', "[audit] origin has characters that are not allowed"),
+        ('[audit]\norigin = "a+b"', "[audit] origin has characters that are not allowed"),
+        ("[keys]\nentry_file = 1", "[keys] entry_file must be the path of a file"),
+        ('[keys]\nentry_file = "none"', "none can't be read: No such file or directory"),
+        ('[keys]\nentry_fil = "x"', "did you mean entry_file?"),
+        ("[server", "is not TOML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(text: str, mistake: str) -> None:
+    """Each mistake is told with its section, its key and what would be right."""
+    (found,) = mistakes_of(text)
+    assert mistake in found
+
+
+@pytest.mark.parametrize(
+    ("environ", "mistake"),
+    [
+        ({"TFAUDIT_SERVER_PROT": "1"}, "is not known: did you mean TFAUDIT_SERVER_PORT?"),
+        ({"TFAUDIT_PORT": "9000"}, "TFAUDIT_PORT is not known"),
+        ({"TFAUDIT_SERVER_PORT": "x"}, "TFAUDIT_SERVER_PORT must be a whole number, not 'x'"),
+        ({"TFAUDIT_SERVER_PORT": ""}, "TFAUDIT_SERVER_PORT must be a whole number, not ''"),
+        ({"TFAUDIT_SERVER_ACCEPT_UNLOCKED_FORCE": "yes"}, "must be true, false, 1 or 0, not 'yes'"),
+        ({"TFAUDIT_SERVER_KEEPALIVE": "inf"}, "TFAUDIT_SERVER_KEEPALIVE must be finite"),
+        ({"TFAUDIT_SERVER_TRUSTED_PROXIES": "x,::1"}, "not 'x'"),
+        ({"TFAUDIT_KEYS_ENTRY_FILE": "/none"}, "TFAUDIT_KEYS_ENTRY_FILE: /none can't be read"),
+        ({"TFAUDIT_KEYS_ENTRY_FILE": "."}, "can't be read: Is a directory"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_named(environ: dict[str, str], mistake: str) -> None:
+    """Each mistake is told with the variable's name."""
+    (found,) = mistakes_of(environ=environ)
+    assert mistake in found
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    """Nobody has to start four times to find four mistakes."""
+    text = "[server]\nport = -1\nprot = 1\n[nowhere]\n"
+    assert 4 == len(mistakes_of(text, {"TFAUDIT_LOG_LEVEL": "loud"}))
+
+
+def test_a_missing_file_that_was_named_is_a_mistake() -> None:
+    """A configuration that was asked for is never passed over."""
+    with pytest.raises(ConfigError, match=r"none\.toml can't be read: No such file"):
+        load_config(Path("none.toml"), {})
+    with pytest.raises(ConfigError, match=r"other\.toml can't be read: No such file"):
+        load_config(None, {"TFAUDIT_CONFIG": "other.toml"})
+
+
+def test_the_file_is_found_without_being_named() -> None:
+    """TFAUDIT_CONFIG names it; else the working directory's tfaudit.toml is read."""
+    Path("tfaudit.toml").write_text("[server]\nport = 1\n")
+    Path("other.toml").write_text("[server]\nport = 2\n")
+    assert 1 == load_config(None, {}).server.port
+    assert 2 == load_config(None, {"TFAUDIT_CONFIG": "other.toml"}).server.port
+
+
+def test_paths_in_the_file_are_relative_to_the_file(tmp_path: Path) -> None:
+    """A service that starts in / finds the data beside its configuration."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    path = toml(folder, '[data]\ndirectory = "data"\n')
+    assert folder / "data" == load_config(path, {}).data.directory
+    assert Path("data") == load_config(None, {"TFAUDIT_DATA_DIRECTORY": "data"}).data.directory
+
+
+def test_a_secret_comes_from_a_variable_or_a_file() -> None:
+    """NAME, NAME_FILE and the file's own key for a path give the same."""
+    Path("key").write_text("hidden")
+    for environ in ({"TFAUDIT_KEYS_MASTER": "hidden"}, {"TFAUDIT_KEYS_MASTER_FILE": "key"}):
+        assert Secret("hidden") == load_config(None, environ).keys.master
+    path = toml(Path(), '[keys]\nmaster_file = "key"\n')
+    assert Secret("hidden") == load_config(path, {}).keys.master
+
+
+def test_a_secret_in_the_file_is_refused_and_not_repeated() -> None:
+    """tfaudit.toml may be read by many; what stands there by mistake is not spread further."""
+    (found,) = mistakes_of('[keys]\nmaster = "hidden"')
+    assert "set TFAUDIT_KEYS_MASTER or TFAUDIT_KEYS_MASTER_FILE" in found
+    assert "hidden" not in found
+
+
+def test_a_secret_given_twice_is_refused() -> None:
+    """Which of two keys is meant can't be guessed."""
+    (found,) = mistakes_of(
+        environ={"TFAUDIT_KEYS_MASTER": "hidden", "TFAUDIT_KEYS_MASTER_FILE": "x"}
+    )
+    assert "both set: keep one" in found
+    assert "hidden" not in found
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 70_000])
+def test_a_secret_file_that_is_no_key_is_refused(content: bytes) -> None:
+    """A binary or a huge file is not taken for a key, and is not quoted."""
+    Path("key").write_bytes(content)
+    (found,) = mistakes_of(environ={"TFAUDIT_KEYS_MASTER_FILE": "key"})
+    assert "key is " in found
+
+
+def test_a_secret_does_not_show() -> None:
+    """Neither printing the secret nor the whole configuration shows it."""
+    config = load_config(None, {"TFAUDIT_KEYS_MASTER": "hidden-value"})
+    assert "Secret(hidden)" == str(config.keys.master)
+    assert "hidden-value" not in repr(config)
+    assert "hidden-value" not in f"{config.keys.master}"
+
+
+def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() -> None:
+    """A service named tfaudit, or tfaudit-server, puts its addresses into every container."""
+    config = load_config(
+        None,
+        {
+            "TFAUDIT_SERVICE_HOST": "10.0.0.1",
+            "TFAUDIT_SERVICE_PORT": "8920",
+            "TFAUDIT_SERVICE_PORT_HTTP": "8920",
+            "TFAUDIT_PORT": "tcp://10.0.0.1:8920",
+            "TFAUDIT_PORT_8920_TCP": "tcp://10.0.0.1:8920",
+            "TFAUDIT_PORT_8920_TCP_PROTO": "tcp",
+            "TFAUDIT_PORT_8920_TCP_PORT": "8920",
+            "TFAUDIT_PORT_8920_TCP_ADDR": "10.0.0.1",
+            "TFAUDIT_SERVER_SERVICE_HOST": "10.0.0.1",
+            "TFAUDIT_SERVER_PORT": "tcp://10.0.0.1:8920",
+        },
+    )
+    assert 8920 == config.server.port
