@@ -10,8 +10,6 @@ from typing import Final, TextIO
 
 import structlog
 
-from proxy.config import LogConfig
-
 _SHARED: Final[tuple[structlog.typing.Processor, ...]] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -23,15 +21,17 @@ _SHARED: Final[tuple[structlog.typing.Processor, ...]] = (
 _QUIET: Final = ("aiohttp.access", "asyncio")
 
 
-def configure_logging(log: LogConfig, stream: TextIO = sys.stderr) -> None:
+def configure_logging(level: str, form: str, stream: TextIO | None = None) -> None:
     """Send our log and that of the libraries to the stream; may be called again.
 
     Args:
-        log: the level and the form.
-        stream: where lines go; never stdout, which belongs to what commands print.
+        level: ``debug``, ``info``, ``warning`` or ``error``; less important lines are left out.
+        form: ``json`` or ``console``.
+        stream: where lines go; None is stderr. Never stdout, which is for what commands print.
     """
+    stream = sys.stderr if stream is None else stream
     renderer: structlog.typing.Processor
-    if log.format == "json":
+    if form == "json":
         # Local variables of a traceback could hold a state or a token: they are left out.
         traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         errors: structlog.typing.Processor = structlog.processors.ExceptionRenderer(traceback)
@@ -64,6 +64,6 @@ def configure_logging(log: LogConfig, stream: TextIO = sys.stderr) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(log.level.upper())
+    root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,92 @@
+"""Tests of proxy.logs."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from proxy.config import LogConfig
+from proxy.logs import configure_logging
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """Give the process its own logging back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def configured(level: str = "info", form: str = "json") -> io.StringIO:
+    """Return the stream that lines go to from now on."""
+    stream = io.StringIO()
+    log = LogConfig(level=level, format=form)
+    configure_logging(log.level, log.format, stream)
+    return stream
+
+
+def test_json_is_one_object_a_line() -> None:
+    """Each line holds time, level, logger, event and what was added."""
+    stream = configured()
+    structlog.get_logger("proxy.test").info("started", port=8920)
+    (line,) = stream.getvalue().splitlines()
+    entry = json.loads(line)
+    assert ("started", "info", "proxy.test", 8920) == (
+        entry["event"],
+        entry["level"],
+        entry["logger"],
+        entry["port"],
+    )
+    assert entry["timestamp"].endswith("Z")
+
+
+def test_lines_of_libraries_have_the_same_form() -> None:
+    """What goes through `logging` is JSON as well."""
+    stream = configured()
+    logging.getLogger("aiohttp.server").error("refused %s", "x")
+    assert "refused x" == json.loads(stream.getvalue())["event"]
+
+
+def test_less_important_lines_are_left_out() -> None:
+    """The level holds for our own lines and for those of libraries."""
+    stream = configured("warning")
+    structlog.get_logger("proxy.test").info("quiet")
+    logging.getLogger("other").info("quiet")
+    structlog.get_logger("proxy.test").warning("loud")
+    assert ["loud"] == [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+
+
+def test_access_lines_with_their_queries_never_show() -> None:
+    """The access lines of aiohttp would repeat whole addresses."""
+    stream = configured("debug")
+    logging.getLogger("aiohttp.access").info("GET /state/x?ID=secret")
+    assert "" == stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_shows_no_values(form: str) -> None:
+    """The local variables of a failing function stay out of the log."""
+    stream = configured(form=form)
+
+    def fail(body: str) -> None:
+        raise ValueError(len(body))
+
+    try:
+        fail("hunter2" * 2)
+    except ValueError:
+        structlog.get_logger("proxy.test").exception("internal error")
+    assert "ValueError" in stream.getvalue()
+    assert "hunter2hunter2" not in stream.getvalue()
+
+
+def test_console_lines_hold_no_colours_outside_a_terminal() -> None:
+    """A file or a journal gets plain text."""
+    stream = configured(form="console")
+    structlog.get_logger("proxy.test").info("started", port=8920)
+    assert "\x1b" not in stream.getvalue()
+    assert "started" in stream.getvalue()
