@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from proxy import tokens
-from proxy.access import Caller, Permission, Role, require
+from proxy.access import Caller, Permission, Role
 from proxy.audit_log import draft
 from proxy.contracts import (
     Committed,
@@ -22,11 +22,11 @@ from proxy.contracts import (
 )
 from proxy.errors import (
     ConflictError,
-    ForbiddenError,
     InvalidInputError,
     NotFoundError,
 )
 from proxy.events import EVENTS, OUTCOMES
+from proxy.gate import gate
 from proxy.timestamps import uuid7
 
 MAX_NAME: Final = 100
@@ -107,7 +107,7 @@ class AdminService:
             InvalidInputError: a value can't be used.
             ConflictError: a token of this name is in force.
         """
-        await self._require_administrator(caller, "create a token")
+        await self._require_administrator(caller)
         _check_name(name)
         granted = _parse_role(role)
         globs = _parse_globs(workspaces)
@@ -164,7 +164,7 @@ class AdminService:
         Raises:
             ForbiddenError: the caller may not administer all workspaces.
         """
-        await self._require_administrator(caller, "list the tokens")
+        await self._require_administrator(caller)
         return await self._store.tokens()
 
     async def revoke_token(self, caller: Caller, name_or_id: str) -> Committed[StoredToken]:
@@ -177,7 +177,7 @@ class AdminService:
             ForbiddenError: the caller may not administer all workspaces.
             NotFoundError: no token in force has this name or ID.
         """
-        await self._require_administrator(caller, "revoke a token")
+        await self._require_administrator(caller)
         # Whoever puts the token itself here must not find it in the record.
         shown = name_or_id if _NAME.fullmatch(name_or_id) else "(not a name)"
         if name_or_id.startswith(tokens.PREFIX) or len(name_or_id) > MAX_NAME:
@@ -215,7 +215,7 @@ class AdminService:
             ForbiddenError: the caller may not read the log.
             InvalidInputError: an event or outcome that no entry has, or a limit below 1.
         """
-        await self._require(caller, Permission.LOG_READ, None, "read the log")
+        await gate(self._store, caller, Permission.LOG_READ)
         _check_query(query)
         narrowed = replace(query, workspaces=caller.principal.workspaces)
         filters = _filters(query)
@@ -231,28 +231,13 @@ class AdminService:
         async for stored in opened.records:
             yield stored
 
-    # ------------------------------------------------------------ the gate
-
-    async def _require_administrator(self, caller: Caller, what: str) -> None:
+    async def _require_administrator(self, caller: Caller) -> None:
         """Pass when the caller administers everything.
 
         Whoever may make a token for any workspace could give the rest to themselves, so an
         administrator of some workspaces only may not administer tokens.
         """
-        await self._require(caller, Permission.ADMINISTER, _EVERYTHING, what)
-
-    async def _require(
-        self, caller: Caller, permission: Permission, workspace: str | None, what: str
-    ) -> None:
-        try:
-            require(caller.principal, permission, workspace)
-        except ForbiddenError as refusal:
-            message = f"{_who(caller)} was not allowed to {what}"
-            entry = draft(
-                "access.denied", "denied", message, caller, 403, permission=permission.value
-            )
-            refusal.audit_index = (await self._store.write(_append(entry))).index
-            raise
+        await gate(self._store, caller, Permission.ADMINISTER, _EVERYTHING)
 
     def _expiry(self, expires_in: timedelta | None) -> str | None:
         if expires_in is None:

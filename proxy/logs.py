@@ -6,7 +6,7 @@ Whatever a library logs through `logging` comes out in the same form.
 
 import logging
 import sys
-from typing import Final, TextIO
+from typing import Final, Protocol, TextIO
 
 import structlog
 
@@ -21,17 +21,30 @@ _SHARED: Final[tuple[structlog.typing.Processor, ...]] = (
 _QUIET: Final = ("aiohttp.access", "asyncio")
 
 
-def configure_logging(level: str, form: str, stream: TextIO | None = None) -> None:
+class Settings(Protocol):
+    """What config.LogConfig says."""
+
+    @property
+    def level(self) -> str:
+        """``debug``, ``info``, ``warning`` or ``error``; less important lines are left out."""
+        ...
+
+    @property
+    def format(self) -> str:
+        """``json`` or ``console``."""
+        ...
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     """Send our log and that of the libraries to the stream; may be called again.
 
     Args:
-        level: ``debug``, ``info``, ``warning`` or ``error``; less important lines are left out.
-        form: ``json`` or ``console``.
+        settings: the level and the form.
         stream: where lines go; None is stderr. Never stdout, which is for what commands print.
     """
     stream = sys.stderr if stream is None else stream
     renderer: structlog.typing.Processor
-    if form == "json":
+    if settings.format == "json":
         # Local variables of a traceback could hold a state or a token: they are left out.
         traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         errors: structlog.typing.Processor = structlog.processors.ExceptionRenderer(traceback)
@@ -64,6 +77,6 @@ def configure_logging(level: str, form: str, stream: TextIO | None = None) -> No
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    root.setLevel(settings.level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

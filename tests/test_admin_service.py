@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy import tokens
-from proxy.access import ANONYMOUS, Caller, Role
+from proxy.access import Caller, Role
 from proxy.admin_service import AdminService
 from proxy.auth.authenticator import Authenticator
 from proxy.contracts import LogQuery, StoredRecord
@@ -256,14 +256,6 @@ async def test_others_do_not_read_the_log(
     with pytest.raises(ForbiddenError):
         await admin.open_log(a_caller(role), LogQuery())
     assert ["access.denied"] == [entry["event"] for entry in store.log]
-
-
-async def test_an_anonymous_caller_is_named_as_such(store: FakeStore, admin: AdminService) -> None:
-    """A message about nobody known still reads as a sentence."""
-    caller = Caller(ANONYMOUS, "10.0.0.7", "request-1", "api", "GET", "/api/v1/log")
-    with pytest.raises(ForbiddenError):
-        await admin.open_log(caller, LogQuery())
-    assert "anonymous was not allowed to read the log" == store.log[0]["message"]
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,7 @@ def _restored() -> Iterator[None]:
 def configured(level: str = "info", form: str = "json") -> io.StringIO:
     """Return the stream that lines go to from now on."""
     stream = io.StringIO()
-    log = LogConfig(level=level, format=form)
-    configure_logging(log.level, log.format, stream)
+    configure_logging(LogConfig(level=level, format=form), stream)
     return stream
 
 
