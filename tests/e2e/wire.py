@@ -7,18 +7,29 @@ which no HTTP client library for Python would do.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
+import hashlib
 import http.client
 import json
 import lzma
 import socket
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
+
+from aiohttp import web
+
+from proxy.access import Caller, Role
+from proxy.app import SYSTEM, create_app, open_program
+from proxy.config import AuditConfig, Config, DataConfig, ServerConfig
 
 DATA = Path(__file__).parent.parent / "data" / "wire"
 
@@ -251,3 +262,106 @@ class Connection:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def digest(body: bytes) -> str:
+    """Give the `Content-Md5` value of a body: base64 of its MD5 (RFC 1864)."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """A server in this process, and what its administrator can ask of it.
+
+    Attributes:
+        host: it listens on.
+        port: it listens on.
+        token: of an administrator.
+    """
+
+    host: str
+    port: int
+    token: str = field(repr=False)
+
+    def api(self, method: str, path: str, content: object = None) -> list[Any]:
+        """Call the API as the administrator and decode each line of its answer.
+
+        Raises:
+            AssertionError: the answer is not a success.
+        """
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=20)
+        try:
+            connection.request(
+                method,
+                path,
+                body=None if content is None else json.dumps(content),
+                headers={
+                    "Authorization": f"Bearer {self.token}",
+                    "Content-Type": "application/json",
+                },
+            )
+            response = connection.getresponse()
+            body = response.read()
+        finally:
+            connection.close()
+        assert response.status in (200, 201), f"{method} {path}: {response.status} {body!r}"
+        return [json.loads(line) for line in body.splitlines()]
+
+    def create_token(self, name: str, role: str, workspace: str) -> str:
+        """Make a token and return its text."""
+        wish = {"name": name, "role": role, "workspaces": [workspace]}
+        (made,) = self.api("POST", "/api/v1/tokens", wish)
+        return str(made["token"])
+
+    def entries_after(self, index: int) -> list[dict[str, Any]]:
+        """Return the log's entries above this index, oldest first."""
+        return [record["entry"] for record in self.api("GET", f"/api/v1/log?after={max(index, 0)}")]
+
+
+@contextmanager
+def start_server(data: Path, *, accept_unlocked_force: bool = False) -> Iterator[InProcess]:
+    """Serve from this data directory on a loopback port, in a thread of this process.
+
+    Args:
+        data: the data directory; made if it is not there.
+        accept_unlocked_force: the setting of this name.
+    """
+    config = Config(
+        server=ServerConfig(accept_unlocked_force=accept_unlocked_force),
+        data=DataConfig(directory=data),
+        # every failed login of the scenarios is looked for in the log
+        audit=AuditConfig(flood_immediate=1000),
+    )
+    started: Future[InProcess] = Future()
+    stop = threading.Event()
+
+    async def serve() -> None:
+        async with open_program(config, create=True) as program:
+            admin = Caller(SYSTEM, "", "", "cli", "test", "")
+            minted = await program.admin.create_token(admin, "wire", Role.ADMIN, ("*",), None)
+            runner = web.AppRunner(create_app(program), access_log=None)
+            await runner.setup()
+            try:
+                with socket.create_server(("127.0.0.1", 0)) as listener:
+                    await web.SockSite(runner, listener).start()
+                    host, port = listener.getsockname()
+                    started.set_result(InProcess(host, port, minted.text))
+                    await asyncio.to_thread(stop.wait)
+            finally:
+                await runner.cleanup()
+
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield started.result()
+    finally:
+        stop.set()
+        thread.join()
