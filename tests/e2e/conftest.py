@@ -1,6 +1,7 @@
 """Fixtures for real Terraform clients and real servers; all is ended and removed afterwards."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Protocol
 import pytest
 
 from tests.conftest import missing
-from tests.e2e.server import Server
+from tests.e2e.ledger import VALUE, Ledger
+from tests.e2e.server import HTTP_BACKEND, Server
 from tests.e2e.terraform import VERSIONS, Terraform, command
 
 _HERE = Path(__file__).parent
@@ -29,6 +31,29 @@ class MakeTerraform(Protocol):
         self, version: str = ..., *, env: Mapping[str, str] | None = ..., name: str = ...
     ) -> Terraform:
         """Return a client of this release in a working folder of this name."""
+
+
+class MakeProject(Protocol):
+    """What the fixture `project` promises."""
+
+    def __call__(
+        self,
+        version: str = ...,
+        config: str = ...,
+        *,
+        env: Mapping[str, str] | None = ...,
+        name: str = ...,
+        applied: bool = ...,
+    ) -> Terraform:
+        """Return an initialised client on the ledger's main workspace, in a folder of this name.
+
+        Args:
+            version: its release.
+            config: its configuration, without the backend block.
+            env: TF_HTTP_* variables; by default those of the main workspace.
+            name: of the folder.
+            applied: apply the configuration first. The ledger then begins after that.
+        """
 
 
 class MakeServer(Protocol):
@@ -100,6 +125,51 @@ def make_server(tmp_path: Path) -> Iterator[MakeServer]:
     yield make
     for server in made:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def shared_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Server, str]]:
+    """A running server for all tests that leave it running, and an administrator's token."""
+    server = Server(tmp_path_factory.mktemp("shared") / "data")
+    try:
+        yield server.start(), server.token("admin")
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def ledger(request: pytest.FixtureRequest, shared_server: tuple[Server, str]) -> Iterator[Ledger]:
+    """Workspaces of the test's own on the shared server; the whole log is verified at the end."""
+    server, admin = shared_server
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", request.node.name).strip("-")
+    yield Ledger(server, name, admin)
+    verified = server.verify()
+    assert 0 == verified.returncode, verified.stdout + verified.stderr
+
+
+@pytest.fixture
+def project(ledger: Ledger, make_terraform: MakeTerraform) -> MakeProject:
+    """Return a function that makes clients which are ready to plan; none of it is in the steps."""
+
+    def make(
+        version: str = VERSIONS[0],
+        config: str = VALUE,
+        *,
+        env: Mapping[str, str] | None = None,
+        name: str = "work",
+        applied: bool = False,
+    ) -> Terraform:
+        terraform = make_terraform(version, env=env or ledger.backend(), name=name)
+        terraform.write(HTTP_BACKEND + config)
+        terraform.run("init")
+        if applied:
+            terraform.apply()
+        ledger.skip()
+        return terraform
+
+    return make
 
 
 @pytest.fixture
