@@ -73,7 +73,8 @@ def parse_log_query(parameters: Mapping[str, str]) -> LogQuery:
 
 
 def _refuse_unknown(parameters: Mapping[str, str], known: tuple[str, ...]) -> None:
-    names = list(parameters)
+    # A multidict tells a repeated name only in its items.
+    names = [name for name, _ in parameters.items()]
     for name in names:
         if name not in known:
             there_are = f"there are {', '.join(known)}" if known else "there are none"

@@ -4,6 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
+from proxy.access import Caller
 from proxy.admin_service import AdminService
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
@@ -24,5 +25,5 @@ FAILURES: Final = web.AppKey("failures", FailureLog)
 METRICS: Final = web.AppKey("metrics", Metrics)
 READINESS: Final = web.AppKey("readiness", Readiness)
 
-CALLER: Final = "caller"
-"""Set on each request by the middleware: who is asking, an access.Caller."""
+CALLER: Final = web.RequestKey("caller", Caller)
+"""Set on each request by the middleware: who is asking."""

@@ -1,0 +1,70 @@
+"""The HTTP face over a store in memory, for the tests of handlers."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from proxy import tokens
+from proxy.access import Role
+from proxy.admin_service import AdminService
+from proxy.auth.authenticator import Authenticator
+from proxy.auth.failures import FailureLog
+from proxy.contracts import StoredToken
+from proxy.server import appkeys
+from proxy.server.metrics import Metrics
+from proxy.server.middleware import Gatekeeper, Traffic
+from proxy.server.readiness import Readiness
+from proxy.server.routes import OPEN, add_routes
+from tests.fakes import FakeStore
+
+Client = TestClient[web.Request, web.Application]
+Serve = Callable[[web.Application], Awaitable[Client]]
+
+NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+
+
+def api_app(store: FakeStore) -> web.Application:
+    """Return the application without the parts that handle states."""
+    calls = iter(range(1, 1000))
+    failures = FailureLog(store, window=3600, immediate=10, now=lambda: NOW)
+    metrics = Metrics()
+    gatekeeper = Gatekeeper(
+        Authenticator(store, lambda: NOW),
+        failures,
+        metrics,
+        Traffic(),
+        open_handlers=OPEN,
+        trusted_proxies=(),
+        request_prefix="test",
+    )
+    app = web.Application(middlewares=[gatekeeper.handle])
+    app[appkeys.STORE] = store
+    app[appkeys.ADMIN] = AdminService(store, lambda: NOW, lambda n: bytes([next(calls)]) * n)
+    app[appkeys.METRICS] = metrics
+    app[appkeys.READINESS] = Readiness(store, lambda: 0.0)
+    add_routes(app)
+
+    async def close(_: web.Application) -> None:
+        await failures.aclose()
+
+    app.on_cleanup.append(close)
+    return app
+
+
+async def token_of(store: FakeStore, role: Role, workspaces: tuple[str, ...] = ("*",)) -> str:
+    """Store a token of this role and return the header that carries it."""
+    text = tokens.mint(lambda size: role.value.ljust(size).encode())
+    stored = StoredToken(
+        id=f"id-{role}",
+        name=role.value,
+        role=role.value,
+        workspaces=workspaces,
+        hint=text[-6:],
+        created="2026-11-22T10:00:00.000000Z",
+        expires=None,
+        revoked=None,
+    )
+    await store.write(lambda tx: tx.add_token(stored, tokens.digest(text)))
+    return f"Bearer {text}"

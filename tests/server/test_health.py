@@ -1,0 +1,105 @@
+"""Tests of proxy.server.health."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from proxy.audit_log import draft
+from proxy.contracts import HeldLock
+from proxy.tlog.checkpoint import verify_checkpoint
+from proxy.tlog.note import NoteVerifier
+from tests.fakes import CHECKPOINT_KEY, ORIGIN, FakeStore, Fault, a_caller
+from tests.server.faces import Client, Serve, api_app
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    """Return an empty store."""
+    return FakeStore()
+
+
+@pytest.fixture
+async def client(store: FakeStore, aiohttp_client: Serve) -> Client:
+    """Return a client of the server."""
+    return await aiohttp_client(api_app(store))
+
+
+async def samples(client: Client) -> dict[str, float]:
+    """Scrape and return each sample by its name and the sorted values of its labels."""
+    response = await client.get("/metrics")
+    assert (200, "text/plain") == (response.status, response.content_type)
+    families = text_string_to_metric_families(await response.text())
+    return {
+        " ".join([sample.name, *sorted(sample.labels.values())]): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+async def test_alive_does_not_depend_on_the_store(client: Client, store: FakeStore) -> None:
+    """A broken disk must not make the platform restart the program again and again."""
+    store.is_readable = False
+    store.fault = Fault.NOT_PERSISTED
+    response = await client.get("/healthz")
+    assert (200, "ok\n") == (response.status, await response.text())
+
+
+async def test_ready_when_the_store_takes_writes(client: Client) -> None:
+    """A store that commits, with a head that fits, is ready; nobody needs a token to ask."""
+    assert 200 == (await client.get("/readyz")).status
+
+
+async def test_not_ready_when_the_store_does_not_commit(client: Client, store: FakeStore) -> None:
+    """The answer is 503 with Retry-After, and tells a stranger nothing of the reason."""
+    store.fault = Fault.NOT_PERSISTED
+    response = await client.get("/readyz")
+    assert (503, "10") == (response.status, response.headers["Retry-After"])
+    assert "fake" not in await response.text()
+
+
+async def test_the_checkpoint_is_public_and_signed(client: Client, store: FakeStore) -> None:
+    """The note is served as plain text, byte for byte as it was signed."""
+    await store.write(lambda tx: tx.append(draft("audit.read", "success", "x", a_caller())))
+    response = await client.get("/checkpoint")
+    assert (200, "text/plain", "no-cache") == (
+        response.status,
+        response.content_type,
+        response.headers["Cache-Control"],
+    )
+    verifier = NoteVerifier(ORIGIN, CHECKPOINT_KEY.public_key())
+    assert 1 == verify_checkpoint(await response.text(), verifier).size
+
+
+async def test_an_empty_log_has_no_checkpoint(client: Client) -> None:
+    """Before the first entry there is nothing to serve."""
+    assert 404 == (await client.get("/checkpoint")).status
+
+
+async def test_an_unreadable_checkpoint_is_doubt(client: Client, store: FakeStore) -> None:
+    """A store that can't be read is 503, never 'no checkpoint'."""
+    store.is_readable = False
+    assert 503 == (await client.get("/checkpoint")).status
+
+
+async def test_metrics_tell_requests_by_route_and_status(client: Client) -> None:
+    """Requests are counted by route, method and status, without path or workspace."""
+    await client.get("/healthz")
+    await client.get("/state/prod/hidden-name")
+    found = await samples(client)
+    assert 1 == found["tfaudit_requests_total 200 GET healthz"]
+    assert 1 == found["tfaudit_requests_total 401 GET read"]
+    assert not [name for name in found if "hidden-name" in name or "/" in name]
+
+
+async def test_metrics_tell_the_locks_that_are_held(client: Client, store: FakeStore) -> None:
+    """The number is asked of the store at each scrape."""
+    assert 0 == (await samples(client))["tfaudit_locks_held"]
+    lock = HeldLock("prod/web", "1", b"{}", "", "", "", "", "alice", "2026-11-22T10:00:00.000000Z")
+    await store.write(lambda tx: tx.set_lock(lock))
+    assert 1 == (await samples(client))["tfaudit_locks_held"]
+
+
+async def test_metrics_are_there_when_the_store_is_not(client: Client, store: FakeStore) -> None:
+    """A scrape during an outage succeeds; what can't be told is not a number."""
+    store.is_readable = False
+    value = (await samples(client))["tfaudit_locks_held"]
+    assert "nan" == str(value)
