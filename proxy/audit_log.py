@@ -171,12 +171,13 @@ class Batch:
         micros = self._next
         index = self._frontier.size
         records: list[Record] = []
-        for each in drafts:
+        random = log.random(8 * len(drafts))
+        for place, each in enumerate(drafts):
             entry = each.entry
             if entry["event"] not in EVENTS or entry["outcome"] not in OUTCOMES:
                 raise AssertionError(f"not in the catalogue: {entry['event']} {entry['outcome']}")
             entry["v"] = _VERSION
-            entry["id"] = uuid7(micros, log.random(8))
+            entry["id"] = uuid7(micros, random[8 * place : 8 * place + 8])
             entry["time"] = rfc3339(micros)
             data = canonical(entry)
             try:

@@ -12,7 +12,6 @@ from proxy.errors import InvalidInputError
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = 1_000_000
 _VARIANT: Final = 0b10 << 62
-_VERSION: Final = 7 << 12
 
 
 @lru_cache(maxsize=64)
@@ -52,7 +51,6 @@ def uuid7(micros: int, random: bytes) -> str:
         random: 8 bytes; 62 bits of them are used.
     """
     millis, fraction = divmod(micros, 1000)
-    high = millis << 16 | _VERSION | fraction * 4096 // 1000
-    low = int.from_bytes(random, "big") >> 2 | _VARIANT
-    text = f"{high << 64 | low:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    high = f"{millis:012x}"
+    low = f"{int.from_bytes(random, 'big') >> 2 | _VARIANT:016x}"
+    return f"{high[:8]}-{high[8:]}-7{fraction * 4096 // 1000:03x}-{low[:4]}-{low[4:]}"

@@ -10,7 +10,7 @@ import orjson
 import structlog
 from aiohttp import hdrs, web
 
-from proxy.access import ANONYMOUS, Caller, printable
+from proxy.access import ANONYMOUS, Caller, Principal, printable
 from proxy.auth.authenticator import Authenticator, TokenExpiredError
 from proxy.auth.failures import FailureLog
 from proxy.errors import (
@@ -19,6 +19,7 @@ from proxy.errors import (
     UnavailableError,
 )
 from proxy.refusals import LockRefusedError, UnlockRefusedError
+from proxy.server import health
 from proxy.server.appkeys import CALLER
 from proxy.server.metrics import Metrics
 from proxy.statuses import status_of
@@ -84,11 +85,7 @@ class Gatekeeper:
         self._traffic.running += 1
         route = getattr(request.match_info.handler, "__name__", "none")
         try:
-            if self._traffic.is_stopping and route != "healthz":
-                raise UnavailableError("the server is stopping: try again in a moment")
-            if request.match_info.handler not in self._open:
-                await self._authenticate(request, request_id)
-            response = await handler(request)
+            response = await self._serve(request, handler, request_id)
         except web.HTTPException as error:
             response = _routing_failure(error)
         except TfauditError as error:
@@ -113,39 +110,52 @@ class Gatekeeper:
         )
         return response
 
-    async def _authenticate(self, request: web.Request, request_id: str) -> None:
-        """Set the caller on the request; before anything of its body is read.
+    async def _serve(
+        self, request: web.Request, handler: _Handler, request_id: str
+    ) -> web.StreamResponse:
+        if self._traffic.is_stopping and request.match_info.handler is not health.healthz:
+            raise UnavailableError("the server is stopping: try again in a moment")
+        if request.match_info.handler in self._open:
+            return await handler(request)
+        caller = request[CALLER] = await self._authenticate(request, request_id)
+        try:
+            return await handler(request)
+        except UnauthenticatedError as error:
+            # Out of the transaction: the token was revoked while the request was under way.
+            error.audit_index = await self._failures.record(caller, str(error))
+            raise
+
+    async def _authenticate(self, request: web.Request, request_id: str) -> Caller:
+        """Return who is asking; before anything of the body is read.
 
         Raises:
             UnauthenticatedError: on record, or counted.
         """
-        headers = request.headers
-        ip, forwarded_for = self._source(request)
-        path = request.raw_path.partition("?")[0]
-        via = "api" if path.startswith("/api/") else "terraform"
-
-        def caller(principal: object) -> Caller:
-            return Caller(
-                principal=principal,  # type: ignore[arg-type]
-                ip=ip,
-                request_id=request_id,
-                via=via,
-                method=request.method,
-                path=printable(path, _MAX_PATH),
-                user_agent=printable(headers.get(hdrs.USER_AGENT, "")),
-                forwarded_for=forwarded_for,
-            )
-
         try:
-            request[CALLER] = caller(self._identify(headers.get(hdrs.AUTHORIZATION)))
+            principal = self._identify(request.headers.get(hdrs.AUTHORIZATION))
         except TokenExpiredError as error:
-            error.audit_index = await self._failures.record(
-                caller(error.principal), str(error), "token.expired"
-            )
+            caller = self._caller(request, request_id, error.principal)
+            error.audit_index = await self._failures.record(caller, str(error), "token.expired")
             raise
         except UnauthenticatedError as error:
-            error.audit_index = await self._failures.record(caller(ANONYMOUS), str(error))
+            caller = self._caller(request, request_id, ANONYMOUS)
+            error.audit_index = await self._failures.record(caller, str(error))
             raise
+        return self._caller(request, request_id, principal)
+
+    def _caller(self, request: web.Request, request_id: str, principal: Principal) -> Caller:
+        ip, forwarded_for = self._source(request)
+        path = request.raw_path.partition("?")[0]
+        return Caller(
+            principal=principal,
+            ip=ip,
+            request_id=request_id,
+            via="api" if path.startswith("/api/") else "terraform",
+            method=request.method,
+            path=printable(path, _MAX_PATH),
+            user_agent=printable(request.headers.get(hdrs.USER_AGENT, "")),
+            forwarded_for=forwarded_for,
+        )
 
     def _source(self, request: web.Request) -> tuple[str, tuple[str, ...]]:
         """Return the client's address, and what trusted proxies said on the way.

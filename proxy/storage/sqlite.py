@@ -35,7 +35,13 @@ from proxy.contracts import (
     StoredToken,
     WorkspaceSummary,
 )
-from proxy.errors import ConfigError, InvalidInputError, TfauditError, UnavailableError
+from proxy.errors import (
+    ConfigError,
+    InvalidInputError,
+    TfauditError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from proxy.storage.migrations import MIGRATIONS
 from proxy.timestamps import rfc3339
 from proxy.tlog.entry import Record
@@ -50,6 +56,13 @@ BUSY_SECONDS: Final = 10.0
 
 _PAGE: Final = 1000
 """Rows read at a time when the log is followed or verified."""
+
+_KNOWN: Final = 10_000
+"""Workspaces, and tokens, that are remembered between transactions."""
+
+_TOKEN_SECONDS: Final = 1.0
+"""How long a token that was looked up is taken as it is for telling who asks. Whoever then acts
+is checked again in the transaction, so that a token revoked in between does nothing."""
 
 _VERSION_COLUMNS: Final = ", ".join(f"v.{field.name}" for field in fields(StateVersion))
 _LOCK_COLUMNS: Final = ", ".join(field.name for field in fields(HeldLock))
@@ -84,14 +97,38 @@ def _token(row: tuple[Any, ...]) -> StoredToken:
     return StoredToken(token_id, name, role, tuple(json.loads(workspaces)), *rest)
 
 
+class _Known:
+    """What the writer read in earlier transactions and nobody has changed since.
+
+    Every change appends an entry, so the log's head tells whether another process changed
+    anything: then all of this is forgotten, as it is when a job is undone.
+    """
+
+    def __init__(self) -> None:
+        self.heads: dict[str, StateVersion | None] = {}
+        self.tokens_in_force: dict[str, bool] = {}
+
+    def forget(self) -> None:
+        """Read everything anew from now on."""
+        self.heads.clear()
+        self.tokens_in_force.clear()
+
+    def trim(self) -> None:
+        """Keep the memory bounded; called between transactions."""
+        if len(self.heads) > _KNOWN or len(self.tokens_in_force) > _KNOWN:
+            self.forget()
+
+
 class _Transaction:
     """contracts.Transaction over the writer's connection; see there for the promises."""
 
-    def __init__(self, connection: sqlite3.Connection, time: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, time: str, known: _Known) -> None:
         self._connection = connection
         self.time = time
+        self._known = known
         self.drafts: list[Draft] = []
         self._dirty = False
+        self.changed_tokens = False
 
     # ------------------------------------------------------------ for the writer
 
@@ -103,6 +140,12 @@ class _Transaction:
         if self._dirty:
             self._connection.execute("ROLLBACK TO job")
             self._connection.execute("RELEASE job")
+            self._known.forget()
+
+    def require_record(self) -> None:
+        """Hold the first invariant: no effect without its entry."""
+        if self._dirty and not self.drafts:
+            raise AssertionError("a job changed the store and recorded nothing")
 
     def end_job(self) -> None:
         if self._dirty:
@@ -118,9 +161,31 @@ class _Transaction:
     # ------------------------------------------------------------ for jobs
 
     def append(self, draft: Draft) -> None:
+        entry = draft.entry
+        actor = entry["actor"]
+        if entry["outcome"] == "success" and actor["type"] == "token":
+            self._require_in_force(actor["id"])
         self.drafts.append(draft)
 
+    def _require_in_force(self, token_id: str) -> None:
+        """Let nobody act under a token that was revoked while the request was under way."""
+        in_force = self._known.tokens_in_force.get(token_id)
+        if in_force is None:
+            token = self.token(token_id)
+            in_force = token is not None and token.revoked is None
+            self._known.tokens_in_force[token_id] = in_force
+        if not in_force:
+            raise UnauthenticatedError(
+                "the token is unknown or revoked: ask an administrator for a new one"
+            )
+
     def head(self, workspace: str) -> StateVersion | None:
+        heads = self._known.heads
+        if workspace not in heads:
+            heads[workspace] = self._read_head(workspace)
+        return heads[workspace]
+
+    def _read_head(self, workspace: str) -> StateVersion | None:
         row = self._connection.execute(_HEAD, (workspace,)).fetchone()
         if row is None:
             return None
@@ -150,6 +215,7 @@ class _Transaction:
             "ON CONFLICT (name) DO UPDATE SET head = excluded.head",
             (version.workspace, version.created, version.id),
         )
+        self._known.heads[version.workspace] = version
 
     def is_workspace(self, workspace: str) -> bool:
         found = self._connection.execute("SELECT 1 FROM workspace WHERE name = ?", (workspace,))
@@ -185,9 +251,15 @@ class _Transaction:
             f"INSERT INTO token ({_TOKEN_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608
             values,
         )
+        self._forget_tokens()
 
     def revoke_token(self, token_id: str) -> None:
         self._change("UPDATE token SET revoked = ? WHERE id = ?", (self.time, token_id))
+        self._forget_tokens()
+
+    def _forget_tokens(self) -> None:
+        self._known.tokens_in_force.clear()
+        self.changed_tokens = True
 
     def is_running(self) -> bool:
         row = self._connection.execute("SELECT running FROM log_head").fetchone()
@@ -229,6 +301,8 @@ class SQLiteStore:
         self._readers: LifoQueue[sqlite3.Connection] = LifoQueue()
         # What this process saw last; compared with the database, never used in its place.
         self._seen: LogHead | None = None
+        self._known = _Known()
+        self._tokens: dict[bytes, tuple[float, StoredToken]] = {}
 
     # ------------------------------------------------------------ opening and closing
 
@@ -358,6 +432,7 @@ class SQLiteStore:
         try:
             answers, entries = self._transact(batch)
         except (sqlite3.Error, OSError, TfauditError) as error:
+            self._known.forget()
             if self._writer.in_transaction:
                 try:
                     self._writer.execute("ROLLBACK")
@@ -383,15 +458,19 @@ class SQLiteStore:
         head = self._read_head(connection)
         if head != self._seen:
             self._check_head(head)
+            self._known.forget()
+            self._tokens = {}
+        self._known.trim()
         log = self._audit.begin(head)
-        transaction = _Transaction(connection, rfc3339(log.micros))
+        transaction = _Transaction(connection, rfc3339(log.micros), self._known)
         answers: list[_Answer] = []
         rows: list[tuple[Any, ...]] = []
         for job in batch:
             transaction.begin_job()
             try:
                 value = job.run(transaction)
-                records = log.append(transaction.drafts) if transaction.drafts else ()
+                records = log.append(transaction.drafts) if transaction.drafts else []
+                transaction.require_record()
             except sqlite3.OperationalError:
                 raise  # the disk is full or fails: no job of this batch can be trusted
             except Exception as error:  # noqa: BLE001 - whatever a job raises is its caller's
@@ -404,13 +483,17 @@ class SQLiteStore:
         if rows:
             head, note = log.close()
             connection.executemany(_INSERT_ENTRY, rows)
-            connection.execute("INSERT INTO checkpoint (size, note) VALUES (?, ?)", (head.size, note))
+            connection.execute(
+                "INSERT INTO checkpoint (size, note) VALUES (?, ?)", (head.size, note)
+            )
             connection.execute(
                 "UPDATE log_head SET size = ?, frontier = ?, micros = ?",
                 (head.size, head.frontier, head.micros),
             )
         connection.execute("COMMIT")
         self._seen = head
+        if transaction.changed_tokens:
+            self._tokens = {}
         return answers, len(rows)
 
     @staticmethod
@@ -474,6 +557,11 @@ class SQLiteStore:
 
     def token_by_digest(self, digest: bytes) -> StoredToken | None:
         """Look a token up on the event loop's own connection: some microseconds, no thread."""
+        now = time.monotonic()
+        tokens = self._tokens
+        known = tokens.get(digest)
+        if known is not None and known[0] > now:
+            return known[1]
         try:
             row = self._lookup.execute(
                 f"SELECT {_TOKEN_COLUMNS} FROM token WHERE digest = ?",  # noqa: S608
@@ -481,7 +569,13 @@ class SQLiteStore:
             ).fetchone()
         except sqlite3.Error as error:
             raise UnavailableError(f"the tokens could not be read: {error}; try again") from error
-        return None if row is None else _token(row)
+        if row is None:
+            return None
+        token = _token(row)
+        if len(tokens) > _KNOWN:
+            tokens.clear()
+        tokens[digest] = (now + _TOKEN_SECONDS, token)
+        return token
 
     async def sealed(self, version_id: str) -> bytes:
         """Return a version's sealed body; see contracts.Store."""
@@ -569,7 +663,8 @@ class SQLiteStore:
         """Return the newest signed checkpoint, or that of a tree size; empty when there is none."""
         rows = await asyncio.to_thread(
             self._rows,
-            "SELECT note FROM checkpoint WHERE size = coalesce(?, (SELECT max(size) FROM checkpoint))",
+            "SELECT note FROM checkpoint "
+            "WHERE size = coalesce(?, (SELECT max(size) FROM checkpoint))",
             (size,),
         )
         return rows[0][0] if rows else ""
