@@ -135,6 +135,8 @@ def shared_server(
     server = Server(tmp_path_factory.mktemp("shared") / "data")
     try:
         yield server.start(), server.token("admin")
+        verified = server.verify()
+        assert 0 == verified.returncode, verified.stdout + verified.stderr
     finally:
         server.kill()
 
@@ -144,9 +146,9 @@ def ledger(request: pytest.FixtureRequest, shared_server: tuple[Server, str]) ->
     """Workspaces of the test's own on the shared server; the whole log is verified at the end."""
     server, admin = shared_server
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", request.node.name).strip("-")
-    yield Ledger(server, name, admin)
-    verified = server.verify()
-    assert 0 == verified.returncode, verified.stdout + verified.stderr
+    ledger = Ledger(server, name, admin)
+    yield ledger
+    ledger.verify()
 
 
 @pytest.fixture

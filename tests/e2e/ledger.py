@@ -2,12 +2,14 @@
 
 import json
 import time
-from collections.abc import Callable
-from hashlib import md5
 from base64 import b64encode
+from hashlib import md5
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
+from typer.testing import CliRunner, Result
+
+from proxy.cli import app
 from tests.e2e.server import Record, Reply, Server
 
 APPLY: Final = "OperationTypeApply"
@@ -153,9 +155,7 @@ class Ledger:
         self, short: str = "main", *, dialect: str = "terraform", wait: int | None = None
     ) -> dict[str, str]:
         """Return the TF_HTTP_* variables for a workspace; see `Server.backend`."""
-        return self.server.backend(
-            self.workspace(short), self.token, dialect=dialect, wait=wait
-        )
+        return self.server.backend(self.workspace(short), self.token, dialect=dialect, wait=wait)
 
     def credentials(self) -> dict[str, str]:
         """Return the TF_HTTP_* variables that hold the credentials alone."""
@@ -207,9 +207,21 @@ class Ledger:
 
     # -- what is on record
 
+    def command(self, *args: str) -> Result:
+        """Run a ``tfaudit`` command on the server's data, beside it but in this process.
+
+        A process of its own, as `Server.cli` starts, takes half a second longer.
+        """
+        return CliRunner().invoke(app, [*args, "--data", str(self.server.data)])
+
+    def verify(self) -> None:
+        """Check that the whole log is what ``tfaudit verify`` calls clean."""
+        result = self.command("verify")
+        assert 0 == result.exit_code, result.output
+
     def locks(self) -> list[dict[str, Any]]:
         """Return the locks held on the test's workspaces, as ``tfaudit lock list`` has them."""
-        listed: list[dict[str, Any]] = json.loads(self.server.cli("lock", "list", "--json").stdout)
+        listed: list[dict[str, Any]] = json.loads(self.command("lock", "list", "--json").stdout)
         return [lock for lock in listed if lock["workspace"].startswith(f"{self.name}/")]
 
     def records(self) -> list[Record]:

@@ -75,7 +75,8 @@ def test_change(ledger: Ledger, project: MakeProject, terraform_version: str) ->
     assert terraform_version == write["run"]["terraform_version"]
     assert [1, 2] == [write["state"]["previous_serial"], write["state"]["serial"]]
     assert {"added": 0, "changed": 1, "removed": 0} == write["changes"]["resources"]
-    assert ["terraform_data.a"] == [item["address"] for item in write["changes"]["items"]]
+    changed = [item["address"] for item in write["changes"]["items"]]
+    assert ["terraform_data.a", "output.value"] == changed
 
 
 def test_steps_of_a_change(ledger: Ledger, project: MakeProject, terraform_version: str) -> None:
