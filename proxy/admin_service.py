@@ -219,8 +219,8 @@ class AdminService:
         _check_query(query)
         narrowed = replace(query, workspaces=caller.principal.workspaces)
         filters = _filters(query)
-        what = ", ".join(f"{name} {value}" for name, value in filters.items()) or "all of it"
-        message = f"{_who(caller)} read the log: {what}"
+        named = [f"{name} {value}" for name, value in filters.items() if name != "newest_first"]
+        message = f"{_who(caller)} read the log: {', '.join(named) or 'all of it'}"
         entry = draft("audit.read", "success", message, caller, 200, query=filters)
         index = (await self._store.write(_append(entry))).index
         return OpenedLog(self._store.entries(narrowed), index)

@@ -1,6 +1,6 @@
 """Administration and the log as JSON, under ``/api/v1/``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final
@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from proxy.contracts import LogQuery
+from proxy.contracts import LogQuery, StoredRecord
 from proxy.errors import InvalidInputError
 from proxy.records import json_line
 from proxy.server.appkeys import ADMIN, CALLER
@@ -46,15 +46,27 @@ async def read_log(request: web.Request) -> web.StreamResponse:
     query = parse_log_query(request.query)
     opened = await request.app[ADMIN].open_log(request[CALLER], query)
     response = web.StreamResponse(headers=_headers("application/x-ndjson", opened.index))
+    # Once the stream has begun the middleware can add no header any more.
+    response.headers["Request-Id"] = request[CALLER].request_id
     await response.prepare(request)
+    try:
+        await _send(response, opened.records)
+    except BaseException:
+        # The status is out: only a connection that breaks tells the client that lines are missing.
+        if request.transport is not None:
+            request.transport.abort()
+        raise
+    return response
+
+
+async def _send(response: web.StreamResponse, records: AsyncIterator[StoredRecord]) -> None:
     waiting = bytearray()
-    async for stored in opened.records:
+    async for stored in records:
         waiting += json_line(stored) + b"\n"
         if len(waiting) >= _CHUNK:
             await response.write(bytes(waiting))
             waiting.clear()
     await response.write_eof(bytes(waiting))
-    return response
 
 
 def parse_log_query(parameters: Mapping[str, str]) -> LogQuery:

@@ -1,16 +1,18 @@
 """Tests of proxy.server.api."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp import ClientError
 from multidict import MultiDict
 
 from proxy.access import Role
 from proxy.audit_log import draft
 from proxy.auth.authenticator import Authenticator
-from proxy.contracts import LogQuery, Transaction
-from proxy.errors import InvalidInputError
+from proxy.contracts import LogQuery, StoredRecord, Transaction
+from proxy.errors import InvalidInputError, UnavailableError
 from proxy.server.api import MAX_BODY, parse_log_query
 from tests.fakes import FakeStore, Fault, a_caller
 from tests.server.faces import NOW, Client, Serve, api_app, token_of
@@ -225,6 +227,34 @@ async def test_a_reading_that_cannot_be_recorded_shows_nothing(
     response = await client.get("/api/v1/log", headers=admin)
     assert 503 == response.status
     assert "state.read" not in await response.text()
+
+
+async def test_the_stream_carries_the_id_of_its_request(
+    client: Client, admin: dict[str, str]
+) -> None:
+    """A stream has the header that every answer has."""
+    response = await client.get("/api/v1/log", headers=admin)
+    assert "test-1" == response.headers["Request-Id"]
+
+
+async def test_a_stream_that_fails_half_way_breaks_off(
+    client: Client,
+    store: FakeStore,
+    admin: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Missing lines must not look like the end of the log."""
+    await fill(store, 200)
+    complete = store.entries
+
+    async def failing(query: LogQuery) -> AsyncIterator[StoredRecord]:
+        async for stored in complete(query):
+            yield stored
+        raise UnavailableError("the disk failed")
+
+    monkeypatch.setattr(store, "entries", failing)
+    with pytest.raises(ClientError):
+        await (await client.get("/api/v1/log", headers=admin)).read()
 
 
 @pytest.mark.parametrize(
