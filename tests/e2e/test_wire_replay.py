@@ -68,12 +68,6 @@ def permissive_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InPr
         yield running
 
 
-@pytest.fixture(scope="module")
-def limited_token(server: InProcess) -> str:
-    """Make a token that may read no state of any scenario."""
-    return server.create_token("limited", role="reader", workspace="elsewhere/*")
-
-
 def somebody_s(method: str, *, body: bytes, headers: dict[str, str] | None = None) -> Request:
     """Write a request of somebody else, framed as the clients do."""
     return Request(
@@ -98,16 +92,13 @@ class Play:
         heard: each turn that was sent, with its answer, in order.
     """
 
-    def __init__(
-        self, server: InProcess, scenario: Scenario, variant: str, limited_token: str
-    ) -> None:
+    def __init__(self, server: InProcess, scenario: Scenario, variant: str) -> None:
         """Play nothing yet.
 
         Args:
             server: that must answer.
             scenario: to play, in workspaces of its own.
             variant: see wire_answers.variants.
-            limited_token: for those who may not read.
         """
         self.server = server
         self.scenario = scenario
@@ -117,7 +108,7 @@ class Play:
         self.authorization = {
             ANONYMOUS: None,
             GOOD: basic(server.token),
-            LIMITED: basic(limited_token),
+            LIMITED: basic(server.limited_token),
         }
 
     def workspace(self, place: str) -> str:
@@ -189,16 +180,8 @@ class Play:
         return reply.body if reply.status == 200 else None
 
     def holder(self, place: str) -> str | None:
-        """Tell whose lock is held now, by asking for it as another client."""
-        body = lock_info({**SOMEBODY, "ID": "99999999-9999-9999-9999-999999999999"})
-        with Connection(self.server.host, self.server.port) as asker:
-            good = self.authorization[GOOD]
-            reply = asker.ask(somebody_s("LOCK", body=body), self.address(place), good)
-            if reply.status == 200:
-                asker.ask(somebody_s("UNLOCK", body=body), self.address(place), good)
-                return None
-        assert 423 == reply.status
-        return str(json.loads(reply.body)["ID"])
+        """Tell whose lock is held now."""
+        return self.server.locks().get(self.workspace(place))
 
 
 def describe(turn: Turn) -> str:
@@ -242,9 +225,9 @@ def check_lock_info(reply: Reply, holder: str | None) -> None:
         f"{s.client}-{s.name}{'' if variant == LANDED else '-' + variant}" for s, variant in PLAYED
     ],
 )
-def test_scenario(server: InProcess, limited_token: str, scenario: Scenario, variant: str) -> None:
+def test_scenario(server: InProcess, scenario: Scenario, variant: str) -> None:
     """The client gets what it succeeds with; state, lock and log are then as its requests say."""
-    replay(Play(server, scenario, variant, limited_token))
+    replay(Play(server, scenario, variant))
 
 
 FORCED = [scenario for scenario in scenarios() if is_forced_unlocked(scenario)]
@@ -253,7 +236,7 @@ FORCED = [scenario for scenario in scenarios() if is_forced_unlocked(scenario)]
 @pytest.mark.parametrize("scenario", FORCED, ids=[f"{s.client}-{s.name}" for s in FORCED])
 def test_unlocked_force(permissive_server: InProcess, scenario: Scenario) -> None:
     """Where the setting allows it, a client that never locks can force a state as it is used to."""
-    replay(Play(permissive_server, scenario, UNLOCKED_FORCE, permissive_server.token))
+    replay(Play(permissive_server, scenario, UNLOCKED_FORCE))
 
 
 def replay(play: Play) -> None:
@@ -308,11 +291,9 @@ KILLED = [scenario for scenario in scenarios() if scenario.name == "sigkill_duri
 
 
 @pytest.mark.parametrize("scenario", KILLED, ids=[scenario.client for scenario in KILLED])
-def test_upload_cut_by_a_kill_leaves_nothing(
-    server: InProcess, limited_token: str, scenario: Scenario
-) -> None:
+def test_upload_cut_by_a_kill_leaves_nothing(server: InProcess, scenario: Scenario) -> None:
     """Half an upload whose client is gone changes neither the state nor the lock."""
-    play = Play(server, scenario, "cut", limited_token)
+    play = Play(server, scenario, "cut")
     upload = cut_upload(scenario)
     place, body = upload.request.place, upload.request.body or b""
     play.turns = play.turns[: play.turns.index(upload)]

@@ -30,6 +30,7 @@ from aiohttp import web
 from proxy.access import Caller, Role
 from proxy.app import SYSTEM, create_app, open_program
 from proxy.config import AuditConfig, Config, DataConfig, ServerConfig
+from proxy.contracts import LogQuery, Store
 
 DATA = Path(__file__).parent.parent / "data" / "wire"
 
@@ -271,51 +272,35 @@ def digest(body: bytes) -> str:
 
 @dataclass(frozen=True)
 class InProcess:
-    """A server in this process, and what its administrator can ask of it.
+    """A server in this process; what it keeps is looked at directly, which leaves no entries.
 
     Attributes:
         host: it listens on.
         port: it listens on.
         token: of an administrator.
+        limited_token: of a reader of workspaces that do not exist.
     """
 
     host: str
     port: int
     token: str = field(repr=False)
+    limited_token: str = field(repr=False)
+    _store: Store = field(repr=False)
+    _loop: asyncio.AbstractEventLoop = field(repr=False)
 
-    def api(self, method: str, path: str, content: object = None) -> list[Any]:
-        """Call the API as the administrator and decode each line of its answer.
-
-        Raises:
-            AssertionError: the answer is not a success.
-        """
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=20)
-        try:
-            connection.request(
-                method,
-                path,
-                body=None if content is None else json.dumps(content),
-                headers={
-                    "Authorization": f"Bearer {self.token}",
-                    "Content-Type": "application/json",
-                },
-            )
-            response = connection.getresponse()
-            body = response.read()
-        finally:
-            connection.close()
-        assert response.status in (200, 201), f"{method} {path}: {response.status} {body!r}"
-        return [json.loads(line) for line in body.splitlines()]
-
-    def create_token(self, name: str, role: str, workspace: str) -> str:
-        """Make a token and return its text."""
-        wish = {"name": name, "role": role, "workspaces": [workspace]}
-        (made,) = self.api("POST", "/api/v1/tokens", wish)
-        return str(made["token"])
+    def locks(self) -> dict[str, str]:
+        """Return the IDs of the locks that are held, by workspace."""
+        held = asyncio.run_coroutine_threadsafe(self._store.locks(), self._loop).result()
+        return {lock.workspace: lock.id for lock in held}
 
     def entries_after(self, index: int) -> list[dict[str, Any]]:
         """Return the log's entries above this index, oldest first."""
-        return [record["entry"] for record in self.api("GET", f"/api/v1/log?after={max(index, 0)}")]
+
+        async def collect() -> list[dict[str, Any]]:
+            found = self._store.entries(LogQuery(after=index))
+            return [json.loads(stored.record.entry) async for stored in found]
+
+        return asyncio.run_coroutine_threadsafe(collect(), self._loop).result()
 
 
 @contextmanager
@@ -338,15 +323,19 @@ def start_server(data: Path, *, accept_unlocked_force: bool = False) -> Iterator
     async def serve() -> None:
         async with open_program(config, create=True) as program:
             admin = Caller(SYSTEM, "", "", "cli", "test", "")
-            minted = await program.admin.create_token(admin, "wire", Role.ADMIN, ("*",), None)
+            create = program.admin.create_token
+            minted = await create(admin, "wire", Role.ADMIN, ("*",), None)
+            limited = await create(admin, "limited", Role.READER, ("elsewhere/*",), None)
             runner = web.AppRunner(create_app(program), access_log=None)
             await runner.setup()
             try:
-                with socket.create_server(("127.0.0.1", 0)) as listener:
-                    await web.SockSite(runner, listener).start()
-                    host, port = listener.getsockname()
-                    started.set_result(InProcess(host, port, minted.text))
-                    await asyncio.to_thread(stop.wait)
+                await web.TCPSite(runner, "127.0.0.1", 0).start()
+                host, port = runner.addresses[0]
+                loop = asyncio.get_running_loop()
+                started.set_result(
+                    InProcess(host, port, minted.text, limited.text, program.store, loop)
+                )
+                await asyncio.to_thread(stop.wait)
             finally:
                 await runner.cleanup()
 
