@@ -36,7 +36,7 @@ class Marks:
 
     def at(self, step: str | int) -> "Marks | None":
         """The marks below one step, or None if there are none."""
-        return self.inner.get(normal_step(step))
+        return self.inner.get(normal_step(step)) if self.inner else None
 
     def contradicts(self, value: object) -> bool:
         """Whether marks lie inside a value that has no such inside: it changed its type.
