@@ -1,0 +1,1 @@
+"""The promises of contracts.py, as suites that every implementation passes."""
