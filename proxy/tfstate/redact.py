@@ -267,27 +267,30 @@ class _Redactor:
 
     def _learn_within(self, value: Value, marks: Marks | None, depth: int = 0) -> None:
         """Collect what is secret inside a value that is not secret as a whole."""
-        if depth > _DEPTH:
-            return
         if isinstance(value, dict):
-            secret = marks is not None and marks.secret
-            for name, inner in value.items():
-                if inner is None or isinstance(inner, bool):
-                    continue
-                below = marks.at(name) if marks is not None else None
-                if secret or _hides(name, inner, below, value):
-                    self._learn(inner)
-                elif not isinstance(inner, str) or inner[:1] in _JSON_BEGINNINGS:
-                    self._learn_within(inner, below, depth + 1)
+            if depth <= _DEPTH:
+                self._learn_members(value, marks, depth)
         elif isinstance(value, list):
             below = marks.at(ANY_INDEX) if marks is not None else None
             for inner in value:
                 if below is not None and (below.secret or below.contradicts(inner)):
                     self._learn(inner)
-                else:
+                elif depth <= _DEPTH:
                     self._learn_within(inner, below, depth + 1)
         elif isinstance(value, str) and value[:1] in _JSON_BEGINNINGS:
             self._learn_within(_json_inside(value), None, depth + 1)
+
+    def _learn_members(self, value: dict[str, Value], marks: Marks | None, depth: int) -> None:
+        """Collect what is secret among an object's members."""
+        secret = marks is not None and marks.secret
+        for name, inner in value.items():
+            if inner is None or isinstance(inner, bool):
+                continue
+            below = marks.at(name) if marks is not None else None
+            if secret or _hides(name, inner, below, value):
+                self._learn(inner)
+            elif not isinstance(inner, str) or inner[:1] in _JSON_BEGINNINGS:
+                self._learn_within(inner, below, depth + 1)
 
     def _learn(self, value: Value, depth: int = 0) -> None:
         """Remember every scalar of a secret value."""

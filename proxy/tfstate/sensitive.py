@@ -36,7 +36,13 @@ class Marks:
 
     def at(self, step: str | int) -> "Marks | None":
         """The marks below one step, or None if there are none."""
-        return self.inner.get(normal_step(step)) if self.inner else None
+        inner = self.inner
+        if not inner:
+            return None
+        found = inner.get(step)
+        if found is None and ANY_INDEX in inner and normal_step(step) == ANY_INDEX:
+            found = inner[ANY_INDEX]
+        return found
 
     def contradicts(self, value: object) -> bool:
         """Whether marks lie inside a value that has no such inside: it changed its type.
