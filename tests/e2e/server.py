@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,8 @@ from typing import Any, Self
 
 HTTP_BACKEND = 'terraform {\n  backend "http" {}\n}\n'
 """A backend block that takes all its settings from the environment (Terraform 0.13 and later)."""
+
+_TOKEN = re.compile(r"\btfa_[0-9A-Za-z]{43}\b")
 
 PROGRAM = (sys.executable, "-m", "proxy")
 
@@ -236,17 +239,56 @@ class Server:
             raise AssertionError(message)
         return done
 
-    def token(self, role: str = "writer", workspace: str = "*", name: str | None = None) -> str:
-        """Create a token of this role for workspaces that this glob matches and return it."""
-        self._tokens += 1
-        name = name or f"{role}-{self._tokens}"
-        created = self.cli("token", "create", name, "--role", role, "--workspace", workspace)
-        return created.stdout.strip()
+    @property
+    def admin_token(self) -> str:
+        """The administrator's token that the first start printed.
 
-    def log(self, *filters: str) -> list[Record]:
-        """Return the entries of the log, oldest first, of those that these options choose."""
-        lines = self.cli("log", "--json", "--since", "2000-01-01T00:00:00Z", *filters).stdout
-        return [Record(**json.loads(line)) for line in lines.splitlines()]
+        Raises:
+            AssertionError: it printed none: the data folder had tokens before.
+        """
+        found = _TOKEN.search(self.stderr)
+        assert found is not None, f"no token was printed:\n{self.stderr}"
+        return found.group()
+
+    def token(self, role: str = "writer", *workspaces: str, name: str | None = None) -> str:
+        """Create a token of this role and return it.
+
+        Over HTTP, which takes no time; `cli` is there for whoever means the command.
+
+        Args:
+            role: admin, writer, reader or auditor.
+            workspaces: globs; none means all workspaces.
+            name: chosen here when not given.
+        """
+        self._tokens += 1
+        wish = {
+            "name": name or f"{role}-{self._tokens}",
+            "role": role,
+            "workspaces": workspaces or ("*",),
+        }
+        created = self.request(
+            "POST",
+            "/api/v1/tokens",
+            json.dumps(wish).encode(),
+            token=self.admin_token,
+            headers={"Content-Type": "application/json"},
+        )
+        assert 201 == created.status, created
+        return str(json.loads(created.body)["token"])
+
+    def log(self) -> list[Record]:
+        """Return all entries of the log, oldest first.
+
+        From the running server over HTTP; from the data folder by ``tfaudit log`` when it is down.
+        Either way the reading becomes an entry too, which is not among those returned.
+        """
+        if self._process is None:
+            text = self.cli("log", "--json", "--since", "2000-01-01T00:00:00Z").stdout
+        else:
+            reply = self.request("GET", "/api/v1/log", token=self.admin_token)
+            assert 200 == reply.status, reply
+            text = reply.body.decode()
+        return [Record(**json.loads(line)) for line in text.splitlines()]
 
     def events(self, workspace: str) -> list[str]:
         """Return the names of a workspace's events, oldest first."""

@@ -108,5 +108,6 @@ def test_gitlab_dialect(
     terraform.apply()
 
     events = [event for event in server.events("gitlab-dialect") if event != "state.read"]
-    assert ["state.locked", "state.written", "state.unlocked"] == events
+    expected = ["state.locked", "workspace.created", "state.written", "state.unlocked"]
+    assert expected == events
     assert 0 == server.verify().returncode
