@@ -37,8 +37,6 @@ from proxy.storage.sqlite import SQLiteStore
 from proxy.tlog.note import NoteVerifier
 from proxy.witness import Witness
 
-DATABASE: Final = "tfaudit.db"
-WITNESS: Final = "checkpoint.last"
 _SERVER_LOCK: Final = "server.lock"
 
 _WITNESS_SECONDS: Final = 1.0
@@ -94,8 +92,8 @@ async def open_program(config: Config, *, create: bool) -> AsyncIterator[Program
     keys = open_keys(config, create=create)
     metrics = Metrics()
     audit = AuditLog(keys.entry, keys.checkpoint, keys.origin, clock=_clock, random=os.urandom)
-    store = SQLiteStore(directory / DATABASE, audit, create=create, on_commit=metrics.on_commit)
-    witness = Witness(directory / WITNESS, NoteVerifier.parse(keys.vkey))
+    store = SQLiteStore(config.data.database, audit, create=create, on_commit=metrics.on_commit)
+    witness = Witness(config.data.last_checkpoint, NoteVerifier.parse(keys.vkey))
     async with store:
         await witness.check(store)
         yield Program(

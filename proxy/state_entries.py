@@ -82,7 +82,7 @@ def refused(
     outcome: str,
     error: TfauditError,
     caller: Caller,
-    workspace: str,
+    workspace: str | None,
     **parts: dict[str, Any] | str,
 ) -> Draft:
     """Return the entry of a refusal; its status is the one that the client gets."""

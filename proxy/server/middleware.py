@@ -132,7 +132,7 @@ class Gatekeeper:
             UnauthenticatedError: on record, or counted.
         """
         try:
-            principal = self._identify(request.headers.get(hdrs.AUTHORIZATION))
+            principal = self._identify(_credentials(request))
         except TokenExpiredError as error:
             caller = self._caller(request, request_id, error.principal)
             error.audit_index = await self._failures.record(caller, str(error), "token.expired")
@@ -184,6 +184,12 @@ class Gatekeeper:
         except ValueError:
             return False
         return any(found in network for network in self._trusted)
+
+
+def _credentials(request: web.Request) -> str | None:
+    """Return the Authorization header; several become one value, which nobody accepts."""
+    given = request.headers.getall(hdrs.AUTHORIZATION, ())
+    return ", ".join(given) if given else None
 
 
 def _routing_failure(error: web.HTTPException) -> web.Response:
