@@ -89,7 +89,7 @@ class ReportingGroup(TyperGroup):
         try:
             return super().invoke(cast("typer.Context", ctx))
         except TfauditError as error:
-            notice(f"tfaudit: {error}")
+            typer.echo("\n".join(map(clean, f"tfaudit: {error}".split("\n"))), err=True)
             raise typer.Exit(exit_code(error)) from error
         except BrokenPipeError:
             raise  # typer ends quietly when the reader of our output has gone

@@ -211,7 +211,11 @@ async def verify_store(
         newest = note
         if verifier.size != size:
             break  # entries are missing: the end says it
-        verifier.at(note)
+        try:
+            verifier.at(note)
+        except VerificationError as error:
+            await _name_exactly(store, keys, verifier, error)
+            raise
         findings.checkpoints += 1
     await _follow(records, verifier, promised_size, promises, advance)
     if newest:
@@ -228,6 +232,27 @@ async def verify_store(
             "the contents of the stored states, which only the master key opens"
         )
     return findings
+
+
+async def _name_exactly(
+    store: Store, keys: TrustedKeys, verifier: LogVerifier, error: VerificationError
+) -> None:
+    """Raise a better error than that of a checkpoint, if the order of the entries gives one.
+
+    A checkpoint only tells that something is wrong since the one before it. Where entries were
+    moved, their IDs tell which, but perhaps only by an entry that stands after the checkpoint.
+
+    Raises:
+        VerificationError: naming an index between the two checkpoints.
+    """
+    fresh = LogVerifier(keys.entry, keys.checkpoint)
+    try:
+        async for stored in store.entries(LogQuery()):
+            fresh.add(stored.record)
+    except VerificationError as better:
+        named, first = better.index, error.index
+        if named is not None and first is not None and first <= named < verifier.size:
+            raise better from error
 
 
 def _require_no_promise(keys: TrustedKeys, trusted: Iterable[str]) -> None:

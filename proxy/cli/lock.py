@@ -62,7 +62,7 @@ def release(
             held = {lock.workspace: lock for lock in await program.store.locks()}
             if workspace not in held:
                 raise NotFoundError(f"{workspace} is not locked: there is nothing to release")
-            await program.states.release(caller("lock release"), workspace)
+            await program.locks.release(caller("lock release"), workspace)
             return held[workspace]
 
     lock = run(action())

@@ -1,0 +1,105 @@
+"""Tests of exit codes and of how failures are told."""
+
+import inspect
+import os
+import pwd
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from proxy import errors
+from proxy.access import Permission, Role
+from proxy.cli._common import EXIT_CODES, ReportingGroup, caller, exit_code
+from proxy.errors import (
+    ConfigError,
+    NotFoundError,
+    TfauditError,
+    UnavailableError,
+    VerificationError,
+)
+
+FAMILIES = [
+    family
+    for _, family in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(family, TfauditError)
+]
+
+
+def failing(error: Exception) -> typer.Typer:
+    """Return a command line whose only verb fails."""
+    app = typer.Typer(cls=ReportingGroup)
+
+    @app.callback()
+    def root() -> None:
+        pass
+
+    @app.command()
+    def fail() -> None:
+        raise error
+
+    return app
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_has_an_exit_code(family: type[TfauditError]) -> None:
+    """None is left to chance: 1 or 2."""
+    assert EXIT_CODES[family] in {1, 2}
+
+
+def test_a_subclass_has_the_code_of_its_family() -> None:
+    """An error declared elsewhere needs no row of its own."""
+
+    class VersionNotFoundError(NotFoundError):
+        pass
+
+    assert 1 == exit_code(VersionNotFoundError("gone"))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (VerificationError("bad", 7), 1),
+        (NotFoundError("no such thing"), 1),
+        (UnavailableError("busy"), 2),
+        (ConfigError("wrong"), 2),
+        (PermissionError(13, "Permission denied", "/data/tfaudit.db"), 2),
+    ],
+)
+def test_a_failure_is_one_line_on_stderr(error: Exception, code: int) -> None:
+    """No traceback, nothing on stdout, the family's code."""
+    result = CliRunner().invoke(failing(error), ["fail"])
+    assert (code, "") == (result.exit_code, result.stdout)
+    assert 1 == len(result.stderr.splitlines())
+    assert result.stderr.startswith("tfaudit: ")
+
+
+def test_all_mistakes_of_a_configuration_are_shown() -> None:
+    """Their list keeps its lines."""
+    result = CliRunner().invoke(failing(ConfigError("two:\n  - one\n  - other")), ["fail"])
+    assert ["tfaudit: two:", "  - one", "  - other"] == result.stderr.splitlines()
+
+
+def test_a_message_obeys_no_client() -> None:
+    """What an error quotes from a client can't drive the terminal."""
+    result = CliRunner().invoke(failing(NotFoundError("no \x1b[2J")), ["fail"])
+    assert "tfaudit: no \\u001b[2J\n" == result.stderr
+
+
+def test_a_bug_is_not_taken_for_an_answer() -> None:
+    """Whatever is not ours passes through, to where it exits with 2."""
+    with pytest.raises(ZeroDivisionError):
+        CliRunner().invoke(failing(ZeroDivisionError()), ["fail"], catch_exceptions=False)
+
+
+def test_the_caller_is_the_user_of_the_system() -> None:
+    """The record names who sat at the machine, by what command, and that he may do all."""
+    who = caller("token create")
+    assert (pwd.getpwuid(os.getuid()).pw_name, "cli", "token create") == (
+        who.principal.name,
+        who.via,
+        who.method,
+    )
+    assert Role.ADMIN is who.principal.role
+    assert who.principal.allows(Permission.ADMINISTER)
+    assert caller("log").request_id != who.request_id

@@ -1,0 +1,129 @@
+"""Tests of `tfaudit backup`."""
+
+import json
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from proxy.cli import app
+from tests.cli.conftest import Tfaudit, events, json_lines
+
+Restore = Callable[..., Result]
+
+
+@pytest.fixture
+def restore(tmp_path: Path) -> Restore:
+    """Return `backup restore` into the directory `new`: source and options in, result out."""
+
+    def invoke(source: Path, *options: object, code: int = 0) -> Result:
+        arguments = ["backup", "restore", source, "--data", tmp_path / "new", *options]
+        result = CliRunner().invoke(app, [*map(str, arguments)])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert code == result.exit_code, result.output
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def backup(tfaudit: Tfaudit, rolled_back: str, tmp_path: Path) -> Path:
+    """Return a backup with keys of a workspace with three versions."""
+    assert rolled_back
+    tfaudit("backup", "create", tmp_path / "backup", "--with-keys")
+    return tmp_path / "backup"
+
+
+def test_a_backup_is_on_record_in_itself(tfaudit: Tfaudit, backup: Path) -> None:
+    """The original and the copy both end with it."""
+    with closing(sqlite3.connect(backup / "tfaudit.db")) as copy:
+        query = "SELECT event FROM entry ORDER BY idx DESC LIMIT 1"
+        assert ("audit.exported",) == copy.execute(query).fetchone()
+    assert "audit.exported" == events(tfaudit)[-2]
+
+
+def test_a_backup_is_for_its_owner_alone(backup: Path) -> None:
+    """Folder, database and keys."""
+    assert 0o700 == stat.S_IMODE(backup.stat().st_mode)
+    files = [backup / "tfaudit.db", *(backup / "keys").iterdir()]
+    assert {0o600} == {stat.S_IMODE(file.stat().st_mode) for file in files}
+
+
+def test_keys_are_copied_only_when_asked_for(
+    tfaudit: Tfaudit, rolled_back: str, tmp_path: Path
+) -> None:
+    """A backup with keys gives every state away; without them, they must be kept elsewhere."""
+    assert rolled_back
+    result = tfaudit("backup", "create", tmp_path / "backup")
+    assert ["checkpoint", "tfaudit.db"] == sorted(f.name for f in (tmp_path / "backup").iterdir())
+    assert "keep a copy" in result.stderr
+
+
+def test_a_backup_replaces_nothing(tfaudit: Tfaudit, backup: Path) -> None:
+    """A second one needs a place of its own."""
+    before = (backup / "tfaudit.db").read_bytes()
+    tfaudit("backup", "create", backup, code=2)
+    assert before == (backup / "tfaudit.db").read_bytes()
+
+
+def test_a_restored_backup_has_everything(
+    tfaudit: Tfaudit, backup: Path, restore: Restore, tmp_path: Path
+) -> None:
+    """The states byte for byte, and a log that goes on with the record of the restore."""
+    shown = json.loads(restore(backup, "--json").stdout)
+    assert 3 == shown["states"]
+    runner = CliRunner()
+    place = ("--data", str(tmp_path / "new"))
+    pulled = runner.invoke(app, ["state", "pull", "prod", *place])
+    assert tfaudit("state", "pull", "prod").stdout_bytes == pulled.stdout_bytes
+    log = json_lines(runner.invoke(app, ["log", "--json", "--since", "1h", *place]).stdout)
+    assert "config.changed" == log[shown["entries"]]["entry"]["event"]
+    assert 0 == runner.invoke(app, ["verify", *place]).exit_code
+
+
+def test_keys_may_come_from_elsewhere(
+    backup: Path, restore: Restore, data: Path, tmp_path: Path
+) -> None:
+    """As they should: a backup and its keys in one place are one loss."""
+    shutil.rmtree(backup / "keys")
+    assert "--keys" in restore(backup, code=2).stderr
+    assert not (tmp_path / "new").exists()
+    restore(backup, "--keys", data / "keys")
+
+
+def test_a_damaged_backup_is_not_restored(backup: Path, restore: Restore, tmp_path: Path) -> None:
+    """It is verified first, and what was begun is removed."""
+    with closing(sqlite3.connect(backup / "tfaudit.db")) as copy, copy:
+        copy.execute("DELETE FROM state_version WHERE number = 2")
+    restore(backup, code=1)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_cut_backup_is_not_restored(backup: Path, restore: Restore) -> None:
+    """The checkpoint beside the copy tells how long its log was."""
+    with closing(sqlite3.connect(backup / "tfaudit.db")) as copy, copy:
+        (last,) = copy.execute("SELECT max(size) FROM checkpoint").fetchone()
+        copy.execute("DELETE FROM checkpoint WHERE size = ?", (last,))
+        copy.execute("DELETE FROM entry WHERE idx = ?", (last - 1,))
+        copy.execute("UPDATE log_head SET size = ?", (last - 1,))
+    restore(backup, code=1)
+
+
+def test_a_restore_needs_an_empty_directory(backup: Path, restore: Restore, tmp_path: Path) -> None:
+    """Nothing that is there is replaced or removed."""
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "precious").write_text("x")
+    restore(backup, code=2)
+    assert ["precious"] == [file.name for file in (tmp_path / "new").iterdir()]
+
+
+def test_what_is_no_backup_is_a_no(restore: Restore, tmp_path: Path) -> None:
+    """And makes no directory."""
+    restore(tmp_path, code=1)
+    assert not (tmp_path / "new").exists()

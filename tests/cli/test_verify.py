@@ -1,0 +1,375 @@
+"""Tests of `tfaudit verify`: every way to tamper with a data directory or an export is found."""
+
+import base64
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from proxy.app import open_program
+from proxy.cli._common import caller, run, settings
+from tests.cli.conftest import Tfaudit, events, json_lines, state
+
+Tamper = Callable[..., None]
+
+
+@pytest.fixture
+def tamper(data: Path) -> Tamper:
+    """Return a way to change the database behind the log's back."""
+
+    def execute(*statements: str) -> None:
+        with closing(sqlite3.connect(data / "tfaudit.db")) as database, database:
+            for statement in statements:
+                database.execute(statement)
+
+    return execute
+
+
+@pytest.fixture
+def keys(tfaudit: Tfaudit, tmp_path: Path) -> Path:
+    """Return a file with the public keys, kept outside the data directory."""
+    path = tmp_path / "keys.json"
+    path.write_text(tfaudit("key", "show", "--json").stdout)
+    return path
+
+
+@pytest.fixture
+def exported(tfaudit: Tfaudit, rolled_back: str, tmp_path: Path) -> Path:
+    """Return an export of the log of a workspace with three versions."""
+    assert rolled_back
+    tfaudit("export", "--format", "jsonl", "--output", tmp_path / "log.jsonl")
+    return tmp_path / "log.jsonl"
+
+
+def bad_index(tfaudit: Tfaudit, *options: object) -> int | None:
+    """Verify what must not hold; return the index named."""
+    result = tfaudit("verify", "--json", *options, code=1)
+    shown = json.loads(result.stdout)
+    assert "bad" == shown["result"]
+    assert "FAILED" in result.stderr
+    index: int | None = shown["first_bad_index"]
+    return index
+
+
+# ---------------------------------------------------------------- what holds
+
+
+def test_a_log_that_nobody_touched_holds(tfaudit: Tfaudit, rolled_back: str) -> None:
+    """Every entry, every checkpoint, every state."""
+    assert rolled_back
+    shown = json.loads(tfaudit("verify", "--json").stdout)
+    assert ("verified", 3, None) == (shown["result"], shown["states"], shown["first_bad_index"])
+    assert 64 == len(shown["root"])
+    assert [] == shown["unchecked"]
+
+
+def test_an_empty_log_holds(tfaudit: Tfaudit) -> None:
+    """Nothing was promised, nothing is missing."""
+    assert 0 == json.loads(tfaudit("verify", "--json", "--no-record").stdout)["entries"]
+
+
+def test_people_get_the_result_and_the_root(tfaudit: Tfaudit, rolled_back: str) -> None:
+    """On stdout; a progress bar only where somebody watches."""
+    assert rolled_back
+    result = tfaudit("verify")
+    assert result.stdout.startswith("Verified: ")
+    assert "root hash" in result.stdout
+    assert not result.stderr
+
+
+def test_a_verification_is_on_record(tfaudit: Tfaudit, rolled_back: str) -> None:
+    """With its result, unless told otherwise."""
+    assert rolled_back
+    tfaudit("verify")
+    assert 1 == events(tfaudit).count("audit.verified")
+    tfaudit("verify", "--no-record")
+    assert 1 == events(tfaudit).count("audit.verified")
+
+
+def test_a_failed_verification_is_on_record(
+    tfaudit: Tfaudit, rolled_back: str, tamper: Tamper
+) -> None:
+    """Where the log can still take it."""
+    assert rolled_back
+    tamper("UPDATE entry SET signature = zeroblob(64) WHERE idx = 1")
+    bad_index(tfaudit)
+    (entry,) = json_lines(tfaudit("log", "--json", "--event", "audit.verified").stdout)
+    assert {"result": "bad", "first_bad_index": 1} == entry["entry"]["verification"]
+    assert "error" == entry["entry"]["outcome"]
+
+
+# ---------------------------------------------------------------- keys from outside
+
+
+def test_public_keys_from_outside_are_enough(
+    tfaudit: Tfaudit, rolled_back: str, keys: Path, data: Path
+) -> None:
+    """On a copy without any key: the log is proved, the states' contents can't be opened."""
+    assert rolled_back
+    shutil.rmtree(data / "keys")
+    shown = json.loads(tfaudit("verify", "--json", "--key", keys).stdout)
+    assert "verified" == shown["result"]
+    assert 1 == len(shown["unchecked"])
+
+
+def test_keys_can_be_given_as_text(tfaudit: Tfaudit, rolled_back: str, keys: Path) -> None:
+    """Each kind by its own option, and a verifier key by --key too."""
+    assert rolled_back
+    shown = json.loads(keys.read_text())
+    entry, vkey = shown["entry"]["public_key"], shown["checkpoint"]["vkey"]
+    tfaudit("verify", "--entry-key", entry, "--checkpoint-key", vkey)
+    tfaudit("verify", "--entry-key", entry, "--key", vkey)
+
+
+def test_a_log_of_other_keys_is_bad_from_its_start(
+    tfaudit: Tfaudit, rolled_back: str, keys: Path, tmp_path: Path, data: Path
+) -> None:
+    """Whoever rewrites everything but has not the key is found at index 0."""
+    assert rolled_back
+    other = tmp_path / "other"
+
+    async def rewrite() -> None:
+        async with open_program(settings(other, None), create=True) as program:
+            await program.states.import_state(caller("forge"), "prod", state())
+
+    run(rewrite())
+    for file in [*data.glob("tfaudit.db*"), data / "checkpoint.last"]:
+        file.unlink()
+    for file in other.glob("tfaudit.db*"):
+        shutil.copy(file, data)
+    assert 0 == bad_index(tfaudit)
+    assert 0 == bad_index(tfaudit, "--key", keys)
+
+
+@pytest.mark.parametrize("key", ["nowhere", "a+b", "pyproject+00000000+AAAA"])
+def test_a_key_that_is_none_is_wrong_usage(tfaudit: Tfaudit, key: str) -> None:
+    """And never silently left out."""
+    tfaudit("verify", "--key", key, code=2)
+    tfaudit("verify", "--entry-key", key, code=2)
+
+
+def test_without_any_key_nothing_can_be_told(
+    tfaudit: Tfaudit, rolled_back: str, data: Path
+) -> None:
+    """Exit code 2, and what to do."""
+    assert rolled_back
+    shutil.rmtree(data / "keys")
+    assert "--key" in tfaudit("verify", code=2).stderr
+
+
+def test_without_a_database_nothing_can_be_told(tfaudit: Tfaudit, data: Path) -> None:
+    """Exit code 2, not 1."""
+    (data / "tfaudit.db").unlink()
+    tfaudit("verify", code=2)
+
+
+# ---------------------------------------------------------------- a database tampered with
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        ("UPDATE entry SET entry = replace(entry, 'prod', 'test') WHERE idx = 2", 2),
+        (
+            "UPDATE entry SET entry = CAST(replace(entry, 'prod', 'test') AS BLOB) WHERE idx = 2",
+            2,
+        ),
+        ("UPDATE entry SET leaf_hash = zeroblob(32) WHERE idx = 1", 1),
+        ("UPDATE entry SET signature = zeroblob(64) WHERE idx = 3", 3),
+        ("UPDATE entry SET key_id = '0000000000000000' WHERE idx = 0", 0),
+        ("DELETE FROM entry WHERE idx = 1", 1),
+        ("DELETE FROM entry WHERE idx = 3", 3),
+        ("DELETE FROM checkpoint WHERE size = 4", 3),
+        ("DELETE FROM checkpoint", 0),
+        ("UPDATE checkpoint SET note = replace(note, '— ', '— x') WHERE size = 2", 0),
+        (
+            """UPDATE checkpoint SET note = (SELECT note FROM checkpoint WHERE size = 2)
+            WHERE size = 3""",
+            2,
+        ),
+    ],
+)
+def test_a_changed_log_is_found(
+    tfaudit: Tfaudit, rolled_back: str, tamper: Tamper, statement: str, index: int
+) -> None:
+    """An edited, dropped or unsigned entry, and a removed or forged checkpoint."""
+    assert rolled_back
+    tamper(statement)
+    assert index == bad_index(tfaudit, "--no-record")
+
+
+def test_swapped_entries_are_found(tfaudit: Tfaudit, rolled_back: str, tamper: Tamper) -> None:
+    """Each is genuine, but not in its place."""
+    assert rolled_back
+    tamper(
+        "UPDATE entry SET idx = -1 WHERE idx = 1",
+        "UPDATE entry SET idx = 1 WHERE idx = 2",
+        "UPDATE entry SET idx = 2 WHERE idx = -1",
+    )
+    assert 1 == bad_index(tfaudit, "--no-record")
+
+
+def test_a_cut_tail_is_found_by_an_older_checkpoint(
+    tfaudit: Tfaudit, rolled_back: str, tamper: Tamper, tmp_path: Path, data: Path
+) -> None:
+    """Entries, checkpoints, head and the witness beside them are all set back to an earlier day."""
+    assert rolled_back
+    with closing(sqlite3.connect(data / "tfaudit.db")) as database:
+        (kept,) = database.execute("SELECT note FROM checkpoint WHERE size = 4").fetchone()
+    (tmp_path / "kept").write_text(kept)
+    (data / "checkpoint.last").unlink()
+    tamper(
+        "DELETE FROM entry WHERE idx >= 3",
+        "DELETE FROM checkpoint WHERE size > 3",
+        "DELETE FROM state_version WHERE number = 3",
+        "UPDATE workspace SET head = (SELECT id FROM state_version WHERE number = 2)",
+        "UPDATE log_head SET size = 3",
+    )
+    tfaudit("verify", "--no-record")
+    assert 3 == bad_index(tfaudit, "--no-record", "--checkpoint", tmp_path / "kept")
+
+
+def test_a_cut_tail_is_found_by_the_witness(
+    tfaudit: Tfaudit, rolled_back: str, tamper: Tamper
+) -> None:
+    """The newest checkpoint that the data directory keeps outside the database is enough."""
+    assert rolled_back
+    tamper(
+        "DELETE FROM entry WHERE idx >= 3",
+        "DELETE FROM checkpoint WHERE size > 3",
+        "UPDATE log_head SET size = 3",
+    )
+    assert 3 == bad_index(tfaudit)
+
+
+def test_a_checkpoint_of_another_log_is_not_taken(
+    tfaudit: Tfaudit, rolled_back: str, tmp_path: Path
+) -> None:
+    """What was signed by an unknown key proves nothing."""
+    assert rolled_back
+    (tmp_path / "other").write_text("example.com/x\n1\nAAAA\n\n— example.com/x AAAAAAAA\n")
+    tfaudit("verify", "--checkpoint", tmp_path / "other", code=1)
+    (tmp_path / "other").write_text("nonsense")
+    tfaudit("verify", "--checkpoint", tmp_path / "other", code=2)
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        ("DELETE FROM state_version WHERE number = 2", 2),
+        ("DELETE FROM state_body WHERE id = (SELECT id FROM state_version WHERE number = 2)", 2),
+        (
+            """UPDATE state_body SET sealed = (SELECT sealed FROM state_body LIMIT 1)
+            WHERE id = (SELECT id FROM state_version WHERE number = 2)""",
+            2,
+        ),
+        ("UPDATE state_version SET sha256 = 'ab' WHERE number = 3", 3),
+        ("UPDATE state_version SET lineage = 'ab' WHERE number = 3", 3),
+        (
+            """INSERT INTO state_version SELECT 'forged', workspace, 9, lineage, 9, sha256, size,
+            terraform_version, kind, created FROM state_version WHERE number = 1""",
+            None,
+        ),
+    ],
+)
+def test_changed_states_are_found(
+    tfaudit: Tfaudit, rolled_back: str, tamper: Tamper, statement: str, index: int | None
+) -> None:
+    """A missing, exchanged or unrecorded version; the entry that recorded it is named."""
+    assert rolled_back
+    tamper(statement)
+    assert index == bad_index(tfaudit, "--no-record")
+
+
+# ---------------------------------------------------------------- an exported log
+
+
+def test_an_export_is_proved_with_public_keys_alone(
+    tfaudit: Tfaudit, exported: Path, keys: Path, data: Path
+) -> None:
+    """Away from the data directory, with the checkpoint beside it."""
+    shutil.rmtree(data)
+    shown = json.loads(tfaudit("verify", exported, "--key", keys, "--json").stdout)
+    assert ("verified", len(exported.read_text().splitlines())) == (
+        shown["result"],
+        shown["entries"],
+    )
+
+
+def test_an_export_laid_out_anew_is_still_proved(tfaudit: Tfaudit, exported: Path) -> None:
+    """Other spaces and another order of keys change no entry."""
+    lines = json_lines(exported.read_text())
+    exported.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    tfaudit("verify", exported)
+
+
+def test_an_export_without_a_checkpoint_is_not_proved_whole(
+    tfaudit: Tfaudit, exported: Path
+) -> None:
+    """Its tail may be missing: could not tell."""
+    Path(f"{exported}.checkpoint").unlink()
+    shown = json.loads(tfaudit("verify", exported, "--json", code=2).stdout)
+    assert "unknown" == shown["result"]
+
+
+def edit(lines: list[str]) -> None:
+    """Change one word of an entry."""
+    lines[2] = lines[2].replace("prod", "test")
+
+
+def drop(lines: list[str]) -> None:
+    """Leave one out."""
+    del lines[2]
+
+
+def swap(lines: list[str]) -> None:
+    """Exchange two, and their numbers."""
+    lines[2], lines[3] = (
+        lines[3].replace('"index":3', '"index":2'),
+        lines[2].replace('"index":2', '"index":3'),
+    )
+
+
+def repeat(lines: list[str]) -> None:
+    """Put one in twice."""
+    lines.insert(2, lines[1])
+
+
+def garble(lines: list[str]) -> None:
+    """Make a line no JSON."""
+    lines[2] = lines[2][:-5] + "\n"
+
+
+def double(lines: list[str]) -> None:
+    """Say something twice in an entry: one program reads the first, another the last."""
+    lines[2] = lines[2].replace('"entry":{', '"entry":{"workspace":"x",')
+
+
+@pytest.mark.parametrize("change", [edit, drop, swap, repeat, garble, double])
+def test_a_changed_export_is_found(
+    tfaudit: Tfaudit, exported: Path, change: Callable[[list[str]], None]
+) -> None:
+    """The first bad line is named."""
+    lines = exported.read_text().splitlines(keepends=True)
+    change(lines)
+    exported.write_text("".join(lines))
+    assert 2 == bad_index(tfaudit, exported)
+
+
+def test_a_cut_export_is_found(tfaudit: Tfaudit, exported: Path) -> None:
+    """The checkpoint beside it promises more; from where on nothing is proved is told."""
+    lines = exported.read_text().splitlines(keepends=True)
+    exported.write_text("".join(lines[:-1]))
+    assert 0 == bad_index(tfaudit, exported)
+
+
+def test_a_forged_signature_in_an_export_is_found(tfaudit: Tfaudit, exported: Path) -> None:
+    """64 other bytes."""
+    lines = json_lines(exported.read_text())
+    lines[1]["signature"]["value"] = base64.b64encode(bytes(64)).decode()
+    exported.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert 1 == bad_index(tfaudit, exported)
