@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 import msgspec
 
@@ -48,8 +48,7 @@ Terraform keeps for itself differs (marks, dependencies, schema version, `privat
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """One place that differs; `before` and `after` are never both `ABSENT`."""
 
     path: Path
@@ -57,8 +56,7 @@ class Difference:
     after: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where an object stands, in parts, since an index key can hold a secret.
 
     Attributes:
@@ -66,7 +64,7 @@ class Address:
         mode: `managed` or `data`.
         type: the resource type, such as `aws_instance`.
         name: the name in the configuration.
-        index: the key of `count` (int) or `for_each` (str); None without either.
+        instance_key: the key of `count` (int) or `for_each` (str); None without either.
         deposed: the key of a deposed object; "" for the current one.
     """
 
@@ -74,7 +72,7 @@ class Address:
     mode: str
     type: str
     name: str
-    index: str | int | None = None
+    instance_key: str | int | None = None
     deposed: str = ""
 
 
@@ -200,6 +198,7 @@ _VALUE: Final = msgspec.json.Decoder(float_hook=Number)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _EMPTY: Final[Mapping[str, Slice]] = {}
+_NO_RESOURCE: Final = (NOTHING, _EMPTY)
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 
 _INSTANCE_PARTS: Final = frozenset(
@@ -383,11 +382,10 @@ def _objects_v4(before: Sequence[Slice], after: Sequence[Slice]) -> Iterator[_Ob
     """Pair the resources by address, then the instances of those whose slices differ."""
     old, new = _resources_by_address(before), _resources_by_address(after)
     for resource in {**old, **new}:
-        old_slice, new_slice = old.get(resource), new.get(resource)
-        if old_slice is not None and new_slice is not None and old_slice == new_slice:
+        old_slice, old_parts = old.get(resource, _NO_RESOURCE)
+        new_slice, new_parts = new.get(resource, _NO_RESOURCE)
+        if old_slice == new_slice:
             continue
-        old_parts = members(old_slice) if old_slice is not None else _EMPTY
-        new_parts = members(new_slice) if new_slice is not None else _EMPTY
         old_shared, new_shared = _shared_settings(old_parts), _shared_settings(new_parts)
         old_slices = _elements(old_parts.get("instances"))
         new_slices = _elements(new_parts.get("instances"))
@@ -399,9 +397,11 @@ def _objects_v4(before: Sequence[Slice], after: Sequence[Slice]) -> Iterator[_Ob
             yield address, old_instances.get(address), new_instances.get(address)
 
 
-def _resources_by_address(slices: Sequence[Slice]) -> dict[Address, Slice]:
-    """Resources by their address; a second one of the same address gets a number in its name."""
-    found: dict[Address, Slice] = {}
+def _resources_by_address(
+    slices: Sequence[Slice],
+) -> dict[Address, tuple[Slice, Mapping[str, Slice]]]:
+    """Resources, whole and in parts, by address; a second of the same address gets a number."""
+    found: dict[Address, tuple[Slice, Mapping[str, Slice]]] = {}
     for slice_ in slices:
         parts = members(slice_)
         address = Address(
@@ -410,7 +410,7 @@ def _resources_by_address(slices: Sequence[Slice]) -> dict[Address, Slice]:
             _text(parts.get("type")),
             _text(parts.get("name")),
         )
-        found[_unused(address, found)] = slice_
+        found[_unused(address, found)] = slice_, parts
     return found
 
 
@@ -424,7 +424,7 @@ def _unused(address: Address, used: Mapping[Address, object]) -> Address:
             address.mode,
             address.type,
             f"{address.name} (#{number})",
-            address.index,
+            address.instance_key,
             address.deposed,
         )
     return candidate
@@ -469,8 +469,7 @@ def _instances(document: Document, slices: Sequence[Slice]) -> dict[Address, Ins
     """All objects of some slices of a document of any format."""
     found: dict[Address, Instance] = {}
     if document.kind == "v4":
-        for resource, slice_ in _resources_by_address(slices).items():
-            parts = members(slice_)
+        for resource, (_, parts) in _resources_by_address(slices).items():
             found |= _instances_v4(
                 resource, _elements(parts.get("instances")), _shared_settings(parts)
             )
@@ -560,7 +559,7 @@ def _setting_differences(before: Instance, after: Instance) -> Iterator[Differen
 
 def _sort_key(address: Address) -> tuple[str, str, str, str, bool, int, str, str]:
     """Terraform's own order: module, mode, type, name, index (numbers before texts), deposed."""
-    index = address.index
+    index = address.instance_key
     return (
         address.module,
         address.mode,

@@ -516,10 +516,10 @@ class _Redactor:
         module = f"{self._address_text(address.module)}." if address.module else ""
         data = "data." if address.mode == "data" else ""
         index = ""
-        if isinstance(address.index, str):
-            index = f'["{self._key_text(address.index)}"]'
-        elif address.index is not None:
-            index = f"[{address.index}]"
+        if isinstance(address.instance_key, str):
+            index = f'["{self._key_text(address.instance_key)}"]'
+        elif address.instance_key is not None:
+            index = f"[{address.instance_key}]"
         deposed = f" (deposed object {self.text(address.deposed)})" if address.deposed else ""
         type_, name = self.text(address.type), self.text(address.name)
         return f"{module}{data}{type_}.{name}{index}{deposed}"
