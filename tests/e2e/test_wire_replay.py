@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -55,9 +57,17 @@ PLAYED = [(scenario, variant) for scenario in scenarios() for variant in variant
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    """Serve from one data directory for all scenarios; each has states of its own."""
-    with start_server(tmp_path_factory.mktemp("wire") / "data") as running:
+    """Serve all scenarios, each with states of its own; then the whole log must verify."""
+    data = tmp_path_factory.mktemp("wire") / "data"
+    with start_server(data) as running:
         yield running
+    verified = subprocess.run(
+        [sys.executable, "-m", "proxy", "verify", "--data", str(data)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 0 == verified.returncode, verified.stdout + verified.stderr
 
 
 @pytest.fixture(scope="module")
