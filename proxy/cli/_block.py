@@ -33,6 +33,6 @@ terraform {{
     lock_address   = "{address}"
     unlock_address = "{address}"
     username       = "tfaudit"
-    # the password is a token: export TF_HTTP_PASSWORD=tfa_...
+    # the password is a token, from the environment: TF_HTTP_PASSWORD
   }}
 }}"""

@@ -3,8 +3,10 @@
 import asyncio
 import os
 import pwd
+import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
 from uuid import uuid4
@@ -40,6 +42,9 @@ REFUSED: Final = 1
 """The answer is no: not found, refused, verification failed."""
 UNKNOWN: Final = 2
 """Wrong usage, or it could not be told."""
+
+BACKUP_CHECKPOINT: Final = "backup.checkpoint"
+"""In a backup: the signed checkpoint of the copied log; what makes it known as a backup."""
 
 EXIT_CODES: Final[Mapping[type[TfauditError], int]] = {
     VerificationError: REFUSED,
@@ -123,24 +128,49 @@ def settings(
 
 
 @asynccontextmanager
-async def opened(
-    data: Path | None, config: Path | None, *, create: bool = False
-) -> "AsyncIterator[Program]":
-    """Open the program on the data directory that the options name; servers may run beside it.
+async def opened(config: "Config", *, create: bool = False) -> "AsyncIterator[Program]":
+    """Open the program on a data directory; a server may run beside it.
 
     Args:
-        data: the option ``--data``.
-        config: the option ``--config``.
+        config: names the directory.
         create: make keys and database when there are none.
 
     Raises:
         ConfigError: there is no data directory, or it does not allow a start.
         UnavailableError: the store can't be opened.
     """
+    if not create:
+        require_directory(config)
+    if is_backup(config.data.directory):
+        raise ConfigError(
+            f"{config.data.directory} is a backup: whatever was recorded there would contradict "
+            "the log it was made of; put it to use with `tfaudit backup restore`"
+        )
     from proxy.app import open_program  # noqa: PLC0415 - quick start of the command line
+    from proxy.logs import configure_logging  # noqa: PLC0415
 
-    async with open_program(settings(data, config), create=create) as program:
+    # What fails is raised, and told once.
+    configure_logging(replace(config.log, level="critical"), sys.stderr)
+    async with open_program(config, create=create) as program:
         yield program
+
+
+def require_directory(config: "Config") -> None:
+    """Pass when there is a data directory: a mistyped name is no reason to speak of keys.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not config.data.directory.is_dir():
+        raise ConfigError(
+            f"there is no data directory {config.data.directory}: name the right one with --data, "
+            "or start `tfaudit serve` once, which makes it"
+        )
+
+
+def is_backup(directory: Path) -> bool:
+    """Tell whether ``backup create`` made the directory."""
+    return (directory / BACKUP_CHECKPOINT).exists()
 
 
 def run(action: Coroutine[Any, Any, T]) -> T:

@@ -77,6 +77,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console.print(table)
 
 
+def count_text(number: int, singular: str, plural: str = "") -> str:
+    """Return a number with its noun: ``1 entry``, ``2 entries``."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
+
+
 def size_text(size: int) -> str:
     """Return a number of bytes as people read it: ``18.2 kB``."""
     if size < 1000:

@@ -1,4 +1,4 @@
-"""Draws redacted changes the way people know a plan: + green, ~ yellow, - red.
+"""Draws redacted changes and states the way people know plans: + green, ~ yellow, - red.
 
 Nothing here renders a value of a state itself: what comes in passed `tfstate.redact` already.
 """
@@ -60,6 +60,33 @@ def plan_lines(changes: Mapping[str, Any]) -> Iterator[str]:
         yield "No changes."
         return
     yield f"Resources: {_counts(changes['resources'])}. Outputs: {_counts(changes['outputs'])}."
+
+
+def state_lines(shown: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of a drawn state, without line ends.
+
+    Args:
+        shown: what ``redact_document`` returns.
+    """
+    version = shown["terraform_version"] or "unknown"
+    yield (
+        f"Serial {shown['serial']}, lineage {clean(str(shown['lineage']))}, "
+        f"Terraform {clean(str(version))}"
+    )
+    if "resources" not in shown:
+        yield "The state is encrypted by OpenTofu: what is in it can't be shown."
+        return
+    for resource in shown["resources"]:
+        remark = "  (is tainted)" if resource.get("tainted") else ""
+        yield ""
+        yield typer.style(clean(resource["address"]), bold=True) + remark
+        for path, value in resource["attributes"].items():
+            yield f"    {clean(path)} = {_shown(value)}"
+    if shown["outputs"]:
+        yield ""
+        yield typer.style("Outputs", bold=True)
+        for name, value in shown["outputs"].items():
+            yield f"    {clean(name)} = {_shown(value)}"
 
 
 def _item_lines(item: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from proxy.cli._common import (
+    BACKUP_CHECKPOINT,
     ConfigOption,
     DataOption,
     JsonOption,
@@ -17,7 +18,7 @@ from proxy.cli._common import (
     run,
     settings,
 )
-from proxy.cli._output import clean, print_json
+from proxy.cli._output import clean, count_text, print_json
 from proxy.errors import ConfigError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 DATABASE: Final = "tfaudit.db"
 KEYS: Final = "keys"
-CHECKPOINT: Final = "checkpoint"
-"""The signed checkpoint of the copied log, for whoever wants to keep it elsewhere."""
 
 app = typer.Typer(
     no_args_is_help=True, help="Make a consistent copy of everything, and restore it."
@@ -63,7 +62,7 @@ def create(
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def action() -> int:
-        async with opened(data, config) as program:
+        async with opened(loaded) as program:
             return await _create(program, loaded, target, with_keys=with_keys)
 
     try:
@@ -74,7 +73,9 @@ def create(
     if as_json:
         print_json({"backup": str(target), "entries": size, "keys": with_keys})
         return
-    typer.echo(f"Backed up {size} entries and all states to {clean(str(target))}.")
+    typer.echo(
+        f"Backed up {count_text(size, 'entry', 'entries')} and all states to {clean(str(target))}."
+    )
     if not with_keys:
         notice(
             f"The keys are not in it: keep a copy of {loaded.data.keys} in another place, or the "
@@ -110,7 +111,7 @@ def restore(
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         findings = _restore(source, keys, loaded)
-        _record_restore(data, config, source, findings)
+        _record_restore(loaded, source, findings)
     except BaseException:
         _clear(directory, itself=made)
         raise
@@ -125,8 +126,9 @@ def restore(
         )
         return
     typer.echo(
-        f"Restored {clean(str(directory))} and verified it: {findings.entries} entries, "
-        f"{findings.states} stored states."
+        f"Restored {clean(str(directory))} and verified it: "
+        f"{count_text(findings.entries, 'entry', 'entries')}, "
+        f"{count_text(findings.states, 'stored state')}."
     )
     notice(
         "Entries made after the backup are not in it. A checkpoint kept from then shows the gap: "
@@ -153,7 +155,7 @@ async def _create(program: "Program", config: "Config", target: Path, *, with_ke
     if with_keys and config.data.keys.is_dir():
         _copy_keys(config.data.keys, target / KEYS)
     async with SQLiteReader(target / DATABASE) as copy:
-        (target / CHECKPOINT).write_text(await copy.checkpoint(), "utf-8")
+        (target / BACKUP_CHECKPOINT).write_text(await copy.checkpoint(), "utf-8")
         return await copy.size()
 
 
@@ -178,7 +180,8 @@ def _restore(source: Path, keys: Path | None, config: "Config") -> "Findings":
         ring = open_keys(config, create=False)
     except ConfigError as error:
         raise ConfigError(f"{error}\nthe keys are not in the backup: give --keys DIR") from error
-    trusted = [(source / CHECKPOINT).read_text("utf-8")] if (source / CHECKPOINT).is_file() else []
+    checkpoint = source / BACKUP_CHECKPOINT
+    trusted = [checkpoint.read_text("utf-8")] if checkpoint.is_file() else []
 
     async def action() -> "Findings":
         async with SQLiteReader(config.data.database) as store:
@@ -189,9 +192,7 @@ def _restore(source: Path, keys: Path | None, config: "Config") -> "Findings":
     return run(action())
 
 
-def _record_restore(
-    data: Path | None, config: Path | None, source: Path, findings: "Findings"
-) -> None:
+def _record_restore(config: "Config", source: Path, findings: "Findings") -> None:
     from proxy.audit_log import draft  # noqa: PLC0415 - quick start of the command line
 
     who = caller("backup restore")
@@ -205,7 +206,7 @@ def _record_restore(
     )
 
     async def action() -> None:
-        async with opened(data, config) as program:
+        async with opened(config) as program:
             await program.store.write(lambda transaction: transaction.append(entry))
 
     run(action())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from proxy.cli._common import ConfigOption, DataOption, caller, notice, opened, run
+from proxy.cli._common import ConfigOption, DataOption, caller, notice, opened, run, settings
 from proxy.cli._filters import (
     ActorFilter,
     EventFilter,
@@ -25,6 +25,7 @@ from proxy.cli._filters import (
     UntilFilter,
     WorkspaceFilter,
 )
+from proxy.cli._output import count_text, print_json
 from proxy.cli._records import CSV_COLUMNS, csv_row
 from proxy.contracts import StoredRecord
 from proxy.errors import InvalidInputError
@@ -45,7 +46,9 @@ class Format(StrEnum):
 
 def export(
     *,
-    form: Annotated[Format, typer.Option("--format", help="jsonl can be verified, csv not.")],
+    form: Annotated[
+        Format, typer.Option("--format", help="jsonl can be verified, csv not.")
+    ] = Format.JSONL,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="A new file. Default: stdout."),
@@ -69,6 +72,9 @@ def export(
     limit: LimitFilter = None,
     data: DataOption = None,
     config: ConfigOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --output: tell in JSON what was written.")
+    ] = False,
 ) -> None:
     """Export the audit log, oldest entries first; the export is an entry of the log itself.
 
@@ -88,12 +94,21 @@ def export(
             raise InvalidInputError(f"{path} exists: an export never overwrites, name a new file")
 
     async def action() -> int:
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             return await _export(program, filters, form, output, checkpoint_out)
 
     count = run(action())
+    if as_json and output is not None:
+        print_json(
+            {
+                "exported": str(output),
+                "entries": count,
+                "checkpoint": str(checkpoint_out) if checkpoint_out else None,
+            }
+        )
+        return
     place = f" to {output}" if output else ""
-    notice(f"Exported {count} {'entry' if count == 1 else 'entries'}{place}.")
+    notice(f"Exported {count_text(count, 'entry', 'entries')}{place}.")
     if checkpoint_out:
         notice(f"The signed checkpoint that covers them all is {checkpoint_out}.")
 

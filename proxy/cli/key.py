@@ -2,7 +2,7 @@
 
 import typer
 
-from proxy.cli._common import ConfigOption, DataOption, JsonOption, settings
+from proxy.cli._common import ConfigOption, DataOption, JsonOption, require_directory, settings
 from proxy.cli._output import clean, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Show the log's public keys.")
@@ -22,7 +22,9 @@ def show(data: DataOption = None, config: ConfigOption = None, as_json: JsonOpti
     """
     from proxy.keys import open_keys  # noqa: PLC0415 - quick start of the command line
 
-    ring = open_keys(settings(data, config), create=False)
+    loaded = settings(data, config)
+    require_directory(loaded)
+    ring = open_keys(loaded, create=False)
     if as_json:
         print_json(
             {

@@ -6,7 +6,7 @@ import orjson
 import typer
 
 from proxy.access import parse_workspace
-from proxy.cli._common import ConfigOption, DataOption, JsonOption, caller, opened, run
+from proxy.cli._common import ConfigOption, DataOption, JsonOption, caller, opened, run, settings
 from proxy.cli._output import clean, print_json, print_table, time_text
 from proxy.contracts import HeldLock
 from proxy.errors import NotFoundError
@@ -21,7 +21,7 @@ def list_locks(
     """List the locks that are held, oldest first."""
 
     async def action() -> list[HeldLock]:
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             return await program.store.locks()
 
     locks = run(action())
@@ -58,7 +58,7 @@ def release(
     parse_workspace(workspace)
 
     async def action() -> HeldLock:
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             held = {lock.workspace: lock for lock in await program.store.locks()}
             if workspace not in held:
                 raise NotFoundError(f"{workspace} is not locked: there is nothing to release")

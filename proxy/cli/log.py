@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from proxy.cli._common import ConfigOption, DataOption, caller, opened, run
+from proxy.cli._common import ConfigOption, DataOption, caller, opened, run, settings
 from proxy.cli._filters import (
     ActorFilter,
     EventFilter,
@@ -59,7 +59,7 @@ def log(
     query = filters.query(datetime.now(UTC), newest_first=not (since or follow))
 
     async def action() -> None:
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             async for stored in _records(program, query, follow=follow):
                 if as_json:
                     typer.echo(clean(json_line(stored).decode()))

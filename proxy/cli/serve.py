@@ -7,7 +7,7 @@ import typer
 
 from proxy.access import Role
 from proxy.cli._block import backend_block, base_address
-from proxy.cli._common import ConfigOption, DataOption, caller, run, settings
+from proxy.cli._common import ConfigOption, DataOption, caller, opened, run, settings
 
 if TYPE_CHECKING:
     from proxy.config import Config
@@ -60,9 +60,7 @@ async def _serve(config: "Config") -> None:
 
 async def _first_token(config: "Config") -> str | None:
     """Return an administrator's token when no token was ever made, so that somebody can start."""
-    from proxy.app import open_program  # noqa: PLC0415 - quick start of the command line
-
-    async with open_program(config, create=True) as program:
+    async with opened(config, create=True) as program:
         if await program.store.tokens():
             return None
         minted = await program.admin.create_token(
@@ -72,7 +70,7 @@ async def _first_token(config: "Config") -> str | None:
 
 
 def _welcome(config: "Config", token: str) -> str:
-    block = backend_block(base_address(config), "quickstart").replace("tfa_...", token)
+    block = backend_block(base_address(config), "quickstart")
     return f"""
 A new tfaudit. Keys and states are in {config.data.directory}: back it up.
 

@@ -56,7 +56,7 @@ def list_states(
     """List all workspaces with their newest version and their lock."""
 
     async def action() -> list[WorkspaceSummary]:
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             return await program.store.workspaces()
 
     found = run(action())
@@ -92,7 +92,7 @@ def versions(
     parse_workspace(workspace)
 
     async def action() -> list[StateVersion]:
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             return await program.store.versions(workspace)
 
     found = run(action())
@@ -125,15 +125,23 @@ def show(
     version: VersionOption = None,
     data: DataOption = None,
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show a state as JSON, with its secrets redacted."""
+    """Show what is in a state, with its secrets redacted."""
+    from proxy.cli._plan import state_lines  # noqa: PLC0415 - quick start
+
     parse_workspace(workspace)
 
     async def action() -> Mapping[str, object]:
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             return await program.states.show(caller("state show"), workspace, version)
 
-    print_json(run(action()))
+    shown = run(action())
+    if as_json:
+        print_json(shown)
+        return
+    for line in state_lines(shown):
+        typer.echo(line)
 
 
 @app.command("diff")
@@ -157,7 +165,7 @@ def diff(
     parse_workspace(workspace)
 
     async def action() -> "tuple[RedactedChanges, StateVersion, StateVersion]":
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             return await program.states.compare(caller("state diff"), workspace, old, new)
 
     redacted, before, after = run(action())
@@ -184,7 +192,7 @@ def pull(
     parse_workspace(workspace)
 
     async def action() -> "Reading":
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             who = caller("state pull")
             if version is None:
                 return await program.states.read(who, workspace)
@@ -227,7 +235,7 @@ def import_states(
     base = base_address(settings(data, config))
 
     async def action() -> "list[tuple[Path, str, Written | TfauditError]]":
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             return [
                 (file, name, await _import(program, file, name)) for name, file in found.items()
             ]
@@ -276,7 +284,7 @@ def rollback(
         )
 
     async def action() -> "Written":
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             return await program.states.roll_back(caller("state rollback"), workspace, version)
 
     written = run(action())

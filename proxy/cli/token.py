@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from proxy.access import Role
-from proxy.cli._common import ConfigOption, DataOption, JsonOption, caller, notice, opened, run
+from proxy.cli._common import (
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    caller,
+    notice,
+    opened,
+    run,
+    settings,
+)
 from proxy.cli._output import clean, print_json, print_table, time_text
 from proxy.cli._values import parse_length
 from proxy.contracts import StoredToken
@@ -45,7 +54,7 @@ def create(
     expires_in = parse_length(expires) if expires else None
 
     async def action() -> "MintedToken":
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             return await program.admin.create_token(
                 caller("token create"), name, role, workspace, expires_in
             )
@@ -70,7 +79,7 @@ def list_tokens(
     """List all tokens, oldest first, revoked and expired ones too; never a token itself."""
 
     async def action() -> list[StoredToken]:
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             return await program.admin.list_tokens(caller("token list"))
 
     tokens = run(action())
@@ -105,7 +114,7 @@ def revoke(
     """Take a token out of force, at once and for good."""
 
     async def action() -> StoredToken:
-        async with opened(data, config) as program:
+        async with opened(settings(data, config)) as program:
             return (await program.admin.revoke_token(caller("token revoke"), name_or_id)).value
 
     token = run(action())

@@ -14,12 +14,14 @@ from proxy.cli._common import (
     DataOption,
     JsonOption,
     caller,
+    is_backup,
     notice,
     opened,
+    require_directory,
     run,
     settings,
 )
-from proxy.cli._output import clean, print_json
+from proxy.cli._output import clean, count_text, print_json
 from proxy.cli.export import CHECKPOINT_SUFFIX
 from proxy.errors import ConfigError, InvalidInputError, TfauditError, VerificationError
 
@@ -81,8 +83,13 @@ def verify(
     from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
 
     loaded = settings(data, config)
+    if file is None:
+        require_directory(loaded)
     keys = _trusted_keys(loaded, key or (), entry_key or (), checkpoint_key or ())
     trusted = [_read_checkpoint(path) for path in checkpoint or ()]
+    # Whoever has public keys alone can't sign an entry, and a backup must stay what it was.
+    is_recorded = record and file is None and keys.master is not None
+    is_recorded = is_recorded and not is_backup(loaded.data.directory)
     what = str(file) if file else str(loaded.data.database)
     try:
         if file is None:
@@ -94,8 +101,8 @@ def verify(
             with _progress(None) as advance:
                 findings = check.verify_export(file, keys, trusted, advance)
     except VerificationError as error:
-        if file is None and record and keys.master is not None:
-            _record(data, config, None, error)
+        if is_recorded:
+            _record(loaded, None, error)
         if as_json:
             print_json(
                 {
@@ -108,8 +115,8 @@ def verify(
         place = "" if error.index is None else f" First bad index: {error.index}."
         notice(f"tfaudit: verification of {what} FAILED.{place} {error}")
         raise typer.Exit(REFUSED) from error
-    if file is None and record and keys.master is not None:
-        _record(data, config, findings, None)
+    if is_recorded:
+        _record(loaded, findings, None)
     _report(what, findings, as_json=as_json)
     if not findings.is_proved:
         raise typer.Exit(UNKNOWN)
@@ -196,8 +203,7 @@ def _progress(total: int | None) -> "Iterator[Advance]":
 
 
 def _record(
-    data: Path | None,
-    config: Path | None,
+    config: "Config",
     findings: "Findings | None",
     error: VerificationError | None,
 ) -> None:
@@ -211,8 +217,9 @@ def _record(
     elif findings is not None:
         outcome = "success"
         message = (
-            f"{who.principal.name} verified the log: {findings.entries} entries, "
-            f"{findings.states} stored states"
+            f"{who.principal.name} verified the log: "
+            f"{count_text(findings.entries, 'entry', 'entries')}, "
+            f"{count_text(findings.states, 'stored state')}"
         )
         result = {
             "result": "verified",
@@ -224,7 +231,7 @@ def _record(
     entry = draft("audit.verified", outcome, message, who, verification=result)
 
     async def action() -> None:
-        async with opened(data, config) as program:
+        async with opened(config) as program:
             await program.store.write(lambda transaction: transaction.append(entry))
 
     try:
@@ -250,8 +257,9 @@ def _report(what: str, findings: "Findings", *, as_json: bool) -> None:
     else:
         verdict = "Verified" if findings.is_proved else "Could not tell"
         typer.echo(
-            f"{verdict}: {clean(what)}: {findings.entries} entries, {findings.checkpoints} "
-            f"checkpoints, {findings.states} stored states."
+            f"{verdict}: {clean(what)}: {count_text(findings.entries, 'entry', 'entries')}, "
+            f"{count_text(findings.checkpoints, 'checkpoint')}, "
+            f"{count_text(findings.states, 'stored state')}."
         )
         if findings.root:
             typer.echo(f"Tree size {findings.entries}, root hash {findings.root}")

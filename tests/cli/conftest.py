@@ -62,7 +62,7 @@ def rolled_back(data: Path) -> str:
     """Return a workspace with three versions: written, changed, and the first one again."""
 
     async def work() -> None:
-        async with opened(data, None) as program:
+        async with opened(settings(data, None)) as program:
             who = caller("test")
             await program.states.import_state(who, "prod", state(5, password="hunter1"))
             await program.states.write(who, "prod", changed, None, None)

@@ -3,6 +3,7 @@
 import inspect
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 import typer
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from proxy import errors
 from proxy.access import Permission, Role
+from proxy.cli import app
 from proxy.cli._common import EXIT_CODES, ReportingGroup, caller, exit_code
 from proxy.errors import (
     ConfigError,
@@ -84,6 +86,17 @@ def test_a_message_obeys_no_client() -> None:
     """What an error quotes from a client can't drive the terminal."""
     result = CliRunner().invoke(failing(NotFoundError("no \x1b[2J")), ["fail"])
     assert "tfaudit: no \\u001b[2J\n" == result.stderr
+
+
+@pytest.mark.parametrize("verb", [("log",), ("key", "show"), ("verify",), ("state", "list")])
+def test_a_directory_that_is_not_there_is_told_in_one_line(
+    tmp_path: Path, verb: tuple[str, ...]
+) -> None:
+    """Not as a list of missing keys, and nothing is made."""
+    result = CliRunner().invoke(app, [*verb, "--data", str(tmp_path / "typo")])
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert 1 == len(result.stderr.splitlines())
+    assert not (tmp_path / "typo").exists()
 
 
 def test_a_bug_is_not_taken_for_an_answer() -> None:

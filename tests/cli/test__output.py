@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from proxy.cli._output import clean, print_bytes, print_json, print_table, size_text, time_text
+from proxy.cli._output import (
+    clean,
+    count_text,
+    print_bytes,
+    print_json,
+    print_table,
+    size_text,
+    time_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +75,15 @@ def test_bytes_are_written_as_they_are(capfdbinary: pytest.CaptureFixture[bytes]
 def test_sizes_are_short(size: int, text: str) -> None:
     """In steps of a thousand."""
     assert text == size_text(size)
+
+
+def test_a_count_has_its_noun() -> None:
+    """In the singular and the plural."""
+    assert ("1 state", "0 states", "2 entries") == (
+        count_text(1, "state"),
+        count_text(0, "state"),
+        count_text(2, "entry", "entries"),
+    )
 
 
 def test_times_are_shown_to_the_second() -> None:

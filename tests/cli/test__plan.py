@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.cli._plan import plan_lines, plan_of
+from proxy.cli._plan import plan_lines, plan_of, state_lines
 from proxy.tfstate.diff import diff
 from proxy.tfstate.document import parse
 from proxy.tfstate.redact import redact
@@ -111,3 +111,27 @@ def test_a_plan_is_drawn_whole() -> None:
     assert redacted.document is not None
     assert 0 == plan_of(redacted)["omitted"]
     assert 2000 == sum("+ a" in line for line in plan_lines(plan_of(redacted)))
+
+
+def test_an_encrypted_state_is_not_shown() -> None:
+    """Its serial and lineage are all that is known."""
+    shown = {"kind": "encrypted", "serial": 3, "lineage": "l", "terraform_version": ""}
+    assert "Serial 3, lineage l, Terraform unknown" == next(state_lines(shown))
+    assert "encrypted" in list(state_lines(shown))[-1]
+
+
+def test_a_state_is_drawn_with_its_outputs() -> None:
+    """And with what the next apply will replace."""
+    lines = list(
+        state_lines(
+            {
+                "serial": 3,
+                "lineage": "l",
+                "terraform_version": "1.11.4",
+                "resources": [{"address": "a.b", "attributes": {"x": 1}, "tainted": True}],
+                "outputs": {"url": "https://…"},
+            }
+        )
+    )
+    assert any(line.endswith("(is tainted)") for line in lines)
+    assert ["    x = 1", '    url = "https://…"'] == [line for line in lines if " = " in line]

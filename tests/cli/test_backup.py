@@ -61,7 +61,9 @@ def test_keys_are_copied_only_when_asked_for(
     """A backup with keys gives every state away; without them, they must be kept elsewhere."""
     assert rolled_back
     result = tfaudit("backup", "create", tmp_path / "backup")
-    assert ["checkpoint", "tfaudit.db"] == sorted(f.name for f in (tmp_path / "backup").iterdir())
+    assert ["backup.checkpoint", "tfaudit.db"] == sorted(
+        f.name for f in (tmp_path / "backup").iterdir()
+    )
     assert "keep a copy" in result.stderr
 
 
@@ -70,6 +72,22 @@ def test_a_backup_replaces_nothing(tfaudit: Tfaudit, backup: Path) -> None:
     before = (backup / "tfaudit.db").read_bytes()
     tfaudit("backup", "create", backup, code=2)
     assert before == (backup / "tfaudit.db").read_bytes()
+
+
+def test_a_backup_can_be_verified_as_it_is(backup: Path) -> None:
+    """Nothing is recorded in it: its log would contradict the one it was made of."""
+    before = (backup / "tfaudit.db").read_bytes()
+    result = CliRunner().invoke(app, ["verify", "--data", str(backup)])
+    assert 0 == result.exit_code, result.output
+    assert before == (backup / "tfaudit.db").read_bytes()
+
+
+@pytest.mark.parametrize("verb", [("log",), ("token", "list"), ("serve",)])
+def test_a_backup_is_not_put_to_use_as_it_is(backup: Path, verb: tuple[str, ...]) -> None:
+    """Two logs would grow from one, signed by one key."""
+    result = CliRunner().invoke(app, [*verb, "--data", str(backup)])
+    assert 2 == result.exit_code
+    assert "backup restore" in result.stderr
 
 
 def test_a_restored_backup_has_everything(

@@ -1,6 +1,7 @@
 """Tests of `tfaudit export`."""
 
 import csv
+import json
 import stat
 from io import StringIO
 from pathlib import Path
@@ -58,6 +59,13 @@ def test_an_export_is_for_its_owner_alone(busy: Tfaudit, tmp_path: Path) -> None
     busy("export", "--format", "csv", "--output", tmp_path / "log.csv")
     assert 0o600 == stat.S_IMODE((tmp_path / "log.csv").stat().st_mode)
     assert not (tmp_path / "log.csv.checkpoint").exists()
+
+
+def test_what_was_written_is_told_as_json(busy: Tfaudit, tmp_path: Path) -> None:
+    """For scripts that take it further."""
+    file = tmp_path / "log.jsonl"
+    shown = json.loads(busy("export", "--format", "jsonl", "--output", file, "--json").stdout)
+    assert {"exported": str(file), "entries": 3, "checkpoint": f"{file}.checkpoint"} == shown
 
 
 def test_nothing_is_overwritten(busy: Tfaudit, tmp_path: Path) -> None:

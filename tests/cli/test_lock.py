@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cli._common import caller, opened, run
+from proxy.cli._common import caller, opened, run, settings
 from tests.cli.conftest import Tfaudit, events
 
 INFO = {
@@ -24,7 +24,7 @@ def locked(data: Path) -> str:
     """Return a workspace whose lock is held by somebody with a rude name."""
 
     async def take() -> None:
-        async with opened(data, None) as program:
+        async with opened(settings(data, None)) as program:
             await program.locks.lock(caller("test"), "prod", json.dumps(INFO).encode(), None)
 
     run(take())

@@ -69,6 +69,7 @@ def test_the_first_start_gives_a_token_and_a_block(tmp_path: Path, port: int) ->
     token = re.search(r"TF_HTTP_PASSWORD=(tfa_\w+)", first)
     assert token is not None
     assert is_well_formed(token[1])
+    assert token[1] not in first.partition("terraform {")[2]
     address = f'"http://127.0.0.1:{port}/state/quickstart"'
     for name in ("address", "lock_address", "unlock_address"):
         assert re.search(rf"^ +{name} += {re.escape(address)}$", first, re.MULTILINE)

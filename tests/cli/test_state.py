@@ -212,8 +212,10 @@ def test_a_diff_is_of_the_newest_by_default(tfaudit: Tfaudit, rolled_back: str) 
 
 
 def test_show_hides_secrets(tfaudit: Tfaudit, rolled_back: str) -> None:
-    """The rest of the state is there."""
+    """The rest of the state is there, for people and as JSON."""
     text = tfaudit("state", "show", rolled_back).stdout
-    assert "hunter" not in text
-    assert "terraform_data" in text
-    assert isinstance(json.loads(text), dict)
+    shown = tfaudit("state", "show", rolled_back, "--json").stdout
+    assert "hunter" not in text + shown
+    assert '    input = "one"' in text.splitlines()
+    (resource,) = json.loads(shown)["resources"]
+    assert ("terraform_data.main", "one") == (resource["address"], resource["attributes"]["input"])
