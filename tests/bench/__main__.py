@@ -8,7 +8,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ WRITE_SHARE = 0.35
 READ_MEDIAN_MS = 3.0
 
 _WARM_UP_SECONDS = 1.0
+_WARM_UP_REQUESTS = WORKSPACES
 _WARM_UP_CLIENTS = 16
 _SERIALS = 1_000_000
 """Each run of uploads starts at a multiple of it, far above where the one before it ended."""
@@ -69,7 +70,9 @@ def measure(
         return run_wrk(candidate.url, count, time, arguments)
 
     def run_all(candidate: Candidate, kind: str) -> None:
-        run(candidate, kind, _WARM_UP_CLIENTS, min(seconds, _WARM_UP_SECONDS))
+        warm = 0
+        while warm < _WARM_UP_REQUESTS:  # every workspace's state has been in use once
+            warm += run(candidate, kind, _WARM_UP_CLIENTS, _WARM_UP_SECONDS).requests
         for count in clients:
             load = run(candidate, kind, count, seconds)
             found.setdefault((kind, candidate.name, count), []).append(load)
@@ -88,9 +91,13 @@ def measure(
     return {key: _median(loads) for key, loads in found.items()}
 
 
-def _median(loads: Iterable[Load]) -> Load:
-    rates, p50s, p99s = zip(*((load.rate, load.p50, load.p99) for load in loads), strict=True)
-    return Load(statistics.median(rates), statistics.median(p50s), statistics.median(p99s))
+def _median(loads: Sequence[Load]) -> Load:
+    return Load(
+        requests=sum(load.requests for load in loads),
+        rate=statistics.median(load.rate for load in loads),
+        p50=statistics.median(load.p50 for load in loads),
+        p99=statistics.median(load.p99 for load in loads),
+    )
 
 
 def table(figures: _Figures) -> str:

@@ -15,11 +15,13 @@ class Load:
     """One run of wrk.
 
     Attributes:
+        requests: all that were answered.
         rate: answers per second.
         p50: median latency in milliseconds.
         p99: 99th percentile of the latency in milliseconds.
     """
 
+    requests: int
     rate: float
     p50: float
     p99: float
@@ -55,4 +57,4 @@ def run_wrk(url: str, clients: int, seconds: float, arguments: Sequence[str]) ->
             f"{result['refused']} were refused and {result['broken']} broke"
         )
     rate = result["requests"] / (result["microseconds"] / 1e6)
-    return Load(rate, result["p50"] / 1000, result["p99"] / 1000)
+    return Load(result["requests"], rate, result["p50"] / 1000, result["p99"] / 1000)

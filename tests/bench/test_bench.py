@@ -41,7 +41,7 @@ def test_large_state_is_50_mb() -> None:
 
 def test_missed_target_is_told() -> None:
     """A share below the promise does not hold."""
-    fast, slow = Load(1000, 1, 2), Load(100, 1, 2)
+    fast, slow = Load(1000, 1000, 1, 2), Load(100, 100, 1, 2)
     figures = {
         (kind, name, clients): slow if name == "ours" else fast
         for kind, name in _KINDS
