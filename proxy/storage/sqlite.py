@@ -187,14 +187,21 @@ class _Transaction:
 
     def _read_head(self, workspace: str) -> StateVersion | None:
         row = self._connection.execute(_HEAD, (workspace,)).fetchone()
-        if row is None:
+        if row is None and not self._has_versions(workspace):
             return None
-        if row[0] is None:
+        if row is None or row[0] is None:
             raise UnavailableError(
                 f"the newest state of {workspace} is on record but can't be found in the store: "
                 "restore it from a backup"
             )
         return StateVersion(*row)
+
+    def _has_versions(self, workspace: str) -> bool:
+        """Tell by another index, too: a damaged one must not make a state look absent."""
+        found = self._connection.execute(
+            "SELECT 1 FROM state_version WHERE workspace = ? LIMIT 1", (workspace,)
+        )
+        return found.fetchone() is not None
 
     def version(self, workspace: str, version: str) -> StateVersion | None:
         row = self._connection.execute(
@@ -296,7 +303,9 @@ class SQLiteStore:
         self._closed = False
         self._writer: sqlite3.Connection
         self._thread: threading.Thread
-        self._file: tuple[int, int]
+        # The log and its index hold what the file does not have yet: all three are the database.
+        self._files = tuple(f"{path.absolute()}{suffix}" for suffix in ("", "-wal", "-shm"))
+        self._opened: list[tuple[int, int]]
         self._lookup: sqlite3.Connection
         self._readers: LifoQueue[sqlite3.Connection] = LifoQueue()
         # What this process saw last; compared with the database, never used in its place.
@@ -354,11 +363,13 @@ class SQLiteStore:
             self._writer.execute("PRAGMA synchronous=FULL")
             self._writer.execute("PRAGMA wal_autocheckpoint=4000")
             MIGRATIONS.apply(Database(self._writer))
-            self._file = self._identity()
             self._lookup = self._connect("ro")
             head = self._read_head(self._writer)
             self._check_head(head)
             self._seen = head
+            self._opened = self._identity()
+        except UnavailableError as error:
+            raise ConfigError(str(error)) from error
         except (sqlite3.Error, OSError) as error:
             raise ConfigError(
                 f"the database {self._path} can't be opened for writing: {error}; check the path, "
@@ -377,9 +388,9 @@ class SQLiteStore:
         connection.execute("PRAGMA cache_size=-16000")
         return connection
 
-    def _identity(self) -> tuple[int, int]:
-        status = os.stat(self._path)  # noqa: PTH116 - runs for every batch; Path costs more
-        return status.st_dev, status.st_ino
+    def _identity(self) -> list[tuple[int, int]]:
+        # Runs for every batch; os.stat costs less than Path.
+        return [(status.st_dev, status.st_ino) for status in map(os.stat, self._files)]
 
     # ------------------------------------------------------------ the writer
 
@@ -431,14 +442,15 @@ class SQLiteStore:
         started = time.perf_counter()
         try:
             answers, entries = self._transact(batch)
-        except (sqlite3.Error, OSError, TfauditError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread must live on
             self._known.forget()
             if self._writer.in_transaction:
                 try:
                     self._writer.execute("ROLLBACK")
                 except sqlite3.Error:
                     _log.exception("rollback failed")
-            _log.error("commit failed", error=str(error), jobs=len(batch))
+            is_bug = not isinstance(error, sqlite3.Error | OSError | TfauditError)
+            _log.error("commit failed", error=str(error), jobs=len(batch), exc_info=is_bug)
             failure = UnavailableError(
                 f"the store could not commit, so nothing was done: {error}; try again, and check "
                 "the disk if it stays so"
@@ -449,7 +461,7 @@ class SQLiteStore:
         return answers
 
     def _transact(self, batch: list[_Job]) -> tuple[list[_Answer], int]:
-        if self._identity() != self._file:
+        if self._identity() != self._opened:
             raise UnavailableError(
                 f"{self._path} was replaced while the server was running: restart the server"
             )
@@ -471,7 +483,15 @@ class SQLiteStore:
                 value = job.run(transaction)
                 records = log.append(transaction.drafts) if transaction.drafts else []
                 transaction.require_record()
-            except sqlite3.OperationalError:
+            except (sqlite3.IntegrityError, sqlite3.DataError) as error:
+                transaction.undo_job()
+                failure = UnavailableError(
+                    f"the store refused this, so nothing was done: {error}; run `tfaudit verify`"
+                )
+                failure.__cause__ = error
+                answers.append(_Answer(job, None, failure))
+                continue
+            except sqlite3.Error:
                 raise  # the disk is full or fails: no job of this batch can be trusted
             except Exception as error:  # noqa: BLE001 - whatever a job raises is its caller's
                 transaction.undo_job()
@@ -501,7 +521,10 @@ class SQLiteStore:
         row = connection.execute("SELECT size, frontier, micros FROM log_head").fetchone()
         if row is None:
             raise UnavailableError("the log's head is missing from the database: restore a backup")
-        return LogHead(*row)
+        head = LogHead(*row)
+        if [type(part) for part in row] != [int, bytes, int]:
+            raise UnavailableError("the log's head was altered: run `tfaudit verify`")
+        return head
 
     def _check_head(self, head: LogHead) -> None:
         """Make sure that the log only grew, and that its head is one that we signed.
@@ -515,16 +538,19 @@ class SQLiteStore:
                 f"the log shrank from {seen.size} to {head.size} entries under the running "
                 "server: the database was replaced or altered; run `tfaudit verify`"
             )
-        if head.size == 0:
-            return
-        row = self._writer.execute(
-            "SELECT note FROM checkpoint WHERE size = ?", (head.size,)
+        last, newest, note = self._writer.execute(
+            "SELECT (SELECT max(idx) FROM entry), (SELECT max(size) FROM checkpoint), "
+            "(SELECT note FROM checkpoint WHERE size = ?)",
+            (head.size,),
         ).fetchone()
-        if row is None or not self._audit.is_own(row[0], head):
+        if head.size == 0 and last is None and newest is None:
+            return
+        is_newest = (last, newest) == (head.size - 1, head.size) and isinstance(note, str)
+        if not is_newest or not self._audit.is_own(note, head):
             raise UnavailableError(
                 f"the log's head of {head.size} entries is not covered by a checkpoint of this "
-                "log's key: the database was altered, or belongs to other keys; run "
-                "`tfaudit verify`"
+                "log's key, or is not its end: the database was altered, or belongs to other "
+                "keys; run `tfaudit verify`"
             )
 
     # ------------------------------------------------------------ readers
