@@ -131,3 +131,84 @@ lock_infos = st.fixed_dictionaries(
     }
 )
 """A lock info as decoded JSON, with all seven of Go's members."""
+
+
+# ---------------------------------------------------------------- states that Terraform could write
+
+_scalars = (
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.sampled_from([0.5, -1e30]) | texts
+)
+attribute_values: st.SearchStrategy[Json] = st.recursive(
+    _scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=4,
+)
+"""What an attribute can hold."""
+
+instance_keys = st.none() | st.integers(0, 3) | texts
+"""No key, a key of `count`, or a key of `for_each`."""
+
+
+@st.composite
+def resources(draw: st.DrawFn) -> list[dict[str, Json]]:
+    """The resources of a state, each with one instance; no two have the same address."""
+    addresses = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["", "module.m", 'module.m["k"].module.n[0]']),
+                st.sampled_from(["managed", "data"]),
+                st.sampled_from(["aws_instance", "terraform_data"]),
+                names,
+                instance_keys,
+            ),
+            max_size=4,
+            unique_by=lambda address: address[:4],
+        )
+    )
+    return [
+        {
+            **({"module": module} if module else {}),
+            "mode": mode,
+            "type": type_,
+            "name": name,
+            "provider": 'provider["registry.terraform.io/hashicorp/x"]',
+            "instances": [
+                {
+                    **({} if key is None else {"index_key": key}),
+                    "schema_version": 0,
+                    "attributes": draw(st.dictionaries(names, attribute_values, max_size=4)),
+                    "sensitive_attributes": [],
+                }
+            ],
+        }
+        for module, mode, type_, name, key in addresses
+    ]
+
+
+@st.composite
+def states(draw: st.DrawFn) -> dict[str, Json]:
+    """A state of version 4, decoded."""
+    outputs = draw(
+        st.dictionaries(
+            names,
+            st.fixed_dictionaries(
+                {"value": attribute_values, "type": st.just("dynamic"), "sensitive": st.booleans()}
+            ),
+            max_size=3,
+        )
+    )
+    return {
+        "version": 4,
+        "terraform_version": draw(st.sampled_from(["1.11.4", "1.15.5"])),
+        "serial": draw(st.integers(0, 2**53 - 1)),
+        "lineage": "5b92b752-0c83-5ce3-b3da-4ef100000000",
+        "outputs": dict(outputs),
+        "resources": list(draw(resources())),
+        "check_results": None,
+    }
+
+
+secrets = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cs", "Zs", "Cc"]), min_size=6, max_size=12
+).map(lambda tail: f"s3:{tail}")
+"""Secret texts that no other strategy makes by chance."""
