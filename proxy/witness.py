@@ -4,6 +4,9 @@ A log must never sign a checkpoint that contradicts one it signed before, and a 
 from a backup would make it do so: it would grow again, differently, from a size it had passed.
 """
 
+import asyncio
+import os
+import tempfile
 from pathlib import Path
 
 from proxy.contracts import Store
@@ -60,7 +63,7 @@ class Witness:
         )
 
     async def note(self, store: Store) -> None:
-        """Keep the newest checkpoint; replaces the file in one step.
+        """Keep the newest checkpoint; replaces the file in one step, also in a power cut.
 
         Raises:
             UnavailableError: the store can't be read.
@@ -69,7 +72,18 @@ class Witness:
         note = await store.checkpoint()
         if not note or note == self._written:
             return
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(note, "utf-8")
-        fresh.replace(self._path)
+        await asyncio.to_thread(self._replace, note)
         self._written = note
+
+    def _replace(self, note: str) -> None:
+        # A name of its own: the command line keeps the checkpoint of its entries here, too.
+        handle, fresh = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(note)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(fresh).replace(self._path)
+        except OSError:
+            Path(fresh).unlink(missing_ok=True)
+            raise
