@@ -33,7 +33,7 @@ def draft(  # noqa: PLR0913 - the fields of an entry, in the order people ask fo
     *,
     workspace: str | None = None,
     document: bytes | None = None,
-    **parts: dict[str, Any] | str | int,
+    **parts: Any,  # noqa: ANN401 - JSON of any shape; what may be in it is the log's rule
 ) -> Draft:
     """Return an entry as AUDIT section 1 lays it out, but for what the commit gives it.
 

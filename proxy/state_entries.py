@@ -83,7 +83,7 @@ def refused(
     error: TfauditError,
     caller: Caller,
     workspace: str | None,
-    **parts: dict[str, Any] | str,
+    **parts: Any,  # noqa: ANN401 - JSON of any shape; what may be in it is the log's rule
 ) -> Draft:
     """Return the entry of a refusal; its status is the one that the client gets."""
     return draft(

@@ -1,0 +1,177 @@
+"""Makes the parts of docs/ that repeat the code: ``python -m tests.documents`` writes them anew."""
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from proxy import config
+from proxy.events import EVENTS, OUTCOMES
+from proxy.tlog.entry import MAX_ENTRY_BYTES
+
+DOCS: Final = Path(__file__).parent.parent / "docs"
+
+_TEXT: Final[dict[str, Any]] = {"type": "string"}
+_OBJECT: Final[dict[str, Any]] = {"type": "object"}
+_NATURAL: Final[dict[str, Any]] = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+_TIME: Final[dict[str, Any]] = {
+    "type": "string",
+    "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
+}
+
+
+def events() -> str:
+    """Return docs/events.md: the catalogue, a table for each group."""
+    lines = [
+        "# Events",
+        "",
+        "Every entry of the log is of one of these kinds; there is no other. Its outcome is one of "
+        + ", ".join(f"`{outcome}`" for outcome in OUTCOMES)
+        + ".",
+    ]
+    group = None
+    for name, event in EVENTS.items():
+        if event.group != group:
+            group = event.group
+            lines += ["", f"## {group.capitalize()}", "", "| event | means |", "|---|---|"]
+        lines.append(f"| `{name}` | {event.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def schema() -> str:
+    """Return docs/entry.schema.json: the signed object of an entry (JSON Schema 2020-12)."""
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "tfaudit entry",
+        "description": f"One entry of the log; at most {MAX_ENTRY_BYTES} bytes as RFC 8785 JSON.",
+        "type": "object",
+        "required": ["v", "id", "time", "event", "outcome", "message", "actor", "source"]
+        + ["request"],
+        "properties": {
+            "v": {"const": 1},
+            "id": {"type": "string", "format": "uuid", "description": "UUIDv7, fixed at commit"},
+            "time": _TIME,
+            "event": {"enum": list(EVENTS)},
+            "outcome": {"enum": list(OUTCOMES)},
+            "message": {"type": "string", "maxLength": 1024},
+            "actor": {
+                "description": "who authenticated",
+                "type": "object",
+                "required": ["type", "id", "name"],
+                "properties": {
+                    "type": {"enum": ["token", "system", "anonymous"]},
+                    "id": _TEXT,
+                    "name": _TEXT,
+                    "token_hint": {"type": "string", "maxLength": 6},
+                },
+                "additionalProperties": False,
+            },
+            "source": {
+                "type": "object",
+                "required": ["ip"],
+                "properties": {
+                    "ip": _TEXT,
+                    "forwarded_for": {"type": "array", "items": _TEXT},
+                    "user_agent": _TEXT,
+                },
+                "additionalProperties": False,
+            },
+            "request": {
+                "type": "object",
+                "required": ["id", "via", "method", "path"],
+                "properties": {
+                    "id": _TEXT,
+                    "via": {"enum": ["terraform", "api", "ui", "cli"]},
+                    "method": _TEXT,
+                    "path": _TEXT,
+                    "status": {"type": "integer", "minimum": 100, "maximum": 599},
+                },
+                "additionalProperties": False,
+            },
+            "workspace": _TEXT,
+            "run": {
+                "description": "what Terraform says of itself in its lock",
+                "type": "object",
+                "properties": {
+                    "id": _TEXT,
+                    "operation": _TEXT,
+                    "who": _TEXT,
+                    "terraform_version": _TEXT,
+                    "who_differs_from_actor": {"const": True},
+                },
+                "additionalProperties": False,
+            },
+            "holder": {
+                "description": "whose lock stood in the way, or was taken away",
+                "type": "object",
+                "required": ["id", "operation", "who", "actor", "since"],
+            },
+            "state": {
+                "type": "object",
+                "properties": {
+                    "lineage": _TEXT,
+                    "serial": _NATURAL,
+                    "previous_serial": _NATURAL,
+                    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                    "size": _NATURAL,
+                    "version": _TEXT,
+                    "terraform_version": _TEXT,
+                },
+                "additionalProperties": False,
+            },
+            "changes": {
+                "description": "of a state: what changed, redacted; of settings: before and after",
+                **_OBJECT,
+            },
+        },
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def configuration() -> str:
+    """Return docs/configuration.md: every key, its default, its variable and its comment."""
+    lines = [
+        "# Configuration",
+        "",
+        "`tfaudit.toml` (or the file that `--config` or `TFAUDIT_CONFIG` names), each key also in",
+        "the environment, which wins. An unknown key is refused by name, and all mistakes are told",
+        "at once. Secrets never stand in the file: they come from the environment, or from a file",
+        "that `…_FILE` in the environment, or `…_file` in tfaudit.toml, names.",
+    ]
+    section = None
+    for (name, key), option in config.OPTIONS.items():
+        if name != section:
+            section = name
+            lines += ["", f"## [{name}]", "", "| key | default | environment | means |"]
+            lines.append("|---|---|---|---|")
+        default = getattr(getattr(config.Config(), name), key)
+        shown = "" if default in (None, "", ()) else f"`{default}`"
+        lines.append(f"| `{key}` | {shown} | `{option.variable}` | {_comment(name, key)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _comment(section: str, key: str) -> str:
+    """Return the comment above the field, which is its documentation."""
+    above: list[str] = []
+    source = inspect.getsource(type(getattr(config.Config(), section)))
+    for line in map(str.strip, source.splitlines()):
+        if line.startswith("# "):
+            above.append(line[2:])
+        elif line.startswith(f"{key}:"):
+            return " ".join(above)
+        else:
+            above = []
+    raise AssertionError(f"{section}.{key} has no comment")
+
+
+FILES: Final = {
+    "events.md": events,
+    "entry.schema.json": schema,
+    "configuration.md": configuration,
+}
+"""Name of each file in docs/ and what makes it."""
+
+if __name__ == "__main__":
+    DOCS.mkdir(exist_ok=True)
+    for file, make in FILES.items():
+        (DOCS / file).write_text(make(), "utf-8")

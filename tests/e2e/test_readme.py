@@ -1,0 +1,210 @@
+"""The README's commands run as they stand there, from top to bottom, on one server."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import missing
+from tests.e2e.conftest import MakeServer, MakeTerraform
+from tests.e2e.server import Server
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+DOCUMENTED = "127.0.0.1:8920"
+
+
+def blocks(language: str, heading: str) -> Iterator[str]:
+    """Yield the code blocks of a language below a heading, up to the next heading."""
+    section = re.split(r"^#{2,3} ", README, flags=re.MULTILINE)
+    (text,) = [part for part in section if part.startswith(heading + "\n")]
+    yield from re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def commands(heading: str) -> list[str]:
+    """Return the commands below a heading, one a line."""
+    return [line for block in blocks("console", heading) for line in block.splitlines()]
+
+
+def state(serial: int) -> bytes:
+    """Return a small state of one lineage."""
+    return json.dumps(
+        {
+            "version": 4,
+            "terraform_version": "1.11.4",
+            "serial": serial,
+            "lineage": "6c5f0a52-7f4e-4a0e-9d5c-1f3f2d8a1b11",
+            "outputs": {"o": {"value": str(serial), "type": "string"}},
+            "resources": [],
+        }
+    ).encode()
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[..., str]:
+    """Return a function that runs a line of the README in bash and returns what it printed."""
+
+    def run(line: str, server: Server, answer: str | None = None) -> str:
+        backup = tmp_path / "backup"
+        line = line.replace(DOCUMENTED, f"127.0.0.1:{server.port}")
+        line = line.replace("/backup/tfaudit", str(backup)).replace(
+            "/var/lib/tfaudit", str(tmp_path / "restored")
+        )
+        line = line.replace(".venv/bin/tfaudit", "tfaudit")
+        path = f"{Path(sys.executable).parent}:{server.env['PATH']}"
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=tmp_path,
+            env={**server.env, "PATH": path},
+            input=answer,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert 0 == done.returncode, f"{line}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run
+
+
+def test_the_two_commands_are_targets() -> None:
+    """`make serve` and `make test` stand in the README and in the Makefile."""
+    listed = [line.split("#")[0].strip() for line in commands("Try it")]
+
+    assert ["make serve", "make test"] == listed[:2]
+    for command in listed[:2]:
+        subprocess.run([*command.split(), "-n"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_make_serve(tmp_path: Path, make_server: MakeServer) -> None:
+    """`make serve` prints a token and a block that Terraform takes as it is, and serves."""
+    if not (ROOT / ".venv" / ".runtime").exists():
+        missing("this test wants the environment that `make venv` builds")
+    server = make_server(start=False)
+    errors = tmp_path / "serve.log"
+    with errors.open("wb") as output:
+        process = subprocess.Popen(
+            ["make", "serve"],
+            cwd=ROOT,
+            env=server.env,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        for _ in range(300):
+            if server.is_ready():
+                break
+            try:
+                process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+        said = errors.read_text("utf-8")
+        assert server.is_ready(), said
+        assert re.search(r"tfa_[0-9A-Za-z]{43}", said)
+        assert f'address        = "{server.url}/state/' in said
+    finally:
+        if process.poll() is None:
+            subprocess.run(["pkill", "-TERM", "-g", str(process.pid)], check=False)
+            process.wait(30)
+
+
+def test_try_it(
+    server: Server, make_terraform: MakeTerraform, shell: Callable[..., str]
+) -> None:
+    """The pasted block gives a working apply, and the commands below it show what is on record."""
+    (block,) = blocks("hcl", "Try it")
+    terraform = make_terraform(env={"TF_HTTP_PASSWORD": server.admin_token})
+    terraform.write(
+        block.replace(DOCUMENTED, f"127.0.0.1:{server.port}")
+        + 'variable "v" {\n  default = "1"\n}\n\nresource "terraform_data" "a" {\n  input = var.v\n}\n'
+    )
+    terraform.run("init")
+    terraform.apply()
+    terraform.apply("-var", "v=2")
+
+    shown = [shell(line, server) for line in commands("Try it") if "/tfaudit" in line]
+
+    assert "state.written" in shown[0]
+    assert "Verified" in shown[1]
+    assert "terraform_data.a" in shown[2]
+
+
+def test_dialects(server: Server, make_terraform: MakeTerraform) -> None:
+    """The block of the all-POST dialect, with a waiting lock, works."""
+    (block,) = blocks("hcl", "Addresses and dialects")
+    terraform = make_terraform(env={"TF_HTTP_PASSWORD": server.token("writer", "prod/*")})
+    terraform.write(
+        block.replace("https://tfaudit.example.com", server.url)
+        + 'resource "terraform_data" "a" {\n}\n'
+    )
+
+    terraform.run("init")
+    terraform.apply()
+
+    assert ["state.locked", "state.written", "state.unlocked"] == [
+        event
+        for event in server.events("prod/network")
+        if event in {"state.locked", "state.written", "state.unlocked"}
+    ]
+
+
+def test_guides(server: Server, shell: Callable[..., str], tmp_path: Path) -> None:
+    """Every `tfaudit` command of the guides does what it says, in the README's order."""
+    if shutil.which("curl") is None:
+        missing("the README fetches the checkpoint with curl: apt-get install curl")
+    for line in commands("Who may do what"):
+        shell(line, server)
+
+    (tmp_path / "terraform.tfstate").write_bytes(state(1))
+    imported, _ = commands("Move existing states here")
+    shell(imported, server)
+    address = server.state_url("prod/network").removeprefix(server.url)
+    for serial in range(2, 6):
+        reply = server.request("POST", address, state(serial), token=server.admin_token)
+        assert 200 == reply.status
+
+    for line in commands("Look at states, go back"):
+        if "lock release" in line:
+            info = b'{"ID":"1","Operation":"OperationTypeApply","Who":"a@b","Created":"2026-01-01T00:00:00Z"}'
+            assert 200 == server.request("LOCK", address, info, token=server.admin_token).status
+        shell(line, server, answer="y\n")
+    newest = json.loads(server.request("GET", address, token=server.admin_token).body)
+    assert (6, "3") == (newest["serial"], newest["outputs"]["o"]["value"])
+
+    for line in commands("The log"):
+        if "--follow" not in line:
+            shell(line, server)
+
+    for line in commands("Prove it"):
+        shell(line, server)
+
+    for line in commands("Operate it"):
+        shell(line, server)
+
+
+def test_follow(server: Server) -> None:
+    """`tfaudit log --follow --json` prints an entry as it is committed, until it is stopped."""
+    (line,) = [line for line in commands("The log") if "--follow" in line]
+    path = f"{Path(sys.executable).parent}:{server.env['PATH']}"
+    with subprocess.Popen(
+        line.split(), env={**server.env, "PATH": path}, stdout=subprocess.PIPE, text=True
+    ) as follower:
+        try:
+            server.request("GET", "/state/followed", token=server.admin_token)
+            assert follower.stdout is not None
+            for text in follower.stdout:
+                entry = json.loads(text)["entry"]
+                if entry["event"] == "state.read":
+                    break
+        finally:
+            follower.send_signal(signal.SIGINT)
+
+    assert "followed" == entry["workspace"]
