@@ -278,8 +278,9 @@ async def _follow(
             return
         _check_kinds(stored.record)
         verifier.add(stored.record)
-        _check_document(stored)
-        _note_promise(stored.record, promises)
+        entry: dict[str, Any] = orjson.loads(stored.record.entry)
+        _check_document(stored, entry)
+        _note_promise(stored.record.index, entry, promises)
         advance()
 
 
@@ -292,10 +293,12 @@ def _check_kinds(record: Record) -> None:
         )
 
 
-def _check_document(stored: StoredRecord, *, required: bool = True) -> None:
+def _check_document(
+    stored: StoredRecord, entry: Mapping[str, Any], *, required: bool = True
+) -> None:
     """Compare the change document beside an entry with the digest in it."""
     index = stored.record.index
-    changes = orjson.loads(stored.record.entry).get("changes")
+    changes = entry.get("changes")
     digest = changes.get("sha256") if isinstance(changes, dict) else None
     document: object = stored.document
     if document is None:
@@ -306,21 +309,20 @@ def _check_document(stored: StoredRecord, *, required: bool = True) -> None:
         raise VerificationError(f"The change document of entry {index} was changed.", index)
 
 
-def _note_promise(record: Record, promises: dict[str, _Promise]) -> None:
-    entry: dict[str, Any] = orjson.loads(record.entry)
+def _note_promise(index: int, entry: Mapping[str, Any], promises: dict[str, _Promise]) -> None:
+    """Remember which state an entry says was stored."""
     state = entry.get("state")
     if entry.get("event") not in _STORING or entry.get("outcome") != "success":
         return
     if not isinstance(state, dict) or "version" not in state:
         return
-    promise = _Promise(record.index, str(entry.get("workspace")), str(state.get("sha256")))
+    promise = _Promise(index, str(entry.get("workspace")), str(state.get("sha256")))
     # The same bytes sent again are recorded again, but stored once.
     earlier = promises.setdefault(str(state["version"]), promise)
     if (earlier.workspace, earlier.sha256) != (promise.workspace, promise.sha256):
         raise VerificationError(
-            f"Entry {record.index} says something else of a stored state than entry "
-            f"{earlier.index} did.",
-            record.index,
+            f"Entry {index} says something else of a stored state than entry {earlier.index} did.",
+            index,
         )
 
 
@@ -407,7 +409,7 @@ def verify_export(
     verifier = LogVerifier(keys.entry, keys.checkpoint, checkpoints)
     for stored in _read_export(path):
         verifier.add(stored.record)
-        _check_document(stored, required=False)
+        _check_document(stored, orjson.loads(stored.record.entry), required=False)
         advance()
     findings.entries = verifier.size
     findings.checkpoints = len(checkpoints)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 SUFFIX: Final = ".tfstate"
 _S3_WORKSPACES: Final = "env:"
+_LOCAL_WORKSPACES: Final = "terraform.tfstate.d"
+_LOCAL_STATE: Final = "terraform"
 
 app = typer.Typer(no_args_is_help=True, help="Look at states, bring them in, roll them back.")
 
@@ -150,10 +152,10 @@ def diff(
     workspace: Workspace,
     old: Annotated[
         str | None,
-        typer.Argument(metavar="[A]", help="A version's number or ID. Default: the one before B."),
+        typer.Argument(metavar="A", help="A version's number or ID. Default: the one before B."),
     ] = None,
     new: Annotated[
-        str | None, typer.Argument(metavar="[B]", help="A version. Default: the newest.")
+        str | None, typer.Argument(metavar="B", help="A version. Default: the newest.")
     ] = None,
     data: DataOption = None,
     config: ConfigOption = None,
@@ -228,8 +230,9 @@ def import_states(
 
     A file of a folder goes to the workspace of its path without the suffix:
     [bold]prod/network.tfstate[/] to prod/network. A copy of an S3 bucket fits as it is: its
-    [bold]env:/<workspace>/<key>[/] goes to <workspace>/<key>. A workspace that has a state
-    already is left alone.
+    [bold]env:/<workspace>/<key>[/] goes to <workspace>/<key>. So does a project's folder: its
+    [bold]terraform.tfstate.d/<workspace>/terraform.tfstate[/] goes to <workspace>. A workspace
+    that has a state already is left alone.
     """
     found = _plan_import(path, workspace)
     base = base_address(settings(data, config))
@@ -354,12 +357,15 @@ def workspace_of(inside: Path, prefix: str | None) -> str:
 
     Args:
         inside: the file's path from the folder on; ``env:/ws/key`` is how Terraform's s3 backend
-            names the states of workspaces (``internal/backend/remote-state/s3``).
+            names the states of workspaces (``internal/backend/remote-state/s3``), and
+            ``terraform.tfstate.d/ws/terraform.tfstate`` the local one (``backend/local``).
         prefix: put before it.
     """
     parts = inside.with_name(inside.name.removesuffix(SUFFIX)).parts
     if parts[0] == _S3_WORKSPACES:
         parts = parts[1:]
+    elif parts[0] == _LOCAL_WORKSPACES and parts[-1] == _LOCAL_STATE and len(parts) > 2:
+        parts = parts[1:-1]
     return "/".join(parts if prefix is None else (prefix, *parts))
 
 

@@ -35,7 +35,7 @@ def verify(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE.jsonl]",
+            metavar="FILE.jsonl",
             help="A log exported as jsonl. Default: the log of the data directory.",
             show_default=False,
         ),

@@ -75,10 +75,12 @@ def test_a_folder_is_imported_by_its_paths(tfaudit: Tfaudit, folder: Path) -> No
         ("a/b.tfstate", "team", "team/a/b"),
         ("env:/ws/key.tfstate", None, "ws/key"),
         ("a/env:/b.tfstate", None, "a/env:/b"),
+        ("terraform.tfstate.d/prod/terraform.tfstate", "net", "net/prod"),
+        ("terraform.tfstate", None, "terraform"),
     ],
 )
 def test_a_path_is_a_workspace(inside: str, prefix: str | None, workspace: str) -> None:
-    """Without the suffix, and without the bucket's first folder."""
+    """Without the suffix, and without what only the s3 or the local backend means by it."""
     assert workspace == workspace_of(Path(inside), prefix)
 
 
