@@ -93,8 +93,8 @@ def a_caller(
     workspaces: tuple[str, ...] = ("*",),
     method: str = "POST",
 ) -> Caller:
-    """Return somebody with a role who uses Terraform."""
-    principal = Principal("token", f"id-of-{name}", name, role, workspaces, "a1b2c3")
+    """Return somebody with a role who uses Terraform; no token, which the store would ask for."""
+    principal = Principal("user", f"id-of-{name}", name, role, workspaces)
     return Caller(principal, "10.0.0.7", "request-1", "terraform", method, "/state/prod/network")
 
 
@@ -105,7 +105,7 @@ def a_draft(message: str = "something happened", *, event: str = "state.read") -
             "event": event,
             "outcome": "success",
             "message": message,
-            "actor": {"type": "token", "id": "id-of-alice", "name": "alice"},
+            "actor": {"type": "user", "id": "id-of-alice", "name": "alice"},
             "source": {"ip": "10.0.0.7"},
             "request": {"id": "request-1", "via": "terraform", "method": "GET", "path": "/"},
         }

@@ -1,0 +1,712 @@
+"""What contracts.Store and contracts.Transaction promise, as tests that every store passes.
+
+A store's own test module subclasses StoreContract and gives the fixture ``reopen``.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import pytest
+
+from proxy.contracts import LogQuery, StateVersion, Store, StoredToken, Transaction
+from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
+from proxy.timestamps import rfc3339
+from proxy.tlog.checkpoint import verify_checkpoint
+from proxy.tlog.entry import key_id
+from proxy.tlog.verify import LogVerifier
+from tests.fakes import ENTRY_KEY, START
+from tests.samples import (
+    WORKSPACE,
+    a_draft,
+    a_held_lock,
+    a_version,
+    an_audit_log,
+    events_of,
+    log_of,
+)
+
+T = TypeVar("T")
+
+Reopen: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]
+"""Opens the same data once more; what it gives may be entered any number of times."""
+
+DIGEST = bytes(range(32))
+
+
+def a_token(name: str = "ci", number: int = 1) -> StoredToken:
+    """Return a token as it is kept."""
+    return StoredToken(
+        id=f"0193-{number}",
+        name=name,
+        role="writer",
+        workspaces=("prod/*", "dev"),
+        hint="a1b2c3",
+        created=rfc3339(START + number),
+        expires=None,
+        revoked=None,
+    )
+
+
+async def verify_whole(store: Store) -> int:
+    """Verify every entry and every checkpoint with the public keys alone; return the size.
+
+    Raises:
+        VerificationError: something does not hold.
+    """
+    public = ENTRY_KEY.public_key()
+    checkpoint_verifier = an_audit_log().note_signer.verifier
+    verifier = LogVerifier({key_id(public.public_bytes_raw()): public}, [checkpoint_verifier])
+    notes = {size: note async for size, note in store.checkpoints()}
+    size = 0
+    async for stored in store.entries(LogQuery()):
+        verifier.add(stored.record)
+        size += 1
+        if size in notes:
+            verifier.at(notes.pop(size))
+    if size:
+        verifier.finish(await store.checkpoint())
+    assert not notes
+    return size
+
+
+class JobError(Exception):
+    """What a job of these tests raises."""
+
+
+def appends(*messages: str) -> Callable[[Transaction], None]:
+    """Return a job that appends an entry for each message."""
+
+    def run(tx: Transaction) -> None:
+        for message in messages:
+            tx.append(a_draft(message))
+
+    return run
+
+
+def adds(version: StateVersion, sealed: bytes = b"") -> Callable[[Transaction], None]:
+    """Return a job that adds a version and records it."""
+
+    def run(tx: Transaction) -> None:
+        tx.append(a_draft())
+        tx.add_version(version, sealed)
+
+    return run
+
+
+def recorded(job: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
+    """Return the job with an entry before what it does, since no effect may be without one."""
+
+    def run(tx: Transaction) -> T:
+        tx.append(a_draft())
+        return job(tx)
+
+    return run
+
+
+class StoreContract:
+    """The promises, one a test."""
+
+    @pytest.fixture
+    async def stack(self) -> AsyncIterator[AsyncExitStack]:
+        """Close at the end whatever a test opens."""
+        async with AsyncExitStack() as stack:
+            yield stack
+
+    @pytest.fixture
+    async def store(self, reopen: Reopen, stack: AsyncExitStack) -> Store:
+        """Open an empty store."""
+        return await stack.enter_async_context(reopen())
+
+    # ------------------------------------------------------------ an empty store
+
+    async def test_an_empty_store_says_that_it_is_empty(self, store: Store) -> None:
+        """Nothing is there, and that is certain."""
+        assert 0 == await store.size()
+        assert "" == await store.checkpoint()
+        assert [] == [each async for each in store.checkpoints()]
+        assert [] == await log_of(store)
+        assert [] == await store.workspaces()
+        assert [] == await store.versions(WORKSPACE)
+        assert [] == await store.locks()
+        assert [] == await store.tokens()
+        assert store.token_by_digest(DIGEST) is None
+
+    async def test_a_missing_body_is_never_an_empty_answer(self, store: Store) -> None:
+        """A version that is on record but has no body is a failure."""
+        with pytest.raises(UnavailableError):
+            await store.sealed("0193")
+
+    # ------------------------------------------------------------ jobs and batches
+
+    async def test_a_write_gives_the_jobs_value_and_the_index_of_its_last_entry(
+        self, store: Store
+    ) -> None:
+        """From 0; a job may append any number of entries."""
+
+        def job(tx: Transaction) -> str:
+            tx.append(a_draft("first"))
+            tx.append(a_draft("second"))
+            return "value"
+
+        committed = await store.write(job)
+        assert ("value", 1) == (committed.value, committed.index)
+        assert ["first", "second"] == [entry["message"] for entry in await log_of(store)]
+
+    async def test_a_job_without_entries_has_no_index(self, store: Store) -> None:
+        """And makes no checkpoint."""
+        committed = await store.write(lambda _: "value")
+        assert ("value", None, "") == (
+            committed.value,
+            committed.index,
+            await store.checkpoint(),
+        )
+
+    async def test_no_effect_without_its_entry(self, store: Store) -> None:
+        """A job that changes something and records nothing is a bug, and is undone."""
+        with pytest.raises(AssertionError, match="recorded nothing"):
+            await store.write(lambda tx: tx.set_lock(a_held_lock()))
+        assert [] == await store.locks()
+
+    async def test_a_job_that_raises_leaves_nothing(self, store: Store) -> None:
+        """Neither its changes nor its entries, and the caller gets what it raised."""
+
+        def job(tx: Transaction) -> None:
+            tx.append(a_draft())
+            tx.add_version(a_version(), b"sealed")
+            tx.set_lock(a_held_lock())
+            tx.add_token(a_token(), DIGEST)
+            raise JobError
+
+        with pytest.raises(JobError):
+            await store.write(job)
+        assert 0 == await store.size()
+        assert [] == await store.workspaces()
+        assert [] == await store.tokens()
+
+    async def test_a_job_that_fails_undoes_only_itself(self, store: Store) -> None:
+        """Its neighbours in the batch, before and behind, are kept whole and in order."""
+
+        def job(number: int) -> Callable[[Transaction], int]:
+            def run(tx: Transaction) -> int:
+                tx.set_lock(a_held_lock(f"lock-{number}", workspace=f"ws-{number}"))
+                tx.append(a_draft(str(number)))
+                if number % 3 == 1:
+                    raise JobError
+                return number
+
+            return run
+
+        answers = await asyncio.gather(
+            *(store.write(job(number)) for number in range(9)), return_exceptions=True
+        )
+        kept = [0, 2, 3, 5, 6, 8]
+        assert [number % 3 != 1 for number in range(9)] == [
+            not isinstance(answer, JobError) for answer in answers
+        ]
+        assert [str(number) for number in kept] == [e["message"] for e in await log_of(store)]
+        assert [f"lock-{number}" for number in kept] == [
+            lock.id for lock in sorted(await store.locks(), key=lambda lock: lock.id)
+        ]
+        assert 6 == await verify_whole(store)
+
+    async def test_an_oversize_entry_fails_alone(self, store: Store) -> None:
+        """The job that appended it is refused and undone; the others are kept."""
+
+        def oversize(tx: Transaction) -> None:
+            tx.set_lock(a_held_lock(workspace="too-large"))
+            tx.append(a_draft("good"))
+            tx.append(a_draft("x" * 70_000))
+
+        answers = await asyncio.gather(
+            store.write(lambda tx: tx.append(a_draft("before"))),
+            store.write(oversize),
+            store.write(lambda tx: tx.append(a_draft("behind"))),
+            return_exceptions=True,
+        )
+        assert isinstance(answers[1], InvalidInputError)
+        assert ["before", "behind"] == [entry["message"] for entry in await log_of(store)]
+        assert [] == await store.locks()
+        assert 2 == await verify_whole(store)
+
+    async def test_a_job_sees_what_earlier_jobs_did(self, store: Store) -> None:
+        """Of a hundred who want the lock at once exactly one finds it free."""
+
+        def take(number: int) -> Callable[[Transaction], bool]:
+            def job(tx: Transaction) -> bool:
+                if tx.lock(WORKSPACE) is not None:
+                    return False
+                tx.set_lock(a_held_lock(f"lock-{number}"))
+                return True
+
+            return job
+
+        answers = await asyncio.gather(
+            *(store.write(recorded(take(number))) for number in range(100))
+        )
+        assert 1 == sum(answer.value for answer in answers)
+        assert 1 == len(await store.locks())
+
+    async def test_a_job_does_not_see_what_a_failed_one_did(self, store: Store) -> None:
+        """The lock that a failed job took is free for the next of the same batch."""
+
+        def fails(tx: Transaction) -> None:
+            tx.set_lock(a_held_lock())
+            raise JobError
+
+        _, seen = await asyncio.gather(
+            store.write(fails), store.write(lambda tx: tx.lock(WORKSPACE)), return_exceptions=True
+        )
+        assert not isinstance(seen, BaseException)
+        assert seen.value is None
+
+    async def test_the_order_of_indices_is_the_order_of_commits(self, store: Store) -> None:
+        """A hundred writers: each index once, none left out, each caller told its own."""
+
+        async def writer(number: int) -> list[tuple[int | None, str]]:
+            found = []
+            for turn in range(5):
+                name = f"{number}/{turn}"
+                committed = await store.write(appends(name))
+                found.append((committed.index, name))
+            return found
+
+        told = [each for found in await asyncio.gather(*map(writer, range(100))) for each in found]
+        assert [name for _, name in sorted(told, key=lambda each: each[0] or 0)] == [
+            entry["message"] for entry in await log_of(store)
+        ]
+        assert list(range(500)) == sorted(index for index, _ in told if index is not None)
+        assert 500 == await verify_whole(store)
+
+    async def test_a_write_that_was_given_up_is_whole_or_not_there(self, store: Store) -> None:
+        """A caller that is cancelled while it waits does not tear its job apart."""
+
+        def job(tx: Transaction) -> None:
+            tx.append(a_draft())
+            tx.set_lock(a_held_lock())
+
+        task = asyncio.create_task(store.write(job))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await store.write(lambda _: None)
+        assert await store.size() == len(await store.locks())
+
+    async def test_each_commit_has_a_checkpoint_of_its_size(self, store: Store) -> None:
+        """The newest, that of a size, and all of them."""
+        for number in range(3):
+            await store.write(appends(*"abc"[: number + 1]))
+        verifier = an_audit_log().note_signer.verifier
+        found = [(size, note) async for size, note in store.checkpoints()]
+        assert [1, 3, 6] == [size for size, _ in found]
+        assert all(size == verify_checkpoint(note, verifier).size for size, note in found)
+        assert found[-1][1] == await store.checkpoint()
+        assert found[1][1] == await store.checkpoint(3)
+        assert "" == await store.checkpoint(2)
+
+    # ------------------------------------------------------------ readers
+
+    async def test_a_reader_sees_only_what_is_committed(
+        self, store: Store, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """While a job is under way nobody sees its entry or its lock; afterwards everybody."""
+        other = await stack.enter_async_context(reopen())
+        await store.write(lambda tx: tx.append(a_draft("before")))
+        is_inside, may_end = threading.Event(), threading.Event()
+
+        def job(tx: Transaction) -> None:
+            tx.append(a_draft("under way"))
+            tx.set_lock(a_held_lock())
+            is_inside.set()
+            may_end.wait(10)
+
+        writing = asyncio.create_task(store.write(job))
+        await asyncio.to_thread(is_inside.wait, 10)
+        during = [(await each.size(), await each.locks()) for each in (store, other)]
+        may_end.set()
+        await writing
+        after = [(await each.size(), await each.locks()) for each in (store, other)]
+        assert [(1, [])] * 2 == during
+        assert [(2, [a_held_lock()])] * 2 == after
+
+    async def test_a_reading_of_the_log_ends_where_it_began(self, store: Store) -> None:
+        """Entries that come while it is read are not in it."""
+        await store.write(appends("a", "b", "c"))
+        seen = 0
+        async for _ in store.entries(LogQuery()):
+            seen += 1
+            await store.write(lambda tx: tx.append(a_draft()))
+        assert 3 == seen
+
+    # ------------------------------------------------------------ the log
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            (LogQuery(), "abcdef"),
+            (LogQuery(newest_first=True), "fedcba"),
+            (LogQuery(limit=2), "ab"),
+            (LogQuery(limit=2, newest_first=True), "fe"),
+            (LogQuery(limit=0), ""),
+            (LogQuery(after=3), "ef"),
+            (LogQuery(event="state.*"), "abcd"),
+            (LogQuery(event="state.written"), "c"),
+            (LogQuery(outcome="denied"), "d"),
+            (LogQuery(workspace="prod/*"), "ab"),
+            (LogQuery(workspace="*"), "abcd"),
+            (LogQuery(workspace="prod/[n]etwork"), ""),
+            (LogQuery(workspaces=("prod/network", "dev")), "ac"),
+            (LogQuery(workspaces=("prod/*", "*")), "abcdef"),
+            (LogQuery(workspaces=()), ""),
+            (LogQuery(actor="bob"), "b"),
+            (LogQuery(actor="id-of-bob"), "b"),
+            (LogQuery(source_ip="10.0.0.9"), "e"),
+            (LogQuery(workspace="prod/*", actor="bob", newest_first=True), "b"),
+        ],
+        ids=repr,
+    )
+    async def test_a_query_narrows_the_log(
+        self, store: Store, query: LogQuery, expected: str
+    ) -> None:
+        """Each field alone, and some together."""
+
+        def job(tx: Transaction) -> None:
+            parts_of: dict[str, dict[str, object]] = {
+                "a": {"workspace": "prod/network"},
+                "b": {
+                    "workspace": "prod/eu/db",
+                    "actor": {"type": "user", "id": "id-of-bob", "name": "bob"},
+                },
+                "c": {"workspace": "dev", "event": "state.written"},
+                "d": {"workspace": "x[y", "outcome": "denied"},
+                "e": {"event": "auth.failed", "source": {"ip": "10.0.0.9"}},
+                "f": {"event": "audit.read"},
+            }
+            for message, parts in parts_of.items():
+                entry = a_draft(message)
+                entry.entry.update(parts)
+                tx.append(entry)
+
+        await store.write(job)
+        assert expected == "".join([entry["message"] for entry in await log_of(store, query)])
+
+    async def test_a_query_by_time_takes_the_beginning_and_not_the_end(self, store: Store) -> None:
+        """``since`` is inclusive, ``until`` exclusive."""
+        await store.write(appends(*"abcd"))
+        times = [entry["time"] for entry in await log_of(store)]
+        found = await log_of(store, LogQuery(since=times[1], until=times[3]))
+        assert ["b", "c"] == [entry["message"] for entry in found]
+
+    async def test_a_document_is_kept_beside_its_entry(self, store: Store) -> None:
+        """And an entry without one has none."""
+        with_one = replace(a_draft(), document=b'{"items": []}')
+        await store.write(lambda tx: tx.append(with_one))
+        await store.write(appends("without one"))
+        documents = [stored.document async for stored in store.entries(LogQuery())]
+        assert [b'{"items": []}', None] == documents
+
+    async def test_the_time_of_a_transaction_is_that_of_its_first_entry(self, store: Store) -> None:
+        """What is stored and what is recorded bear the same time."""
+
+        def job(tx: Transaction) -> str:
+            tx.append(a_draft())
+            return tx.time
+
+        committed = await store.write(job)
+        assert committed.value == (await log_of(store))[0]["time"]
+
+    # ------------------------------------------------------------ states
+
+    async def test_a_version_becomes_the_newest(self, store: Store) -> None:
+        """By the transaction, in the lists, and its body as it was."""
+        first, second = a_version(1), a_version(2)
+        await store.write(recorded(lambda tx: tx.add_version(first, b"one")))
+        await store.write(recorded(lambda tx: tx.add_version(second, b"two")))
+        assert second == (await store.write(lambda tx: tx.head(WORKSPACE))).value
+        assert [second, first] == await store.versions(WORKSPACE)
+        assert [b"one", b"two"] == [await store.sealed(each.id) for each in (first, second)]
+
+    async def test_a_version_by_another_process_is_the_newest_at_once(
+        self, store: Store, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """What was the newest before, or that there was none, is not remembered past its time."""
+        other = await stack.enter_async_context(reopen())
+        seen = []
+        for number in (1, 2):
+            seen.append((await store.write(lambda tx: tx.head(WORKSPACE))).value)
+            await other.write(adds(a_version(number)))
+            seen.append((await store.write(lambda tx: tx.head(WORKSPACE))).value)
+        assert [None, 1, 1, 2] == [version and version.number for version in seen]
+
+    async def test_a_version_of_a_failed_job_was_never_the_newest(self, store: Store) -> None:
+        """Neither to the next job of the batch nor to one that comes later."""
+        first = a_version(1)
+
+        def fails(tx: Transaction) -> None:
+            tx.append(a_draft())
+            tx.add_version(a_version(2), b"two")
+            raise JobError
+
+        await store.write(recorded(lambda tx: tx.add_version(first, b"one")))
+        _, next_of_batch = await asyncio.gather(
+            store.write(fails), store.write(lambda tx: tx.head(WORKSPACE)), return_exceptions=True
+        )
+        later = await store.write(lambda tx: tx.head(WORKSPACE))
+        assert not isinstance(next_of_batch, BaseException)
+        assert [first, first] == [next_of_batch.value, later.value]
+
+    async def test_a_version_is_found_by_id_and_by_number(self, store: Store) -> None:
+        """In its own workspace only."""
+        first, second = a_version(1), a_version(2)
+        foreign = a_version(1, workspace="dev")
+
+        def add(tx: Transaction) -> None:
+            for version in (first, second, foreign):
+                tx.add_version(version, b"")
+
+        def find(tx: Transaction) -> list[StateVersion | None]:
+            asked = (first.id, "1", "2", "3", "01", "", foreign.id)
+            return [tx.version(WORKSPACE, reference) for reference in asked]
+
+        await store.write(recorded(add))
+        assert [first, first, second, None, None, None, None] == (await store.write(find)).value
+
+    async def test_a_workspace_exists_from_its_first_version_on(self, store: Store) -> None:
+        """A lock alone does not make one."""
+
+        def look(tx: Transaction) -> tuple[bool, bool]:
+            return tx.is_workspace(WORKSPACE), tx.head(WORKSPACE) is not None
+
+        await store.write(recorded(lambda tx: tx.set_lock(a_held_lock())))
+        before = await store.write(look)
+        await store.write(recorded(lambda tx: tx.add_version(a_version(), b"")))
+        after = await store.write(look)
+        assert ((False, False), (True, True)) == (before.value, after.value)
+
+    async def test_the_list_of_workspaces_has_head_lock_and_count(self, store: Store) -> None:
+        """Sorted by name; those that are only locked are in it."""
+
+        def job(tx: Transaction) -> None:
+            tx.append(a_draft())
+            tx.add_version(a_version(1, workspace="b"), b"")
+            tx.add_version(a_version(2, workspace="b"), b"")
+            tx.add_version(a_version(1, workspace="c"), b"")
+            tx.set_lock(a_held_lock(workspace="b"))
+            tx.set_lock(a_held_lock(workspace="a"))
+
+        await store.write(job)
+        assert [("a", None, True, 0), ("b", 2, True, 2), ("c", 1, False, 1)] == [
+            (each.name, each.head and each.head.number, each.lock is not None, each.versions)
+            for each in await store.workspaces()
+        ]
+
+    async def test_the_same_version_can_not_be_added_twice(self, store: Store) -> None:
+        """A number belongs to one version: a bug above must not overwrite a state."""
+        await store.write(recorded(lambda tx: tx.add_version(a_version(1), b"one")))
+        with pytest.raises(UnavailableError):
+            await store.write(recorded(lambda tx: tx.add_version(a_version(1), b"two")))
+        assert 1 == len(await store.versions(WORKSPACE))
+
+    # ------------------------------------------------------------ locks
+
+    async def test_a_lock_is_kept_whole_until_it_is_cleared(self, store: Store) -> None:
+        """Every field, and of its workspace only."""
+        await store.write(recorded(lambda tx: tx.set_lock(a_held_lock())))
+        seen = await store.write(lambda tx: (tx.lock(WORKSPACE), tx.lock("dev")))
+        await store.write(recorded(lambda tx: tx.clear_lock(WORKSPACE)))
+        cleared = await store.write(lambda tx: tx.lock(WORKSPACE))
+        assert ((a_held_lock(), None), None) == (seen.value, cleared.value)
+
+    async def test_locks_are_listed_oldest_first(self, store: Store) -> None:
+        """By the time at which they were taken."""
+
+        def job(tx: Transaction) -> None:
+            tx.append(a_draft())
+            for name, taken in (("a", 2), ("b", 1), ("c", 3)):
+                lock = replace(a_held_lock(workspace=name), taken=rfc3339(START + taken))
+                tx.set_lock(lock)
+
+        await store.write(job)
+        assert ["b", "a", "c"] == [lock.workspace for lock in await store.locks()]
+
+    async def test_clearing_a_free_lock_is_nothing(self, store: Store) -> None:
+        """An UNLOCK may come twice."""
+        await store.write(recorded(lambda tx: tx.clear_lock(WORKSPACE)))
+        assert [] == await store.locks()
+
+    # ------------------------------------------------------------ tokens
+
+    async def test_a_token_is_found_by_digest_name_and_id(self, store: Store) -> None:
+        """Whole, with its globs in their order."""
+        await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+        by_name, by_id = (await store.write(lambda tx: (tx.token("ci"), tx.token("0193-1")))).value
+        assert [a_token()] * 4 == [
+            by_name,
+            by_id,
+            store.token_by_digest(DIGEST),
+            *await store.tokens(),
+        ]
+
+    async def test_a_revoked_token_is_found_by_digest_and_id_but_not_by_name(
+        self, store: Store
+    ) -> None:
+        """Its name is free for another; its digest still tells whose it was."""
+        await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+
+        def revoke(tx: Transaction) -> str:
+            tx.append(a_draft())
+            tx.revoke_token("0193-1")
+            return tx.time
+
+        time = (await store.write(revoke)).value
+        revoked = replace(a_token(), revoked=time)
+        found = (await store.write(lambda tx: (tx.token("ci"), tx.token("0193-1")))).value
+        assert (None, revoked) == found
+        assert revoked == store.token_by_digest(DIGEST)
+
+    async def test_a_name_in_force_is_had_once(self, store: Store) -> None:
+        """A second token of the name can come only after the first is revoked."""
+        await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+        await store.write(recorded(lambda tx: tx.revoke_token("0193-1")))
+        second = a_token(number=2)
+        await store.write(recorded(lambda tx: tx.add_token(second, DIGEST[::-1])))
+        assert second == (await store.write(lambda tx: tx.token("ci"))).value
+        assert ["0193-1", "0193-2"] == [token.id for token in await store.tokens()]
+
+    async def test_a_revoked_token_does_nothing_any_more(self, store: Store) -> None:
+        """Revoked while its request was under way: in the transaction it is too late."""
+
+        def as_token(tx: Transaction) -> None:
+            entry = a_draft("by the token")
+            entry.entry["actor"] = {"type": "token", "id": "0193-1", "name": "ci"}
+            tx.append(entry)
+
+        await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+        await store.write(as_token)
+        answers = await asyncio.gather(
+            store.write(recorded(lambda tx: tx.revoke_token("0193-1"))),
+            store.write(as_token),
+            return_exceptions=True,
+        )
+        assert isinstance(answers[1], UnauthenticatedError)
+        messages = [entry["message"] for entry in await log_of(store)]
+        assert 1 == messages.count("by the token")
+
+    async def test_a_revocation_by_another_process_counts_at_once(
+        self, store: Store, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """The command line revokes while the server runs: what it knew of the token is void."""
+
+        def as_token(tx: Transaction) -> None:
+            entry = a_draft()
+            entry.entry["actor"] = {"type": "token", "id": "0193-1", "name": "ci"}
+            tx.append(entry)
+
+        other = await stack.enter_async_context(reopen())
+        await other.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+        await store.write(as_token)
+        await other.write(recorded(lambda tx: tx.revoke_token("0193-1")))
+        with pytest.raises(UnauthenticatedError):
+            await store.write(as_token)
+
+    # ------------------------------------------------------------ the server's own mark
+
+    async def test_the_mark_of_a_running_server_is_kept(
+        self, store: Store, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """So that the next start knows how this one ended."""
+        seen = [(await store.write(lambda tx: tx.is_running())).value]
+        other = await stack.enter_async_context(reopen())
+        await store.write(recorded(lambda tx: tx.set_running(running=True)))
+        seen.append((await other.write(lambda tx: tx.is_running())).value)
+        await store.write(recorded(lambda tx: tx.set_running(running=False)))
+        seen.append((await other.write(lambda tx: tx.is_running())).value)
+        assert [False, True, False] == seen
+
+    # ------------------------------------------------------------ opened again
+
+    async def test_everything_is_there_after_a_restart(self, reopen: Reopen) -> None:
+        """What was acknowledged before the store was closed."""
+        async with reopen() as store:
+
+            def job(tx: Transaction) -> None:
+                tx.append(a_draft("kept"))
+                tx.add_version(a_version(), b"body")
+                tx.set_lock(a_held_lock())
+                tx.add_token(a_token(), DIGEST)
+
+            await store.write(job)
+        async with reopen() as store:
+            assert ["kept"] == [entry["message"] for entry in await log_of(store)]
+            assert a_held_lock() == (await store.locks())[0]
+            assert a_token() == store.token_by_digest(DIGEST)
+            assert b"body" == await store.sealed((await store.versions(WORKSPACE))[0].id)
+
+    async def test_a_log_goes_on_after_a_restart(self, reopen: Reopen) -> None:
+        """Indices, times and the tree continue; the whole log verifies."""
+        for _ in range(3):
+            async with reopen() as store:
+                await store.write(lambda tx: tx.append(a_draft()))
+        async with reopen() as store:
+            assert 3 == await verify_whole(store)
+
+    async def test_two_stores_may_append_to_the_same_data(
+        self, store: Store, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """The command line beside the server: one log, no entry lost, every checkpoint true."""
+        other = await stack.enter_async_context(reopen())
+
+        async def appends(to: Store, name: str) -> None:
+            for _ in range(20):
+                await to.write(lambda tx: tx.append(a_draft(name)))
+
+        await asyncio.gather(appends(store, "one"), appends(other, "two"))
+        messages = [entry["message"] for entry in await log_of(store)]
+        assert (20, 20) == (messages.count("one"), messages.count("two"))
+        assert 40 == await verify_whole(other)
+
+    async def test_closing_finishes_the_jobs_that_wait(self, reopen: Reopen) -> None:
+        """Nothing that was taken on is dropped."""
+        async with reopen() as store:
+            tasks = [
+                asyncio.create_task(store.write(lambda tx: tx.append(a_draft()))) for _ in range(50)
+            ]
+            await asyncio.sleep(0)
+            await store.aclose()
+            assert list(range(50)) == [(await task).index for task in tasks]
+        async with reopen() as store:
+            assert 50 == await store.size()
+
+    async def test_a_closed_store_takes_nothing(self, reopen: Reopen) -> None:
+        """A job that comes too late is told so."""
+        async with reopen() as store:
+            await store.aclose()
+            with pytest.raises(UnavailableError):
+                await store.write(lambda tx: tx.append(a_draft()))
+
+    # ------------------------------------------------------------ backup
+
+    async def test_a_backup_does_not_overwrite(self, store: Store, tmp_path: Path) -> None:
+        """The file named must be new."""
+        target = tmp_path / "backup.db"
+        target.write_bytes(b"precious")
+        with pytest.raises(InvalidInputError, match="exists"):
+            await store.backup(target)
+        assert b"precious" == target.read_bytes()
+
+    async def test_a_backup_that_can_not_be_written_is_a_failure(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        """And leaves nothing."""
+        with pytest.raises(UnavailableError):
+            await store.backup(tmp_path / "nowhere" / "backup.db")
+
+    async def test_events_are_kept_as_they_were_appended(self, store: Store) -> None:
+        """The names of the catalogue come back."""
+        await store.write(lambda tx: tx.append(a_draft(event="state.locked")))
+        assert ["state.locked"] == await events_of(store)

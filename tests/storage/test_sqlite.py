@@ -1,0 +1,387 @@
+"""Tests of proxy.storage.sqlite: the contract of every store, and what is SQLite's own."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from proxy.audit_log import AuditLog
+from proxy.contracts import Store, Transaction
+from proxy.errors import ConfigError, TfauditError, UnavailableError
+from proxy.storage.sqlite import SQLiteStore
+from tests.contracts.store_contract import Reopen, StoreContract, recorded, verify_whole
+from tests.fakes import CHECKPOINT_KEY, ENTRY_KEY, ORIGIN
+from tests.samples import (
+    WORKSPACE,
+    Clock,
+    a_draft,
+    a_held_lock,
+    a_version,
+    an_audit_log,
+    an_open_store,
+    log_of,
+)
+
+
+class TestSQLiteStore(StoreContract):
+    """The embedded store keeps every promise."""
+
+    @pytest.fixture
+    def reopen(self, tmp_path: Path) -> Reopen:
+        """Open the one database in the test's directory."""
+        return lambda: an_open_store(tmp_path)
+
+
+def change(path: Path, sql: str) -> None:
+    """Change the database behind the store's back."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(sql)
+
+
+async def append(store: Store, message: str = "something happened") -> None:
+    """Append one entry."""
+    await store.write(lambda tx: tx.append(a_draft(message)))
+
+
+# ---------------------------------------------------------------- opening
+
+
+async def test_the_database_is_its_owners_alone(tmp_path: Path) -> None:
+    """Whatever the umask says: it holds entries and digests of tokens."""
+    before = os.umask(0)
+    try:
+        async with an_open_store(tmp_path) as store:
+            await append(store)
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert dict.fromkeys(modes, 0o600) == modes
+    assert "tfaudit.db" in modes
+
+
+async def test_commits_survive_a_power_cut(tmp_path: Path) -> None:
+    """Write-ahead log with an fsync for each commit."""
+    async with an_open_store(tmp_path) as store:
+        assert ("wal",) == store._writer.execute("PRAGMA journal_mode").fetchone()
+        assert (2,) == store._writer.execute("PRAGMA synchronous").fetchone()
+
+
+async def test_a_missing_database_is_not_made_unless_asked(tmp_path: Path) -> None:
+    """A typo in the path must not give an empty store."""
+    with pytest.raises(ConfigError, match="there is no database at"):
+        async with SQLiteStore(tmp_path / "tfaudit.db", an_audit_log()):
+            pass
+    assert [] == list(tmp_path.iterdir())
+
+
+async def test_a_file_that_is_no_database_stops_the_start(tmp_path: Path) -> None:
+    """And stays as it is."""
+    path = tmp_path / "tfaudit.db"
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(ConfigError, match="can't be opened for writing"):
+        async with an_open_store(tmp_path):
+            pass
+    assert b"not a database" * 1000 == path.read_bytes()
+
+
+async def test_a_directory_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    """It never falls back to memory."""
+    with pytest.raises(ConfigError, match="can't be opened for writing"):
+        async with an_open_store(tmp_path / "nowhere"):
+            pass
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE log_head SET size = 2",
+        "UPDATE log_head SET size = 4",
+        "UPDATE log_head SET frontier = zeroblob(64)",
+        "UPDATE checkpoint SET note = replace(note, '3', '4') WHERE size = 3",
+        "DELETE FROM checkpoint WHERE size = 3",
+        "UPDATE log_head SET size = 3.5",
+        "UPDATE log_head SET size = 0, frontier = x''",
+        "UPDATE entry SET idx = 9 WHERE idx = 2",
+        "DELETE FROM log_head",
+    ],
+)
+async def test_a_head_that_was_edited_stops_the_start(tmp_path: Path, sql: str) -> None:
+    """Nothing may be appended to a tree that we did not sign."""
+    async with an_open_store(tmp_path) as store:
+        for _ in range(3):
+            await append(store)
+    change(tmp_path / "tfaudit.db", sql)
+    with pytest.raises(ConfigError, match=r"run `tfaudit verify`|restore a backup"):
+        async with an_open_store(tmp_path):
+            pass
+
+
+async def test_a_database_of_other_keys_stops_the_start(tmp_path: Path) -> None:
+    """Two keys on one log would make two histories."""
+    async with an_open_store(tmp_path) as store:
+        await append(store)
+    swapped = AuditLog(CHECKPOINT_KEY, ENTRY_KEY, ORIGIN, clock=Clock(), random=os.urandom)
+    with pytest.raises(ConfigError, match=r"belongs to other keys"):
+        async with SQLiteStore(tmp_path / "tfaudit.db", swapped):
+            pass
+
+
+# ---------------------------------------------------------------- under the running server
+
+
+async def test_a_database_that_is_replaced_under_the_server_takes_nothing(tmp_path: Path) -> None:
+    """A backup moved over the open file: the request fails, and both files stay as they are."""
+    path = tmp_path / "tfaudit.db"
+    async with an_open_store(tmp_path) as store:
+        await append(store)
+        await store.backup(tmp_path / "backup.db")
+        await append(store)
+        (tmp_path / "backup.db").replace(path)
+        with pytest.raises(UnavailableError, match="was replaced while the server was running"):
+            await append(store)
+
+
+async def test_a_database_that_is_removed_under_the_server_takes_nothing(tmp_path: Path) -> None:
+    """What would be written to an unlinked file is gone at the next restart."""
+    async with an_open_store(tmp_path) as store:
+        await append(store)
+        (tmp_path / "tfaudit.db").unlink()
+        with pytest.raises(UnavailableError, match="could not commit"):
+            await append(store)
+
+
+async def test_a_log_that_shrinks_under_the_server_takes_nothing(tmp_path: Path) -> None:
+    """An older head put into the same file."""
+    path = tmp_path / "tfaudit.db"
+    async with an_open_store(tmp_path) as store:
+        await append(store)
+        with closing(sqlite3.connect(path)) as connection:
+            size, frontier, micros = connection.execute(
+                "SELECT size, frontier, micros FROM log_head"
+            ).fetchone()
+            await append(store)
+            with connection:
+                connection.execute(
+                    "UPDATE log_head SET size = ?, frontier = ?, micros = ?",
+                    (size, frontier, micros),
+                )
+        with pytest.raises(UnavailableError, match="the log shrank from 2 to 1"):
+            await append(store)
+
+
+async def test_a_head_that_is_edited_under_the_server_takes_nothing(tmp_path: Path) -> None:
+    """A head that no checkpoint of ours covers."""
+    async with an_open_store(tmp_path) as store:
+        await append(store)
+        change(tmp_path / "tfaudit.db", "UPDATE log_head SET frontier = zeroblob(32)")
+        with pytest.raises(UnavailableError, match="not covered by a checkpoint"):
+            await append(store)
+        assert 1 == await store.size()
+
+
+async def test_a_state_that_is_on_record_but_gone_is_not_no_state(tmp_path: Path) -> None:
+    """A false "there is no state" would make Terraform build everything anew."""
+    async with an_open_store(tmp_path) as store:
+        await store.write(recorded(lambda tx: tx.add_version(a_version(), b"body")))
+    change(tmp_path / "tfaudit.db", "DELETE FROM state_version")
+    async with an_open_store(tmp_path) as store:
+        with pytest.raises(UnavailableError, match="can't be found in the store"):
+            await store.write(lambda tx: tx.head(WORKSPACE))
+
+
+async def test_a_store_that_is_busy_fails_the_request_and_recovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process holds the write lock for too long; afterwards all goes on."""
+    monkeypatch.setattr("proxy.storage.sqlite.BUSY_SECONDS", 0.1)
+    async with an_open_store(tmp_path) as store:
+        await append(store)
+        with closing(sqlite3.connect(tmp_path / "tfaudit.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(UnavailableError, match="could not commit, so nothing was done"):
+                await append(store)
+            other.execute("ROLLBACK")
+        await append(store)
+        assert 2 == await verify_whole(store)
+
+
+async def test_a_full_disk_fails_the_whole_batch_and_recovers(tmp_path: Path) -> None:
+    """Not persisted: nobody is told otherwise; with space again all goes on."""
+    async with an_open_store(tmp_path) as store:
+        await append(store)
+        (pages,) = store._writer.execute("PRAGMA page_count").fetchone()
+        store._writer.execute(f"PRAGMA max_page_count = {pages}")
+        large = a_version()
+        answers = await asyncio.gather(
+            append(store),
+            store.write(recorded(lambda tx: tx.add_version(large, bytes(1 << 20)))),
+            append(store),
+            return_exceptions=True,
+        )
+        assert [UnavailableError] * 3 == [type(answer) for answer in answers]
+        assert 1 == await store.size()
+        store._writer.execute("PRAGMA max_page_count = 1000000")
+        await append(store)
+        assert 2 == await verify_whole(store)
+
+
+async def test_a_signer_that_fails_fails_only_while_it_does(tmp_path: Path) -> None:
+    """Not persisted: an entry or a checkpoint that can't be signed is not committed."""
+    audit = an_audit_log()
+    async with SQLiteStore(tmp_path / "tfaudit.db", audit, create=True) as store:
+        sign = audit.sign_entry
+
+        def broken(data: object) -> bytes:  # noqa: ARG001 - as the key's own
+            raise OSError
+
+        audit.sign_entry = broken
+        with pytest.raises(UnavailableError):
+            await append(store)
+        audit.sign_entry = sign
+        await append(store)
+        assert 1 == await verify_whole(store)
+
+
+async def test_a_bug_in_a_draft_does_not_end_the_writer(tmp_path: Path) -> None:
+    """An entry without an actor can't be indexed: its job fails, and the store lives on."""
+    store = SQLiteStore(tmp_path / "tfaudit.db", an_audit_log(), create=True)
+    async with store:
+        bad = a_draft()
+        del bad.entry["actor"]
+        async with asyncio.timeout(2):
+            with pytest.raises((KeyError, UnavailableError)):
+                await store.write(lambda tx: tx.append(bad))
+            await append(store)
+
+
+async def test_a_broken_rule_of_the_schema_is_told_as_ours(tmp_path: Path) -> None:
+    """Driver errors become ours at the line where they occur."""
+    async with an_open_store(tmp_path) as store:
+        await store.write(recorded(lambda tx: tx.set_lock(a_held_lock())))
+        with pytest.raises(TfauditError):
+            await store.write(recorded(lambda tx: tx.set_lock(a_held_lock("lock-2"))))
+
+
+# ---------------------------------------------------------------- commits
+
+
+async def test_what_waits_is_committed_together(tmp_path: Path) -> None:
+    """A hundred writers at once cost a few transactions, not a hundred."""
+    commits: list[tuple[int, int]] = []
+    store = SQLiteStore(
+        tmp_path / "tfaudit.db",
+        an_audit_log(),
+        create=True,
+        on_commit=lambda jobs, entries, _: commits.append((jobs, entries)),
+    )
+    async with store:
+        await asyncio.gather(*(append(store) for _ in range(100)))
+    assert (100, 100) == (sum(jobs for jobs, _ in commits), sum(each for _, each in commits))
+    assert len(commits) <= 3
+
+
+async def test_a_batch_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many jobs become several commits, and none is lost."""
+    monkeypatch.setattr("proxy.storage.sqlite.MAX_BATCH", 10)
+    async with an_open_store(tmp_path) as store:
+        await asyncio.gather(*(append(store) for _ in range(95)))
+        await append(store)
+        assert 96 == await verify_whole(store)
+
+
+_APPENDER = """
+import asyncio, sys
+from pathlib import Path
+from tests.samples import a_draft, an_open_store
+
+async def main():
+    async with an_open_store(Path(sys.argv[1])) as store:
+        print("open", flush=True)
+        sys.stdin.readline()
+        for number in range(50):
+            await store.write(lambda tx: tx.append(a_draft(f"{sys.argv[2]}/{number}")))
+
+asyncio.run(main())
+"""
+
+
+async def test_two_processes_append_to_one_file_at_once(tmp_path: Path) -> None:
+    """One log: every entry of both is there, in each one's order, and the whole verifies."""
+    async with an_open_store(tmp_path):
+        pass
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            _APPENDER,
+            tmp_path,
+            name,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        )
+        for name in ("one", "two")
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert b"open\n" == await process.stdout.readline()
+    await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
+    assert [0, 0] == [process.returncode for process in processes]
+    async with an_open_store(tmp_path) as store:
+        messages = [entry["message"] for entry in await log_of(store)]
+        for name in ("one", "two"):
+            own = [message for message in messages if message.startswith(name)]
+            assert [f"{name}/{number}" for number in range(50)] == own
+        assert 100 == await verify_whole(store)
+
+
+# ---------------------------------------------------------------- backup
+
+
+async def test_a_backup_while_others_write_is_one_consistent_moment(tmp_path: Path) -> None:
+    """Every entry up to some moment, the state of that moment, and a log that verifies."""
+    target = tmp_path / "copy"
+    target.mkdir()
+
+    def job(number: int) -> Callable[[Transaction], None]:
+        def run(tx: Transaction) -> None:
+            tx.add_version(a_version(number), bytes(10_000))
+            tx.append(a_draft())
+
+        return run
+
+    async with an_open_store(tmp_path) as store:
+
+        async def write_on() -> None:
+            for number in range(1, 200):
+                await store.write(job(number))
+
+        writing = asyncio.create_task(write_on())
+        await asyncio.sleep(0.05)
+        await store.backup(target / "tfaudit.db")
+        assert not writing.done()
+        await writing
+        assert 0o600 == (target / "tfaudit.db").stat().st_mode & 0o777
+    async with an_open_store(target) as copy:
+        size = await verify_whole(copy)
+        assert 0 < size < 199
+        assert size == len(await copy.versions(WORKSPACE))
+
+
+async def test_a_backup_is_one_file_that_needs_no_other(tmp_path: Path) -> None:
+    """No write-ahead log beside it has to be copied with it."""
+    async with an_open_store(tmp_path) as store:
+        await append(store)
+        await store.backup(tmp_path / "backup.db")
+        assert not (tmp_path / "backup.db-wal").exists()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(tmp_path / "backup.db", elsewhere / "tfaudit.db")
+    async with an_open_store(elsewhere) as store:
+        assert 1 == await verify_whole(store)
