@@ -22,7 +22,7 @@ from tests.e2e.terraform import Terraform
 LINEAGE = "5e3b2b0f-3c54-4d0e-8c1a-6a1d4c2f7b10"
 
 
-def state_file(terraform: Terraform, **edits: Any) -> Path:  # noqa: ANN401 - any JSON value
+def state_file(terraform: Terraform, **edits: Any) -> Path:
     """Pull the state into a file of the project, with these members of it replaced."""
     state = json.loads(terraform.run("state", "pull").stdout) | edits
     return terraform.write(json.dumps(state), "edited.tfstate")
