@@ -40,7 +40,6 @@ from proxy.witness import Witness
 _SERVER_LOCK: Final = "server.lock"
 
 _WITNESS_SECONDS: Final = 1.0
-_DRAIN_POLL_SECONDS: Final = 0.02
 _READ_BUFFER: Final = 1 << 18
 """Bytes that aiohttp reads ahead of us for one connection."""
 
@@ -128,6 +127,7 @@ def create_app(program: Program) -> web.Application:
         now=_now,
     )
     gatekeeper = Gatekeeper(
+        program.store,
         authenticator,
         failures,
         program.metrics,
@@ -227,12 +227,11 @@ def _tls(config: Config) -> ssl.SSLContext | None:
 async def _drain(program: Program) -> None:
     """Refuse what is new, let what runs finish; no longer than the configuration says."""
     _log.info("stopping", running=program.traffic.running)
-    program.traffic.is_stopping = True
     program.locks.stop_waiting()
-    deadline = time.monotonic() + program.config.server.shutdown_timeout
-    while program.traffic.running and time.monotonic() < deadline:
-        await asyncio.sleep(_DRAIN_POLL_SECONDS)
-    if program.traffic.running:
+    try:
+        async with asyncio.timeout(program.config.server.shutdown_timeout):
+            await program.traffic.drain()
+    except TimeoutError:
         _log.warning("requests were cut off", running=program.traffic.running)
 
 

@@ -1,6 +1,7 @@
 """The one gate, with its record: whoever is refused is on record before the refusal is told."""
 
 from proxy.access import Caller, Permission, require
+from proxy.audit_log import draft
 from proxy.contracts import Store
 from proxy.errors import ForbiddenError
 from proxy.state_entries import refused
@@ -23,3 +24,22 @@ async def gate(
         )
         error.audit_index = (await store.write(lambda tx: tx.append(refusal))).index
         raise
+
+
+async def record_misdirected(store: Store, caller: Caller, message: str, status: int) -> int | None:
+    """Commit ``access.denied`` for a request that nothing here can be asked with.
+
+    Args:
+        store: keeps the entry.
+        caller: somebody known.
+        message: what was wrong with the address, the method or the parameters.
+        status: of the answer.
+
+    Returns:
+        The entry's index.
+
+    Raises:
+        UnavailableError: the entry could not be committed.
+    """
+    entry = draft("access.denied", "error", message, caller, status)
+    return (await store.write(lambda tx: tx.append(entry))).index

@@ -266,20 +266,26 @@ class StateService:
 
         return await self._store_version(caller, workspace, document, sha256, decide)
 
-    async def refuse_forged_read(self, caller: Caller, workspace: str) -> NoReturn:
+    async def refuse_forged_read(self, caller: Caller, name: str) -> NoReturn:
         """Record and refuse what no client sends: a GET with an upload's headers.
 
         Go's HTTP client turns a redirected POST, LOCK or UNLOCK into a GET without a body. To
         answer that with 200 would tell Terraform that its state is saved.
 
+        Args:
+            caller: who asks.
+            name: what stands in the path after ``/state/``: a workspace, perhaps with ``/lock``
+                or ``/unlock`` behind it.
+
         Raises:
             ForgedReadError: always.
         """
+        name = printable(name)
         error = ForgedReadError(
-            f"a GET of {workspace} carries the headers of an upload: something in front of this "
+            f"a GET of {name} carries the headers of an upload: something in front of this "
             "server answers with a redirect; use the final https address in the backend block"
         )
-        await self._refuse_write(caller, workspace, "error", error, None)
+        await self._refuse_write(caller, name, "error", error, None)
 
     async def import_state(
         self, caller: Caller, workspace: str, body: bytes | bytearray

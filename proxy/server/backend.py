@@ -26,10 +26,10 @@ _GZIP_AT_ONCE: Final = 65_536
 
 async def read(request: web.Request) -> web.Response:
     """GET: the newest state, byte for byte; 404 is certain knowledge that there is none."""
-    workspace = _workspace(request)
     headers = request.headers
     if hdrs.CONTENT_MD5 in headers or hdrs.CONTENT_TYPE in headers:
-        await request.app[STATES].refuse_forged_read(request[CALLER], workspace)
+        await request.app[STATES].refuse_forged_read(request[CALLER], _path_name(request))
+    workspace = _workspace(request)
     reading = await request.app[STATES].read(request[CALLER], workspace)
     if reading.body is None:
         return web.Response(status=404, headers={"Audit-Index": str(reading.index)})
@@ -98,10 +98,14 @@ def _workspace(request: web.Request) -> str:
     Raises:
         InvalidInputError: it is no workspace's name, or has an escaped or empty segment.
     """
-    path = request.raw_path.partition("?")[0]
-    name = path.removeprefix("/state/")
     ending = request.match_info.get("ending")
+    name = _path_name(request)
     return parse_workspace(name.removesuffix(f"/{ending}") if ending else name)
+
+
+def _path_name(request: web.Request) -> str:
+    """Return what follows ``/state/``, as it is written."""
+    return request.raw_path.partition("?")[0].removeprefix("/state/")
 
 
 async def _state(request: web.Request, body: bytes, index: int | None) -> web.Response:

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from aiohttp import hdrs, web
+from aiohttp import ClientError, StreamReader, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.config import ServerConfig
 from proxy.refusals import BodyTooLargeError, SlowUploadError
@@ -35,30 +36,33 @@ async def read_body(request: web.Request, config: ServerConfig, limit: int) -> b
     content = request.content
     if content.is_eof() and content.total_bytes <= limit:
         return content.read_nowait(-1)
-    buffer = bytearray(length or 0)
-    filled = 0
     try:
         async with asyncio.timeout(config.upload_timeout):
-            while chunk := await asyncio.wait_for(content.readany(), config.upload_idle_timeout):
-                end = filled + len(chunk)
-                if end > limit:
-                    raise _too_large(end, limit)
-                buffer[filled:end] = chunk
-                filled = end
+            return await _receive(content, length, limit, config.upload_idle_timeout)
     except TimeoutError as error:
         raise SlowUploadError(
-            f"the upload stopped after {filled} bytes and did not go on in time: send it again; "
-            "if the link is slow, raise server.upload_timeout"
+            f"the upload stopped after {content.total_bytes} bytes and did not go on in time: send "
+            "it again; if the link is slow, raise server.upload_timeout"
         ) from error
-    except (ConnectionError, web.HTTPException, asyncio.IncompleteReadError) as error:
-        raise _broken(filled, length) from error
-    except Exception as error:
-        # aiohttp hands on its client-side errors for a payload that breaks off.
-        if type(error).__module__.startswith("aiohttp"):
-            raise _broken(filled, length) from error
-        raise
-    if length is not None and filled != length:
-        raise _broken(filled, length)
+    except (ConnectionError, ClientError, HttpProcessingError) as error:
+        raise SlowUploadError(
+            f"the connection broke after {content.total_bytes} bytes of "
+            f"{length or 'an unknown number'}: nothing was stored; send it again"
+        ) from error
+
+
+async def _receive(
+    content: StreamReader, length: int | None, limit: int, idle_timeout: float
+) -> bytearray:
+    """Read up to the end; aiohttp raises when a body ends before its length."""
+    buffer = bytearray(length or 0)
+    filled = 0
+    while chunk := await asyncio.wait_for(content.readany(), idle_timeout):
+        end = filled + len(chunk)
+        if end > limit:
+            raise _too_large(end, limit)
+        buffer[filled:end] = chunk
+        filled = end
     return buffer
 
 
@@ -66,11 +70,4 @@ def _too_large(size: int, limit: int) -> BodyTooLargeError:
     return BodyTooLargeError(
         f"the body has {size} bytes or more, and this server takes {limit}: split the state, or "
         "raise server.body_limit"
-    )
-
-
-def _broken(filled: int, length: int | None) -> SlowUploadError:
-    return SlowUploadError(
-        f"the connection broke after {filled} of {length or 'an unknown number of'} bytes: "
-        "nothing was stored; send it again"
     )

@@ -1,8 +1,8 @@
 """What every request passes: its ID, who is asking, and how a failure becomes an answer."""
 
+import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
@@ -13,11 +13,14 @@ from aiohttp import hdrs, web
 from proxy.access import ANONYMOUS, Caller, Principal, printable
 from proxy.auth.authenticator import Authenticator, TokenExpiredError
 from proxy.auth.failures import FailureLog
+from proxy.contracts import Store
 from proxy.errors import (
+    InvalidInputError,
     TfauditError,
     UnauthenticatedError,
     UnavailableError,
 )
+from proxy.gate import record_misdirected
 from proxy.refusals import LockRefusedError, UnlockRefusedError
 from proxy.server import health
 from proxy.server.appkeys import CALLER
@@ -33,23 +36,39 @@ _log = structlog.get_logger("tfaudit.server")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-@dataclass(slots=True)
 class Traffic:
     """What is under way, for a stop in order.
 
     Attributes:
         running: requests being handled.
-        is_stopping: refuse new requests.
+        is_stopping: new requests are refused.
     """
 
-    running: int = 0
-    is_stopping: bool = False
+    __slots__ = ("_idle", "is_stopping", "running")
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.is_stopping = False
+        self._idle = asyncio.Event()
+
+    def leave(self) -> None:
+        """Count a request that was answered."""
+        self.running -= 1
+        if self.is_stopping and not self.running:
+            self._idle.set()
+
+    async def drain(self) -> None:
+        """Refuse what is new and wait until all that runs is answered."""
+        self.is_stopping = True
+        if self.running:
+            await self._idle.wait()
 
 
 class Gatekeeper:
     """The one middleware.
 
     Args:
+        store: for the record of what was refused here.
         authenticator: credentials to principal.
         failures: records those that failed.
         metrics: counts requests.
@@ -61,6 +80,7 @@ class Gatekeeper:
 
     def __init__(  # noqa: PLR0913 - what one request needs, looked up once
         self,
+        store: Store,
         authenticator: Authenticator,
         failures: FailureLog,
         metrics: Metrics,
@@ -70,6 +90,7 @@ class Gatekeeper:
         trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
         request_prefix: str,
     ) -> None:
+        self._store = store
         self._identify = authenticator.identify
         self._failures = failures
         self._metrics = metrics
@@ -90,13 +111,14 @@ class Gatekeeper:
             response = _routing_failure(error)
         except TfauditError as error:
             response = _answer(request, error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever a bug raises is answered, and told in the log
             _log.exception("internal error", request_id=request_id, route=route)
             response = _text(request, 500, "internal error: it is in the server's log")
         finally:
-            self._traffic.running -= 1
+            self._traffic.leave()
         if not response.prepared:
             response.headers["Request-Id"] = request_id
+            response.headers[hdrs.SERVER] = "tfaudit"
             if response.status >= 500:
                 response.headers[hdrs.RETRY_AFTER] = RETRY_SECONDS
         if response.status >= 500:
@@ -124,6 +146,18 @@ class Gatekeeper:
             # Out of the transaction: the token was revoked while the request was under way.
             error.audit_index = await self._failures.record(caller, str(error))
             raise
+        except InvalidInputError as error:
+            if error.audit_index is None:
+                error.audit_index = await self._record(caller, str(error), status_of(error))
+            raise
+        except web.HTTPException as error:
+            response = _routing_failure(error)
+            index = await self._record(caller, response.text or "", response.status)
+            response.headers["Audit-Index"] = str(index)
+            return response
+
+    async def _record(self, caller: Caller, message: str, status: int) -> int | None:
+        return await record_misdirected(self._store, caller, message.strip(), status)
 
     async def _authenticate(self, request: web.Request, request_id: str) -> Caller:
         """Return who is asking; before anything of the body is read.

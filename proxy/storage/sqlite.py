@@ -623,7 +623,7 @@ class SQLiteStore:
     def _workspaces(self) -> list[WorkspaceSummary]:
         with self._reading() as connection:
             known = connection.execute(
-                "SELECT w.name, w.created, "
+                "SELECT w.name, w.created, "  # noqa: S608
                 "(SELECT count(*) FROM state_version n WHERE n.workspace = w.name), "
                 f"{_VERSION_COLUMNS} FROM workspace w JOIN state_version v ON v.id = w.head"
             ).fetchall()
@@ -766,44 +766,36 @@ def _row(record: Record, draft: Draft) -> tuple[Any, ...]:
     )
 
 
-def _glob(pattern: str) -> str:
+def _glob(pattern: str | None) -> str | None:
     """Return the pattern with what SQLite's GLOB reads beyond ``*`` and ``?`` made literal."""
-    return pattern.replace("[", "[[]")
+    return None if pattern is None else pattern.replace("[", "[[]")
 
 
 def _select(
     query: LogQuery, size: int, bound: int | None, page: int
 ) -> tuple[str, tuple[Any, ...]]:
     """Return the statement for one page of a query, and its values."""
-    conditions: list[tuple[str, Any]] = [("idx < ?", size)]
-    if bound is not None:
-        conditions.append(("idx < ?" if query.newest_first else "idx > ?", bound))
-    if query.after is not None:
-        conditions.append(("idx > ?", query.after))
-    if query.workspace is not None:
-        conditions.append(("workspace GLOB ?", _glob(query.workspace)))
-    if query.event is not None:
-        conditions.append(("event GLOB ?", _glob(query.event)))
-    if query.source_ip is not None:
-        conditions.append(("source_ip = ?", query.source_ip))
-    if query.outcome is not None:
-        conditions.append(("outcome = ?", query.outcome))
-    if query.since is not None:
-        conditions.append(("time >= ?", query.since))
-    if query.until is not None:
-        conditions.append(("time < ?", query.until))
-    text = [condition for condition, _ in conditions]
-    values = [value for _, value in conditions]
-    if query.actor is not None:
-        text.append("(actor = ? OR actor_id = ?)")
-        values += [query.actor, query.actor]
+    narrowing: list[tuple[str, Any]] = [
+        ("idx < ?", size),
+        ("idx < ?" if query.newest_first else "idx > ?", bound),
+        ("idx > ?", query.after),
+        ("workspace GLOB ?", _glob(query.workspace)),
+        ("event GLOB ?", _glob(query.event)),
+        ("? IN (actor, actor_id)", query.actor),
+        ("source_ip = ?", query.source_ip),
+        ("outcome = ?", query.outcome),
+        ("time >= ?", query.since),
+        ("time < ?", query.until),
+    ]
+    conditions = [condition for condition, value in narrowing if value is not None]
+    values = [value for _, value in narrowing if value is not None]
     if "*" not in query.workspaces:
         limits = " OR ".join("workspace GLOB ?" for _ in query.workspaces) or "0"
-        text.append(f"({limits})")
-        values += [_glob(glob) for glob in query.workspaces]
+        conditions.append(f"({limits})")
+        values += map(_glob, query.workspaces)
     order = "DESC" if query.newest_first else "ASC"
     sql = (
         "SELECT idx, entry, leaf_hash, signature, key_id, document FROM entry "  # noqa: S608
-        f"WHERE {' AND '.join(text)} ORDER BY idx {order} LIMIT ?"
+        f"WHERE {' AND '.join(conditions)} ORDER BY idx {order} LIMIT ?"
     )
     return sql, (*values, page)

@@ -31,6 +31,7 @@ def api_app(store: FakeStore) -> web.Application:
     failures = FailureLog(store, window=3600, immediate=10, now=lambda: NOW)
     metrics = Metrics()
     gatekeeper = Gatekeeper(
+        store,
         Authenticator(store, lambda: NOW),
         failures,
         metrics,
