@@ -311,6 +311,7 @@ class SQLiteStore:
         # What this process saw last; compared with the database, never used in its place.
         self._seen: LogHead | None = None
         self._known = _Known()
+        self._is_suspect = False
         self._tokens: dict[bytes, tuple[float, StoredToken]] = {}
 
     # ------------------------------------------------------------ opening and closing
@@ -443,6 +444,7 @@ class SQLiteStore:
         try:
             answers, entries = self._transact(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread must live on
+            self._is_suspect = True
             self._known.forget()
             if self._writer.in_transaction:
                 try:
@@ -510,7 +512,12 @@ class SQLiteStore:
                 "UPDATE log_head SET size = ?, frontier = ?, micros = ?",
                 (head.size, head.frontier, head.micros),
             )
+        elif self._is_suspect:
+            # A commit of nothing would succeed on a full disk, too, and tell a probe that all is
+            # well; and nobody but a probe may come by to find out that it is well again.
+            connection.execute("UPDATE log_head SET size = size")
         connection.execute("COMMIT")
+        self._is_suspect = False
         self._seen = head
         if transaction.changed_tokens:
             self._tokens = {}
