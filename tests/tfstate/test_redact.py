@@ -332,9 +332,9 @@ def test_keys_and_addresses_hold_no_secret() -> None:
     found = redacted(None, state(one, two)).entry
     assert_gone(found)
     assert 'module.m["[redacted hmac-sha256:' in found["items"][1]["address"]
-    moved = redacted(
-        state(one, two), state(one, resource("two", dependencies=[f'x.y["{SECRET}"]']))
-    )
+    changed = resource("one", attributes={"password": "another-one"})
+    needed = resource("two", dependencies=[f'x.y["{SECRET}"]'])
+    moved = redacted(state(one, two), state(changed, needed))
     assert_gone(moved.entry)
 
 
