@@ -376,10 +376,10 @@ class _Redactor:
     def _attributes(self, change: ResourceChange) -> dict[str, Shown]:
         """The attributes that differ, by path."""
         marks = self._marks[change.address.type]
+        flat = any(side is not None and side.flat for side in (change.before, change.after))
+        if not flat and (change.before is None or change.after is None):
+            return self._whole(change, marks)
         roots = self._roots(change)
-        flat = any(
-            instance is not None and instance.flat for instance in (change.before, change.after)
-        )
         shown: dict[str, Shown] = {}
         for difference in change.differences:
             if flat:
@@ -387,6 +387,19 @@ class _Redactor:
             else:
                 path, sides = self._sides(difference, roots, marks)
             shown[path] = sides
+        return shown
+
+    def _whole(self, change: ResourceChange, marks: Marks) -> dict[str, Shown]:
+        """All attributes of a new or removed object but those that are null."""
+        side = "before" if change.after is None else "after"
+        root = attributes(change.after or change.before)
+        shown: dict[str, Shown] = {}
+        for name, value in root.items():
+            if value is not None:
+                below = marks.at(name)
+                secret = marks.secret or _hides(name, value, below, root)
+                rendered = self._secret(value) if secret else self._value(value, below)
+                shown[_ascii(name)] = {side: rendered}
         return shown
 
     def _sides(
