@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -76,39 +77,42 @@ class LockService:
             told = replace(info, id=str(error), info=str(error), who="tfaudit", path=workspace)
             refusal = LockRefusedError(str(error), told.to_json())
             await self._refuse_lock(caller, workspace, "denied", refusal, run_of_info(info, caller))
-        held = await self._try_lock(caller, workspace, body, info, final=wait <= 0)
-        if isinstance(held, Committed):
-            return held
-        try:
-            async with (
-                asyncio.timeout(wait),
-                self._lines.turn(workspace) as released,
-            ):
-                while not (self._stopping or is_gone()):
-                    released.clear()
-                    held = await asyncio.shield(
-                        self._try_lock(caller, workspace, body, info, final=False)
-                    )
-                    if isinstance(held, Committed):
-                        return held
-                    try:
-                        await asyncio.wait_for(released.wait(), POLL_SECONDS)
-                    except TimeoutError:
-                        continue
-        except TimeoutError:
-            pass
-        if self._stopping:
-            await self._refuse_lock(
-                caller,
-                workspace,
-                "error",
-                UnavailableError("the server stops: ask for the lock again in a moment"),
-                run_of_info(info, caller),
-            )
-        held = await self._try_lock(caller, workspace, body, info, final=True)
-        if isinstance(held, Committed):
-            return held
-        raise UnavailableError(f"{workspace} could not be locked: try again in a moment")
+        given = await self._try_lock(caller, workspace, body, info, final=wait <= 0)
+        if given is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    given = await self._wait_for(caller, workspace, body, info, is_gone)
+        if given is None and (self._stopping or is_gone()):
+            reason = "the server stops" if self._stopping else "the client hung up"
+            late = UnavailableError(f"{reason} while {workspace} was locked: ask again")
+            await self._refuse_lock(caller, workspace, "error", late, run_of_info(info, caller))
+        # The last try also finds a lock that was given in the moment the wait ended.
+        given = given or await self._try_lock(caller, workspace, body, info, final=True)
+        if given is None:
+            raise UnavailableError(f"{workspace} could not be locked: try again in a moment")
+        return given
+
+    async def _wait_for(
+        self,
+        caller: Caller,
+        workspace: str,
+        body: bytes,
+        info: locks.LockInfo,
+        is_gone: Callable[[], bool],
+    ) -> Committed[None] | None:
+        """Stand in line and try at each release; None when there is no point in it any more."""
+        async with self._lines.turn(workspace) as released:
+            while not (self._stopping or is_gone()):
+                released.clear()
+                # A commit that is under way is not abandoned: it may give the lock.
+                given = await asyncio.shield(
+                    self._try_lock(caller, workspace, body, info, final=False)
+                )
+                if given is not None:
+                    return given
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(released.wait(), POLL_SECONDS)
+        return None
 
     async def _try_lock(
         self, caller: Caller, workspace: str, body: bytes, info: locks.LockInfo, *, final: bool

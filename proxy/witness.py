@@ -38,7 +38,7 @@ class Witness:
             note = self._path.read_text("utf-8")
         except FileNotFoundError:
             return
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{self._path} can't be read: {error}") from error
         try:
             seen = verify_checkpoint(note, self._verifier)
