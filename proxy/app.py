@@ -1,4 +1,4 @@
-"""Builds the program from its configuration and runs it; alone knows the concrete store."""
+"""Puts the HTTP face on the program and runs it: start, listen, drain, stop."""
 
 import asyncio
 import os
@@ -6,9 +6,8 @@ import signal
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import fields
 from fcntl import LOCK_EX, LOCK_NB, flock
 from typing import IO, Any, Final
 
@@ -16,26 +15,19 @@ import structlog
 from aiohttp import web
 
 from proxy.access import Caller, Principal, Role
-from proxy.admin_service import AdminService
-from proxy.audit_log import AuditLog
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
 from proxy.config import Config, Secret
-from proxy.contracts import Store
 from proxy.errors import ConfigError, TfauditError
-from proxy.keys import KeyRing, open_keys
-from proxy.lock_service import LockService
+from proxy.keys import KeyRing
 from proxy.logs import configure_logging
+from proxy.program import Program, now, open_program
 from proxy.server import appkeys
 from proxy.server.metrics import Metrics
 from proxy.server.middleware import Gatekeeper, Traffic
 from proxy.server.readiness import Readiness
 from proxy.server.routes import OPEN, add_routes
 from proxy.server_record import record_start, record_stop
-from proxy.state_service import Keys, StateService
-from proxy.storage.sqlite import SQLiteStore
-from proxy.tlog.note import NoteVerifier
-from proxy.witness import Witness
 
 _SERVER_LOCK: Final = "server.lock"
 
@@ -48,90 +40,25 @@ SYSTEM: Final = Principal("system", "server", "tfaudit", Role.ADMIN)
 _log = structlog.get_logger("tfaudit")
 
 
-def _clock() -> int:
-    return time.time_ns() // 1000
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """The parts, put together and open."""
-
-    config: Config
-    keys: KeyRing
-    store: Store
-    states: StateService
-    locks: LockService
-    admin: AdminService
-    metrics: Metrics
-    traffic: Traffic
-    witness: Witness
-
-
-@asynccontextmanager
-async def open_program(config: Config, *, create: bool) -> AsyncIterator[Program]:
-    """Open the keys and the store, check that the log is the one it was, build the services.
-
-    Args:
-        config: what to open.
-        create: make the data directory, keys and database when there are none.
-
-    Raises:
-        ConfigError: something is missing, unreadable, or not what it was.
-    """
-    directory = config.data.directory
-    if create:
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"the data directory {directory} can't be made: {error}") from error
-    keys = open_keys(config, create=create)
-    metrics = Metrics()
-    audit = AuditLog(keys.entry, keys.checkpoint, keys.origin, clock=_clock, random=os.urandom)
-    store = SQLiteStore(config.data.database, audit, create=create, on_commit=metrics.on_commit)
-    witness = Witness(config.data.last_checkpoint, NoteVerifier.parse(keys.vkey))
-    async with store:
-        await witness.check(store)
-        yield Program(
-            config=config,
-            keys=keys,
-            store=store,
-            states=StateService(
-                store,
-                Keys(keys.master, keys.redaction),
-                clock=_clock,
-                random=os.urandom,
-                accept_unlocked_force=config.server.accept_unlocked_force,
-            ),
-            locks=LockService(store),
-            admin=AdminService(store, _now, os.urandom),
-            metrics=metrics,
-            traffic=Traffic(),
-            witness=witness,
-        )
-        with suppress(TfauditError, OSError):
-            await witness.note(store)
-
-
-def create_app(program: Program) -> web.Application:
+def create_app(
+    program: Program, metrics: Metrics | None = None, traffic: Traffic | None = None
+) -> web.Application:
     """Return the HTTP application over an open program; its clean-up commits what was counted."""
+    metrics = metrics or Metrics()
     config = program.config
-    authenticator = Authenticator(program.store, _now)
+    authenticator = Authenticator(program.store, now)
     failures = FailureLog(
         program.store,
         window=config.audit.flood_window,
         immediate=config.audit.flood_immediate,
-        now=_now,
+        now=now,
     )
     gatekeeper = Gatekeeper(
         program.store,
         authenticator,
         failures,
-        program.metrics,
-        program.traffic,
+        metrics,
+        traffic or Traffic(),
         open_handlers=OPEN,
         trusted_proxies=config.server.trusted_proxies,
         request_prefix=os.urandom(6).hex(),
@@ -144,7 +71,7 @@ def create_app(program: Program) -> web.Application:
     app[appkeys.ADMIN] = program.admin
     app[appkeys.AUTHENTICATOR] = authenticator
     app[appkeys.FAILURES] = failures
-    app[appkeys.METRICS] = program.metrics
+    app[appkeys.METRICS] = metrics
     app[appkeys.READINESS] = Readiness(program.store, time.monotonic)
     add_routes(app)
 
@@ -169,13 +96,14 @@ async def serve(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     config.data.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_server(config), suppress(asyncio.CancelledError):
-        async with open_program(config, create=True) as program:
+        metrics, traffic = Metrics(), Traffic()
+        async with open_program(config, create=True, on_commit=metrics.on_commit) as program:
             caller = _system("serve")
             await record_start(
                 program.store, caller, config=_settings(config), keys=_public(program.keys)
             )
             runner = web.AppRunner(
-                create_app(program),
+                create_app(program, metrics, traffic),
                 access_log=None,
                 keepalive_timeout=config.server.keepalive,
                 read_bufsize=_READ_BUFFER,
@@ -186,7 +114,7 @@ async def serve(config: Config) -> None:
                 await _listen(runner, config)
                 keeper = asyncio.create_task(_keep_witness(program))
                 await stop.wait()
-                await _drain(program)
+                await _drain(program, traffic)
                 keeper.cancel()
             finally:
                 await runner.cleanup()
@@ -224,15 +152,15 @@ def _tls(config: Config) -> ssl.SSLContext | None:
     return context
 
 
-async def _drain(program: Program) -> None:
+async def _drain(program: Program, traffic: Traffic) -> None:
     """Refuse what is new, let what runs finish; no longer than the configuration says."""
-    _log.info("stopping", running=program.traffic.running)
+    _log.info("stopping", running=traffic.running)
     program.locks.stop_waiting()
     try:
         async with asyncio.timeout(program.config.server.shutdown_timeout):
-            await program.traffic.drain()
+            await traffic.drain()
     except TimeoutError:
-        _log.warning("requests were cut off", running=program.traffic.running)
+        _log.warning("requests were cut off", running=traffic.running)
 
 
 async def _keep_witness(program: Program) -> None:

@@ -201,13 +201,13 @@ class StateService:
 
     async def compare(
         self, caller: Caller, workspace: str, old: str | None, new: str | None
-    ) -> tuple[RedactedChanges, StateVersion, StateVersion]:
-        """Return what changed between two versions, redacted.
+    ) -> tuple[RedactedChanges, StateVersion | None, StateVersion]:
+        """Return what changed between two versions, redacted, and the versions.
 
         Args:
             caller: who asks.
             workspace: whose state.
-            old: number or ID; None is the version before ``new``.
+            old: number or ID; None is the version before ``new``, if there is one.
             new: number or ID; None is the newest.
 
         Raises:
@@ -215,15 +215,19 @@ class StateService:
         """
         await gate(self._store, caller, Permission.STATE_READ, workspace)
         after = await self._find(workspace, new)
-        before = await self._find(workspace, old if old is not None else str(after.number - 1))
-        bodies = await self._load(before), await self._load(after)
+        if old is None and after.number > 1:
+            old = str(after.number - 1)
+        before = None if old is None else await self._find(workspace, old)
+        first = None if before is None else await self._load(before)
+        second = await self._load(after)
         for version in (before, after):
-            await self._record_version_read(caller, "compared", version)
+            if version is not None:
+                await self._record_version_read(caller, "compared", version)
         key = workspace_key(self._keys.redaction, workspace)
 
         def work() -> RedactedChanges:
-            first, second = map(documents.parse, bodies)
-            return redact(diff(first, second), key)
+            start = None if first is None else documents.parse(first)
+            return redact(diff(start, documents.parse(second)), key)
 
         return await asyncio.to_thread(work), before, after
 

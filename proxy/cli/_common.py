@@ -32,8 +32,8 @@ from proxy.errors import (
 )
 
 if TYPE_CHECKING:
-    from proxy.app import Program
     from proxy.config import Config
+    from proxy.program import Program
 
 T = TypeVar("T")
 
@@ -146,8 +146,8 @@ async def opened(config: "Config", *, create: bool = False) -> "AsyncIterator[Pr
             f"{config.data.directory} is a backup: whatever was recorded there would contradict "
             "the log it was made of; put it to use with `tfaudit backup restore`"
         )
-    from proxy.app import open_program  # noqa: PLC0415 - quick start of the command line
     from proxy.logs import configure_logging  # noqa: PLC0415
+    from proxy.program import open_program  # noqa: PLC0415 - quick start of the command line
 
     # What fails is raised, and told once.
     configure_logging(replace(config.log, level="critical"), sys.stderr)

@@ -22,9 +22,9 @@ from proxy.cli._output import clean, count_text, print_json
 from proxy.errors import ConfigError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from proxy.app import Program
     from proxy.cli._verification import Findings
     from proxy.config import Config
+    from proxy.program import Program
 
 DATABASE: Final = "tfaudit.db"
 KEYS: Final = "keys"

@@ -32,7 +32,7 @@ from proxy.errors import InvalidInputError
 from proxy.records import json_line
 
 if TYPE_CHECKING:
-    from proxy.app import Program
+    from proxy.program import Program
 
 CHECKPOINT_SUFFIX = ".checkpoint"
 

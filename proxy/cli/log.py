@@ -26,7 +26,7 @@ from proxy.contracts import LogQuery, StoredRecord
 from proxy.records import json_line
 
 if TYPE_CHECKING:
-    from proxy.app import Program
+    from proxy.program import Program
 
 _POLL_SECONDS: Final = 0.5
 

@@ -33,7 +33,7 @@ from proxy.contracts import StateVersion, WorkspaceSummary
 from proxy.errors import InvalidInputError, NotFoundError, TfauditError
 
 if TYPE_CHECKING:
-    from proxy.app import Program
+    from proxy.program import Program
     from proxy.state_service import Reading, Written
     from proxy.tfstate.redact import RedactedChanges
 
@@ -166,19 +166,18 @@ def diff(
 
     parse_workspace(workspace)
 
-    async def action() -> "tuple[RedactedChanges, StateVersion, StateVersion]":
+    async def action() -> "tuple[RedactedChanges, StateVersion | None, StateVersion]":
         async with opened(settings(data, config)) as program:
             return await program.states.compare(caller("state diff"), workspace, old, new)
 
     redacted, before, after = run(action())
     changes = plan_of(redacted)
     if as_json:
-        print_json({"from": asdict(before), "to": asdict(after), "changes": changes})
+        source = None if before is None else asdict(before)
+        print_json({"from": source, "to": asdict(after), "changes": changes})
         return
-    typer.echo(
-        f"{clean(workspace)}: version {before.number} (serial {before.serial}) -> "
-        f"{after.number} (serial {after.serial})"
-    )
+    start = "nothing" if before is None else f"version {before.number} (serial {before.serial})"
+    typer.echo(f"{clean(workspace)}: {start} -> version {after.number} (serial {after.serial})")
     for line in plan_lines(changes):
         typer.echo(line)
 

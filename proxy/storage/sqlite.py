@@ -344,10 +344,11 @@ class SQLiteStore:
         self._flush()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
-        self._writer.close()
+        # The writer last: only a connection that may write moves the WAL into the database.
         self._lookup.close()
         while not self._readers.empty():
             self._readers.get_nowait().close()
+        self._writer.close()
 
     def _open(self) -> None:
         if not self._create and not self._path.is_file():

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from proxy.app import open_program
 from proxy.cli import app
 from proxy.cli._common import caller, opened, run, settings
+from proxy.program import open_program
 
 LINEAGE = "5e3b2b0f-3c54-4d0e-8c1a-6a1d4c2f7b10"
 

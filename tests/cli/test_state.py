@@ -194,7 +194,7 @@ def test_a_rollback_asks_first(
 def test_a_diff_is_drawn_as_a_plan(tfaudit: Tfaudit, rolled_back: str) -> None:
     """What was changed, with both values, and the versions compared."""
     text = tfaudit("state", "diff", rolled_back, "1", "2").stdout
-    assert f"{rolled_back}: version 1 (serial 5) -> 2 (serial 6)" in text
+    assert f"{rolled_back}: version 1 (serial 5) -> version 2 (serial 6)" in text
     assert "~ terraform_data.main" in text
     assert '~ input = "one" -> "two"' in text
 

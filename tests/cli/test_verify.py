@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.app import open_program
 from proxy.cli._common import caller, run, settings
+from proxy.program import open_program
 from tests.cli.conftest import Tfaudit, events, json_lines, state
 
 Tamper = Callable[..., None]

@@ -28,9 +28,10 @@ from urllib.parse import parse_qs, urlsplit
 from aiohttp import web
 
 from proxy.access import Caller, Role
-from proxy.app import SYSTEM, create_app, open_program
+from proxy.app import SYSTEM, create_app
 from proxy.config import AuditConfig, Config, DataConfig, ServerConfig
 from proxy.contracts import LogQuery, Store
+from proxy.program import open_program
 
 DATA = Path(__file__).parent.parent / "data" / "wire"
 

@@ -1,0 +1,91 @@
+"""The program without its HTTP face: keys, store and services; alone knows the concrete store."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from proxy.admin_service import AdminService
+from proxy.audit_log import AuditLog
+from proxy.config import Config
+from proxy.contracts import Store
+from proxy.errors import ConfigError, TfauditError
+from proxy.keys import KeyRing, open_keys
+from proxy.lock_service import LockService
+from proxy.state_service import Keys, StateService
+from proxy.storage.sqlite import SQLiteStore
+from proxy.tlog.note import NoteVerifier
+from proxy.witness import Witness
+
+
+def clock() -> int:
+    """Return microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def now() -> datetime:
+    """Return the present, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The parts, put together and open."""
+
+    config: Config
+    keys: KeyRing
+    store: Store
+    states: StateService
+    locks: LockService
+    admin: AdminService
+    witness: Witness
+
+
+@asynccontextmanager
+async def open_program(
+    config: Config,
+    *,
+    create: bool,
+    on_commit: Callable[[int, int, float], None] | None = None,
+) -> AsyncIterator[Program]:
+    """Open the keys and the store, check that the log is the one it was, build the services.
+
+    Args:
+        config: what to open.
+        create: make the data directory, keys and database when there are none.
+        on_commit: told the number of jobs and entries and the seconds of each commit.
+
+    Raises:
+        ConfigError: something is missing, unreadable, or not what it was.
+    """
+    directory = config.data.directory
+    if create:
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"the data directory {directory} can't be made: {error}") from error
+    keys = open_keys(config, create=create)
+    audit = AuditLog(keys.entry, keys.checkpoint, keys.origin, clock=clock, random=os.urandom)
+    store = SQLiteStore(config.data.database, audit, create=create, on_commit=on_commit)
+    witness = Witness(config.data.last_checkpoint, NoteVerifier.parse(keys.vkey))
+    async with store:
+        await witness.check(store)
+        yield Program(
+            config=config,
+            keys=keys,
+            store=store,
+            states=StateService(
+                store,
+                Keys(keys.master, keys.redaction),
+                clock=clock,
+                random=os.urandom,
+                accept_unlocked_force=config.server.accept_unlocked_force,
+            ),
+            locks=LockService(store),
+            admin=AdminService(store, now, os.urandom),
+            witness=witness,
+        )
+        with suppress(TfauditError, OSError):
+            await witness.note(store)
