@@ -546,6 +546,8 @@ def _resource_change(
 
 def _setting_differences(before: Instance, after: Instance) -> Iterator[Difference]:
     """What differs beside the attributes; the marks count as a setting."""
+    if before.settings == after.settings and before.marks == after.marks:
+        return
     old = {**before.settings, "sensitive_attributes": before.marks}
     new = {**after.settings, "sensitive_attributes": after.marks}
     for name in sorted(old.keys() | new.keys()):

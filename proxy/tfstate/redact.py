@@ -89,6 +89,7 @@ _SHOWN_SETTINGS: Final = frozenset(
 _ADDED: Final = frozenset({"create"})
 _CHANGED: Final = frozenset({"update", "taint", "untaint"})
 _REMOVED: Final = frozenset({"delete"})
+_NO_ATTRIBUTES: Final[Mapping[str, Value]] = {}
 _JSON_BEGINNINGS: Final = frozenset("{[")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 _PAIR_NAMES: Final = ("name", "key")
@@ -223,10 +224,11 @@ class _Redactor:
             self._learn_marks(change)
         for change in self._changes.resources:
             marks = self._marks[change.address.type]
-            instances = (change.before, change.after)
-            for root, instance in zip(self._roots(change), instances, strict=True):
-                if instance is not None:
-                    self._learn_object(root, marks, flat=instance.flat)
+            old, new = self._roots(change)
+            if change.before is not None:
+                self._learn_object(old, marks, {}, flat=change.before.flat)
+            if change.after is not None:
+                self._learn_object(new, marks, old, flat=change.after.flat)
         for slice_ in self._changes.sensitive_outputs:
             self._learn(decode(slice_))
         for output_change in self._changes.outputs:
@@ -256,10 +258,12 @@ class _Redactor:
                 for path in mark_paths(decode(instance.marks)):
                     marks.add(path)
 
-    def _learn_object(self, root: dict[str, Value], marks: Marks, *, flat: bool) -> None:
-        """Collect the secret values of one version of an object."""
+    def _learn_object(
+        self, root: dict[str, Value], marks: Marks, known: dict[str, Value], *, flat: bool
+    ) -> None:
+        """Collect the secret values of one version of an object, but for those `known` has too."""
         if not flat:
-            self._learn_within(root, marks)
+            self._learn_members(root, marks, 0, known)
             return
         for key, value in root.items():
             if self._flat_level(key, (root,), marks):
@@ -280,11 +284,19 @@ class _Redactor:
         elif isinstance(value, str) and value[:1] in _JSON_BEGINNINGS:
             self._learn_within(_json_inside(value), None, depth + 1)
 
-    def _learn_members(self, value: dict[str, Value], marks: Marks | None, depth: int) -> None:
-        """Collect what is secret among an object's members."""
+    def _learn_members(
+        self,
+        value: dict[str, Value],
+        marks: Marks | None,
+        depth: int,
+        known: Mapping[str, Value] = _NO_ATTRIBUTES,
+    ) -> None:
+        """Collect what is secret among an object's members, but for those `known` has too."""
         secret = marks is not None and marks.secret
         for name, inner in value.items():
             if inner is None or isinstance(inner, bool):
+                continue
+            if known and known.get(name) == inner and name not in _PAIR_VALUES:
                 continue
             below = marks.at(name) if marks is not None else None
             if secret or _hides(name, inner, below, value):
