@@ -7,7 +7,7 @@ from hashlib import md5
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from proxy.cli import app
 from tests.e2e.server import Record, Reply, Server
@@ -39,6 +39,9 @@ resource "terraform_data" "a" {
 output "value" { value = terraform_data.a.triggers_replace }
 """
 """One that prints "under way" in mid-apply and goes on when its folder holds a file "go"."""
+
+HOLDER: Final = "11111111-2222-3333-4444-555555555555"
+"""The lock ID with which `Ledger.hold` takes the lock."""
 
 _OUR_OWN: Final = ("audit.", "token.created")
 """Entries of the test's own questions and preparations."""
@@ -174,14 +177,12 @@ class Ledger:
 
     # -- requests of another client
 
-    def hold(
-        self, lock_id: str = "11111111-2222-3333-4444-555555555555", operation: str = APPLY
-    ) -> bytes:
+    def hold(self, short: str = "main") -> bytes:
         """Take the lock as alice on her build host would; return the body, for `release`."""
         body = json.dumps(
             {
-                "ID": lock_id,
-                "Operation": operation,
+                "ID": HOLDER,
+                "Operation": APPLY,
                 "Info": "",
                 "Who": "alice@buildhost",
                 "Version": "1.11.4",
@@ -189,39 +190,44 @@ class Ledger:
                 "Path": "",
             }
         ).encode()
-        assert 200 == self.send("LOCK", body).status
+        assert 200 == self.send("LOCK", body, short).status
         return body
 
     def release(self, body: bytes) -> None:
         """Release the lock that `hold` took."""
         assert 200 == self.send("UNLOCK", body).status
 
-    def send(self, method: str, body: bytes | None = None, query: str = "") -> Reply:
-        """Send one request to the main workspace with the headers that Terraform sends."""
+    def send(self, method: str, body: bytes | None = None, short: str = "main") -> Reply:
+        """Send one request to a workspace with the headers that Terraform sends."""
         headers = {}
         if body is not None:
             digest = b64encode(md5(body, usedforsecurity=False).digest()).decode()
             headers = {"Content-Type": "application/json", "Content-MD5": digest}
-        path = f"/state/{self.workspace()}{query}"
+        path = f"/state/{self.workspace(short)}"
         return self.server.request(method, path, body, token=self.token, headers=headers)
 
     # -- what is on record
 
-    def command(self, *args: str) -> Result:
-        """Run a ``tfaudit`` command on the server's data, beside it but in this process.
+    def command(self, *args: str) -> str:
+        """Run a ``tfaudit`` command on the server's data and return what it printed.
 
-        A process of its own, as `Server.cli` starts, takes half a second longer.
+        It runs beside the server but in this process: one of its own, as `Server.cli` starts,
+        takes half a second longer.
+
+        Raises:
+            AssertionError: it ended with an exit code other than 0.
         """
-        return CliRunner().invoke(app, [*args, "--data", str(self.server.data)])
+        result = CliRunner().invoke(app, [*args, "--data", str(self.server.data)])
+        assert 0 == result.exit_code, result.output
+        return result.stdout
 
     def verify(self) -> None:
         """Check that the whole log is what ``tfaudit verify`` calls clean."""
-        result = self.command("verify")
-        assert 0 == result.exit_code, result.output
+        self.command("verify")
 
     def locks(self) -> list[dict[str, Any]]:
         """Return the locks held on the test's workspaces, as ``tfaudit lock list`` has them."""
-        listed: list[dict[str, Any]] = json.loads(self.command("lock", "list", "--json").stdout)
+        listed: list[dict[str, Any]] = json.loads(self.command("lock", "list", "--json"))
         return [lock for lock in listed if lock["workspace"].startswith(f"{self.name}/")]
 
     def records(self) -> list[Record]:

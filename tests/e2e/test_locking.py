@@ -11,6 +11,7 @@ from tests.e2e.ledger import (
     BLOCKED,
     CREATED,
     FORCED,
+    HOLDER,
     INVALID,
     NOTHING,
     PLAN,
@@ -27,9 +28,6 @@ from tests.e2e.ledger import (
     written,
 )
 from tests.e2e.terraform import Run, Terraform
-
-HOLDER = "11111111-2222-3333-4444-555555555555"
-"""The lock ID with which `Ledger.hold` takes the lock."""
 
 TYPED = "00000000-0000-0000-0000-000000000000"
 """A lock ID that nobody has; Terraform's force-unlock asks for one and does not send it."""
@@ -497,7 +495,7 @@ def test_the_administrator_releases_a_lock(
     ledger.hold()
     ledger.skip()
 
-    released = json.loads(ledger.command("lock", "release", ledger.workspace(), "--json").stdout)
+    released = json.loads(ledger.command("lock", "release", ledger.workspace(), "--json"))
     terraform.run("plan")
 
     assert HOLDER == released["released"]["id"]
