@@ -1,0 +1,1 @@
+"""What the program does when its surroundings fail, are killed, or are tampered with."""
