@@ -442,7 +442,7 @@ class StateService:
             committed = await self._store.write(job)
             value = committed.value
             if isinstance(value, Written):
-                self._bodies.put(value.version.id, body)
+                self._bodies.put(value.version.id, body, document)
                 return replace(value, index=committed.index)
             if isinstance(value, TfauditError):
                 value.audit_index = committed.index
@@ -474,7 +474,7 @@ class StateService:
             kind=document.kind,
             created="",
         )
-        old = None if before is None else documents.parse(before)
+        old = None if base is None or before is None else self._bodies.document(base.id, before)
         changes = diff(old, document)
         sealed = seal(
             document.body,
