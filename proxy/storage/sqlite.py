@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 import structlog
 from sqlite_utils import Database
 
-from proxy.audit_log import AuditLog, LogHead
+from proxy.audit_log import AuditLog, Batch, LogHead
 from proxy.contracts import (
     Committed,
     Draft,
@@ -503,6 +503,17 @@ class SQLiteStore:
             transaction.end_job()
             rows += map(_row, records, transaction.drafts)
             answers.append(_Answer(job, Committed(value, log.size - 1 if records else None), None))
+        head = self._append(log, rows, head)
+        connection.execute("COMMIT")
+        self._is_suspect = False
+        self._seen = head
+        if transaction.changed_tokens:
+            self._tokens = {}
+        return answers, len(rows)
+
+    def _append(self, log: Batch, rows: list[tuple[Any, ...]], head: LogHead) -> LogHead:
+        """Write the batch's entries and the checkpoint that covers them; return the new head."""
+        connection = self._writer
         if rows:
             head, note = log.close()
             connection.executemany(_INSERT_ENTRY, rows)
@@ -516,13 +527,10 @@ class SQLiteStore:
         elif self._is_suspect:
             # A commit of nothing would succeed on a full disk, too, and tell a probe that all is
             # well; and nobody but a probe may come by to find out that it is well again.
-            connection.execute("UPDATE log_head SET size = size")
-        connection.execute("COMMIT")
-        self._is_suspect = False
-        self._seen = head
-        if transaction.changed_tokens:
-            self._tokens = {}
-        return answers, len(rows)
+            # A change to what it is would not be written either.
+            for sign in ("-", "+"):
+                connection.execute(f"UPDATE log_head SET micros = micros {sign} 1")  # noqa: S608
+        return head
 
     @staticmethod
     def _read_head(connection: sqlite3.Connection) -> LogHead:
