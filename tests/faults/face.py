@@ -18,6 +18,7 @@ from proxy.app import create_app
 from proxy.cli._common import caller, settings
 from proxy.cli._verification import Findings, TrustedKeys, verify_store
 from proxy.contracts import LogQuery
+from proxy.keys import open_keys
 from proxy.program import Program, open_program
 from proxy.storage.reader import SQLiteReader
 from proxy.storage.sqlite import SQLiteStore
@@ -124,3 +125,21 @@ async def a_face(data: Path) -> AsyncIterator[Face]:
             yield Face(program, program.store, data, client, minted.text)
             # What is refused at the end of a test is not left to the next.
             await asyncio.sleep(0)
+
+
+def verify_whole(data: Path) -> Findings:
+    """Verify log and states of a directory as the command does, whatever was left there.
+
+    Raises:
+        VerificationError: something does not hold.
+    """
+
+    async def work() -> Findings:
+        config = settings(data, None)
+        keys = TrustedKeys.of_ring(open_keys(config, create=False))
+        last = config.data.last_checkpoint
+        kept = [last.read_text()] if last.exists() else []
+        async with SQLiteReader(config.data.database) as reader:
+            return await verify_store(reader, keys, kept, lambda: None)
+
+    return asyncio.run(work())

@@ -3,7 +3,6 @@
 The long run is `TFAUDIT_SOAK=50 pytest -m slow tests/faults/test_kill.py` (some minutes).
 """
 
-import asyncio
 import os
 import random
 import sqlite3
@@ -16,11 +15,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from proxy.cli._common import settings
-from proxy.cli._verification import TrustedKeys, verify_store
-from proxy.keys import open_keys
-from proxy.storage.reader import SQLiteReader
 from tests.e2e.server import Server
+from tests.faults.face import verify_whole
 from tests.faults.load import Acknowledged, Crowd, check_contenders
 
 _SOAK = int(os.environ.get("TFAUDIT_SOAK", "0"))
@@ -41,20 +37,6 @@ def read_locks(data: Path) -> dict[str, str]:
     """Return the ID of the lock of each locked workspace."""
     with closing(sqlite3.connect(data / "tfaudit.db")) as database:
         return dict(database.execute("SELECT workspace, id FROM lock").fetchall())
-
-
-def verify_whole(data: Path) -> None:
-    """Verify log and states as the command does: with the files that the killed server left."""
-
-    async def work() -> None:
-        config = settings(data, None)
-        keys = TrustedKeys.of_ring(open_keys(config, create=False))
-        last = config.data.last_checkpoint
-        kept = [last.read_text()] if last.exists() else []
-        async with SQLiteReader(config.data.database) as store:
-            await verify_store(store, keys, kept, lambda: None)
-
-    asyncio.run(work())
 
 
 def check_promises(log: list[dict[str, object]], promises: list[Acknowledged]) -> None:
@@ -108,9 +90,11 @@ class Victim:
     Args:
         folder: for its data.
         seed: of all that is left to chance.
+        longest: seconds after which the server is killed at the latest.
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, longest: float) -> None:
+        self._longest = longest
         self.random = random.Random(seed)
         self.server = Server(folder / "data")
         self.crowd = Crowd(seed)
@@ -122,7 +106,7 @@ class Victim:
     def kill_under_load(self) -> None:
         """Let the crowd work for a moment, then kill the server at a random one."""
         self.crowd.start(self.server.port, self.token)
-        time.sleep(self.random.uniform(0.05, 1.0))
+        time.sleep(self.random.uniform(0.02, self._longest))
         self.server.kill()
         self.crowd.join()
         self.kills += 1
@@ -169,9 +153,9 @@ class Victim:
         check_contenders(self.crowd.contenders, locks.get("shared"))
 
 
-def kill_and_check(folder: Path, kills: int, seed: int) -> str:
+def kill_and_check(folder: Path, kills: int, longest: float) -> str:
     """Kill a server so many times and check after each; return the figures in one line."""
-    victim = Victim(folder, seed)
+    victim = Victim(folder, int.from_bytes(os.urandom(4)), longest)
     versions = 0
     try:
         while victim.kills < kills:
@@ -199,7 +183,7 @@ def kill_and_check(folder: Path, kills: int, seed: int) -> str:
 
 def test_a_killed_server_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
     """Five kills at random moments, each followed by a check of everything."""
-    kill_and_check(tmp_path, _KILLS, seed=int.from_bytes(os.urandom(4)))
+    kill_and_check(tmp_path, _KILLS, longest=0.4)
 
 
 @pytest.mark.slow
@@ -209,6 +193,6 @@ def test_a_server_killed_many_times_loses_nothing_it_acknowledged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The long run: as many kills as TFAUDIT_SOAK says; prints what was promised and kept."""
-    figures = kill_and_check(tmp_path, _SOAK, seed=int.from_bytes(os.urandom(4)))
+    figures = kill_and_check(tmp_path, _SOAK, longest=1.0)
     with capsys.disabled():
         print(f"\n{figures}")  # noqa: T201 - the result of the long run
