@@ -120,17 +120,15 @@ class Ledger:
         token: of a writer for exactly these workspaces, named as `name`.
     """
 
-    def __init__(self, server: Server, name: str, admin: str) -> None:
+    def __init__(self, server: Server, name: str) -> None:
         """Begin a ledger.
 
         Args:
             server: a running server.
             name: unique on this server.
-            admin: a token with the role ``admin``.
         """
         self.server = server
         self.name = name
-        self._admin = admin
         self._next = 0
         self.token = self.new_token("writer", name)
         self.skip()
@@ -141,16 +139,7 @@ class Ledger:
 
     def new_token(self, role: str, name: str, *, workspaces: str | None = None) -> str:
         """Make a token, by default for the test's workspaces alone."""
-        wish = {"name": name, "role": role, "workspaces": [workspaces or f"{self.name}/*"]}
-        reply = self.server.request(
-            "POST",
-            "/api/v1/tokens",
-            json.dumps(wish).encode(),
-            token=self._admin,
-            headers={"Content-Type": "application/json"},
-        )
-        assert 201 == reply.status, reply.body
-        return str(json.loads(reply.body)["token"])
+        return self.server.token(role, workspaces or f"{self.name}/*", name=name)
 
     # -- Terraform's settings
 
@@ -221,10 +210,6 @@ class Ledger:
         assert 0 == result.exit_code, result.output
         return result.stdout
 
-    def verify(self) -> None:
-        """Check that the whole log is what ``tfaudit verify`` calls clean."""
-        self.command("verify")
-
     def locks(self) -> list[dict[str, Any]]:
         """Return the locks held on the test's workspaces, as ``tfaudit lock list`` has them."""
         listed: list[dict[str, Any]] = json.loads(self.command("lock", "list", "--json"))
@@ -268,7 +253,7 @@ class Ledger:
     def _read(self, first: int) -> list[Record]:
         query = {"after": str(first - 1)} if first else {}
         path = f"/api/v1/log?{urlencode(query)}"
-        reply = self.server.request("GET", path, token=self._admin)
+        reply = self.server.request("GET", path, token=self.server.admin_token)
         assert 200 == reply.status, reply.body
         return [Record(**json.loads(line)) for line in reply.body.splitlines()]
 

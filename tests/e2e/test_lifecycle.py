@@ -21,6 +21,7 @@ from tests.e2e.ledger import (
     written,
 )
 from tests.e2e.server import HTTP_BACKEND
+from tests.e2e.terraform import VERSIONS
 
 FAILING = """
 resource "terraform_data" "good" {}
@@ -79,9 +80,9 @@ def test_first_apply(ledger: Ledger, project: MakeProject, terraform_version: st
     assert expected == ledger.steps()
 
 
-def test_change(ledger: Ledger, project: MakeProject, terraform_version: str) -> None:
+def test_change(ledger: Ledger, project: MakeProject) -> None:
     """A change is one write, whose entry says who changed what in which resource."""
-    terraform = project(terraform_version, applied=True)
+    terraform = project(applied=True)
 
     terraform.apply("-var", "value=two")
 
@@ -89,7 +90,7 @@ def test_change(ledger: Ledger, project: MakeProject, terraform_version: str) ->
     write = records[-2].entry
     assert "state.written" == write["event"]
     assert ledger.name == write["actor"]["name"]
-    assert terraform_version == write["run"]["terraform_version"]
+    assert VERSIONS[0] == write["run"]["terraform_version"]
     assert [1, 2] == [write["state"]["previous_serial"], write["state"]["serial"]]
     assert {"added": 0, "changed": 1, "removed": 0} == write["changes"]["resources"]
     changed = [item["address"] for item in write["changes"]["items"]]
@@ -173,9 +174,9 @@ def test_refresh(ledger: Ledger, project: MakeProject, terraform_version: str) -
     assert [*early(terraform_version), *under_lock(REFRESH, READ)] == ledger.steps()
 
 
-def test_a_resource_fails(ledger: Ledger, project: MakeProject, terraform_version: str) -> None:
+def test_a_resource_fails(ledger: Ledger, project: MakeProject) -> None:
     """What was done before a failure is saved, and the entry shows what is tainted by it."""
-    terraform = project(terraform_version, FAILING)
+    terraform = project(config=FAILING)
 
     failed = terraform.apply(check=False)
 
@@ -188,9 +189,9 @@ def test_a_resource_fails(ledger: Ledger, project: MakeProject, terraform_versio
     assert {"added": 2, "changed": 0, "removed": 0} == write["changes"]["resources"]
 
 
-def test_destroy(ledger: Ledger, project: MakeProject, terraform_version: str) -> None:
+def test_destroy(ledger: Ledger, project: MakeProject) -> None:
     """Destroy uploads an empty state; the entry counts what is gone, and the state stays."""
-    terraform = project(terraform_version, applied=True)
+    terraform = project(applied=True)
 
     destroyed = terraform.run("destroy", "-auto-approve")
 
@@ -249,11 +250,9 @@ def test_output_without_a_state(
     assert [*early(terraform_version, NOTHING), NOTHING] == ledger.steps()
 
 
-def test_terraform_workspaces_are_not_asked_for(
-    ledger: Ledger, project: MakeProject, terraform_version: str
-) -> None:
+def test_terraform_workspaces_are_not_asked_for(ledger: Ledger, project: MakeProject) -> None:
     """The http backend knows no workspaces: Terraform says so without asking the server."""
-    terraform = project(terraform_version)
+    terraform = project()
 
     refused = terraform.run("workspace", "list", check=False)
 

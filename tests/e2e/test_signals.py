@@ -131,11 +131,9 @@ def test_interrupt_in_a_later_apply(
     assert expected == ledger.steps()
 
 
-def test_a_repeated_upload_is_one_version(
-    ledger: Ledger, project: MakeProject, terraform_version: str
-) -> None:
+def test_a_repeated_upload_is_one_version(ledger: Ledger, project: MakeProject) -> None:
     """The same bytes again make no version, but each upload is on record."""
-    terraform = project(terraform_version, BLOCKED)
+    terraform = project(config=BLOCKED)
 
     with terraform.start("apply", "-auto-approve") as run:
         run.wait_for("under way")
