@@ -21,6 +21,22 @@ _SHARED: Final[tuple[structlog.typing.Processor, ...]] = (
 _QUIET: Final = ("aiohttp.access", "asyncio")
 
 
+class _Unquoted(logging.Filter):
+    """Takes what a malformed request said out of aiohttp's complaint about it.
+
+    Its parser quotes the line it stumbled over, which may hold a token or a piece of a state.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if type(error).__module__ == "aiohttp.http_exceptions":
+            record.exc_info = None
+        return True
+
+
+_UNQUOTED: Final = _Unquoted()
+
+
 class Settings(Protocol):
     """What config.LogConfig says."""
 
@@ -78,5 +94,6 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
+    logging.getLogger("aiohttp.server").addFilter(_UNQUOTED)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -4,6 +4,7 @@ Source: Terraform's ``internal/backend/remote-state/http/client.go`` and OpenTof
 """
 
 import asyncio
+import re
 import zlib
 from functools import partial
 from typing import Final
@@ -20,6 +21,7 @@ from proxy.tfstate.lock import MAX_BODY_BYTES
 _STATE_TYPE: Final = "application/json"
 _PACKET: Final = 1400
 """Bytes; below that, compression saves no packet."""
+_NO_WEIGHT: Final = re.compile(r"q=0(?:\.0{0,3})?")
 _GZIP_AT_ONCE: Final = 65_536
 """Bytes that are compressed on the event loop; more go to a thread."""
 
@@ -110,7 +112,7 @@ def _path_name(request: web.Request) -> str:
 
 async def _state(request: web.Request, body: bytes, index: int | None) -> web.Response:
     headers = {"Audit-Index": str(index), hdrs.CONTENT_TYPE: _STATE_TYPE}
-    if len(body) >= _PACKET and "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+    if len(body) >= _PACKET and _takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
         headers[hdrs.CONTENT_ENCODING] = "gzip"
         headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
         if len(body) <= _GZIP_AT_ONCE:
@@ -118,6 +120,15 @@ async def _state(request: web.Request, body: bytes, index: int | None) -> web.Re
         else:
             body = await asyncio.to_thread(_gzip, body)
     return web.Response(body=body, headers=headers)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Read Accept-Encoding (RFC 9110 section 12.5.3): a weight of 0 says no."""
+    for part in accepted.lower().split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip() == "gzip":
+            return not _NO_WEIGHT.fullmatch(weight.strip())
+    return False
 
 
 def _gzip(body: bytes) -> bytes:
