@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from proxy.access import printable
 from proxy.contracts import LogQuery, StateVersion, Store, StoredRecord
 from proxy.errors import InvalidInputError, UnavailableError, VerificationError
 from proxy.keys import KeyRing
@@ -26,6 +27,9 @@ from proxy.tlog.verify import LogVerifier
 
 _STORING: Final = frozenset({"state.written", "state.rolled_back"})
 """Events whose entries vouch for a stored version."""
+
+_STATE_FIELDS: Final = ("lineage", "serial", "sha256", "size", "terraform_version")
+"""What an entry says of a stored version, and the store must say, too."""
 
 _PUBLIC_KEY_BYTES: Final = 32
 
@@ -166,11 +170,59 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Promise:
-    """What an entry says of a version that it stored."""
+    """What an entry says of a version that it stored.
+
+    Attributes:
+        index: the entry's.
+        workspace: whose state.
+        number: by the order of the log, 1 for the workspace's first version.
+        state: what is said of it: lineage, serial, digest, size …
+    """
 
     index: int
     workspace: str
-    sha256: str
+    number: int
+    state: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _Promises:
+    """What the entries so far say of stored states.
+
+    Attributes:
+        by_version: the promise of each version, by its ID, in the order of the log.
+        newest: the ID of each workspace's newest version.
+    """
+
+    by_version: dict[str, _Promise] = field(default_factory=dict)
+    newest: dict[str, str] = field(default_factory=dict)
+
+    def note(self, index: int, entry: Mapping[str, Any]) -> None:
+        """Remember which state an entry says was stored, if it says so.
+
+        Raises:
+            VerificationError: another entry said something else of the same version.
+        """
+        state = entry.get("state")
+        if entry.get("event") not in _STORING or entry.get("outcome") != "success":
+            return
+        if not isinstance(state, dict) or "version" not in state:
+            return
+        workspace, version = str(entry.get("workspace")), str(state["version"])
+        said = {name: state.get(name) for name in _STATE_FIELDS}
+        earlier = self.by_version.get(version)
+        # The same bytes sent again are recorded again, but stored once.
+        if earlier is not None and (earlier.workspace, earlier.state) != (workspace, said):
+            raise VerificationError(
+                f"Entry {index} says something else of a stored state than entry "
+                f"{earlier.index} did.",
+                index,
+            )
+        if earlier is None:
+            before = self.newest.get(workspace)
+            number = 1 if before is None else self.by_version[before].number + 1
+            self.by_version[version] = _Promise(index, workspace, number, said)
+            self.newest[workspace] = version
 
 
 # ---------------------------------------------------------------- a store
@@ -203,7 +255,7 @@ async def verify_store(
         for version in await store.versions(workspace.name)
     }
     promised_size = await store.size()
-    promises: dict[str, _Promise] = {}
+    promises = _Promises()
     newest = ""
     records = store.entries(LogQuery())
     async for size, note in store.checkpoints():
@@ -268,7 +320,7 @@ async def _follow(
     records: AsyncIterator[StoredRecord],
     verifier: LogVerifier,
     size: int,
-    promises: dict[str, _Promise],
+    promises: _Promises,
     advance: Advance,
 ) -> None:
     """Check entries until the log has so many, or ends."""
@@ -280,7 +332,7 @@ async def _follow(
         verifier.add(stored.record)
         entry: dict[str, Any] = orjson.loads(stored.record.entry)
         _check_document(stored, entry)
-        _note_promise(stored.record.index, entry, promises)
+        promises.note(stored.record.index, entry)
         advance()
 
 
@@ -309,37 +361,21 @@ def _check_document(
         raise VerificationError(f"The change document of entry {index} was changed.", index)
 
 
-def _note_promise(index: int, entry: Mapping[str, Any], promises: dict[str, _Promise]) -> None:
-    """Remember which state an entry says was stored."""
-    state = entry.get("state")
-    if entry.get("event") not in _STORING or entry.get("outcome") != "success":
-        return
-    if not isinstance(state, dict) or "version" not in state:
-        return
-    promise = _Promise(index, str(entry.get("workspace")), str(state.get("sha256")))
-    # The same bytes sent again are recorded again, but stored once.
-    earlier = promises.setdefault(str(state["version"]), promise)
-    if (earlier.workspace, earlier.sha256) != (promise.workspace, promise.sha256):
-        raise VerificationError(
-            f"Entry {index} says something else of a stored state than entry {earlier.index} did.",
-            index,
-        )
-
-
 async def _verify_states(
     store: Store,
     keys: TrustedKeys,
     listed: dict[str, StateVersion],
-    promises: Mapping[str, _Promise],
+    promises: _Promises,
     advance: Advance,
 ) -> int:
     """Compare what is stored with what the log promises; return the number of states."""
-    for workspace in sorted({p.workspace for v, p in promises.items() if v not in listed}):
+    by_version = promises.by_version
+    for workspace in sorted({p.workspace for v, p in by_version.items() if v not in listed}):
         # Written after the listing, or gone.
         for version in await store.versions(workspace):
-            if version.id in promises:
+            if version.id in by_version:
                 listed.setdefault(version.id, version)
-    for version_id, promise in sorted(promises.items(), key=lambda item: item[1].index):
+    for version_id, promise in by_version.items():
         if version_id not in listed:
             raise VerificationError(
                 f"The state of {promise.workspace} that entry {promise.index} recorded, version "
@@ -353,14 +389,44 @@ async def _verify_states(
             f"The stored state of {version.workspace}, version {version.id}, has no entry in the "
             "log: it was put there behind its back."
         )
-    return len(promises)
+    await _verify_newest(store, promises)
+    return len(by_version)
+
+
+async def _verify_newest(store: Store, promises: _Promises) -> None:
+    """See that the store gives out, for each workspace, the version that was stored last.
+
+    The order matters: what was written since the log was read is not promised, and may be newer.
+    """
+    given_out = {
+        workspace.name: workspace.head
+        for workspace in await store.workspaces()
+        if workspace.head is not None
+    }
+    for name, version_id in promises.newest.items():
+        head = given_out.get(name)
+        is_newer = head is not None and head.id not in promises.by_version
+        if head is None or head.workspace != name or not (head.id == version_id or is_newer):
+            index = promises.by_version[version_id].index
+            raise VerificationError(
+                f"The newest state of {name}, which entry {index} recorded, is not the one that "
+                "the store gives out.",
+                index,
+            )
 
 
 async def _verify_state(
     store: Store, keys: TrustedKeys, version: StateVersion, promise: _Promise
 ) -> None:
     place = f"the stored state of {promise.workspace}, version {version.id}"
-    if (version.workspace, version.sha256) != (promise.workspace, promise.sha256):
+    said = {name: getattr(version, name) for name in _STATE_FIELDS}
+    if isinstance(version.lineage, str):
+        said["lineage"] = printable(version.lineage)
+    if (version.workspace, version.number, said) != (
+        promise.workspace,
+        promise.number,
+        promise.state,
+    ):
         raise VerificationError(
             f"What the store says of {place}, is not what entry {promise.index} recorded.",
             promise.index,
@@ -380,7 +446,7 @@ async def _verify_state(
         raise VerificationError(
             f"Entry {promise.index} recorded a state that can't be opened: {error}", promise.index
         ) from error
-    if hashlib.sha256(body).hexdigest() != promise.sha256:
+    if hashlib.sha256(body).hexdigest() != version.sha256:
         raise VerificationError(
             f"The bytes of {place}, are not those that entry {promise.index} recorded.",
             promise.index,

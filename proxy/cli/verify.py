@@ -101,7 +101,10 @@ def verify(
             with _progress(None) as advance:
                 findings = check.verify_export(file, keys, trusted, advance)
     except VerificationError as error:
-        if is_recorded:
+        if is_recorded and trusted:
+            # The log may be past what was promised: to append would sign a second history.
+            notice("tfaudit: the verification is not on record: the log must not grow from here")
+        elif is_recorded:
             _record(loaded, None, error)
         if as_json:
             print_json(

@@ -681,8 +681,9 @@ class SQLiteStore:
     async def size(self) -> int:
         """Return the number of committed entries."""
         rows = await asyncio.to_thread(self._rows, "SELECT size FROM log_head")
-        size: int = rows[0][0]
-        return size
+        if not rows or not isinstance(rows[0][0], int):
+            raise UnavailableError("the log's head is missing from the database: restore a backup")
+        return rows[0][0]
 
     async def entries(self, query: LogQuery) -> AsyncIterator[StoredRecord]:
         """Yield what matches, a page at a time, up to the size the log has at the first page."""
