@@ -159,7 +159,7 @@ def a_config(directory: Path, **server: Any) -> Config:
 class _Server(TestServer):
     """A server that, as the real one, ends no handler because its client hung up."""
 
-    async def _make_runner(self, **options: Any) -> web.BaseRunner[web.Request]:
+    async def _make_runner(self, **options: Any) -> web.BaseRunner:
         return await super()._make_runner(**options | {"handler_cancellation": False})
 
 

@@ -63,6 +63,8 @@ async def _receive(
             raise _too_large(end, limit)
         buffer[filled:end] = chunk
         filled = end
+    # A body under a Content-Encoding has another length than the header says.
+    del buffer[filled:]
     return buffer
 
 

@@ -1,0 +1,364 @@
+"""Tests of proxy.server.middleware: who asks, from where, and how a failure is answered."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.access import Role
+from proxy.errors import UnavailableError
+from proxy.server.appkeys import STATES
+from proxy.server.middleware import Traffic
+from tests.running import STATE, SYSTEM, Face, a_face, read_answer
+from tests.samples import a_lock_info, a_state
+
+PROXIES = (ip_network("127.0.0.0/8"), ip_network("10.1.0.0/16"))
+
+
+# ---------------------------------------------------------------- every answer
+
+
+async def test_every_answer_has_a_request_id_of_its_own(face: Face) -> None:
+    """Successes, refusals and what needs no credentials; the entry has the same."""
+    answers = [
+        await face.ask("POST", body=a_state(1)),
+        await face.ask("POST", body=b"no"),
+        await face.ask("GET", role=None),
+        await face.ask("GET", "/nothing"),
+        await face.ask("GET", "/healthz", role=None),
+    ]
+    ids = [answer.headers["request-id"] for answer in answers]
+    assert 5 == len(set(ids))
+    assert ids[3] == (await face.last())["request"]["id"]
+
+
+async def test_an_answer_does_not_tell_what_it_is_made_of(face: Face) -> None:
+    """No versions of Python and libraries for whoever asks."""
+    answer = await face.ask("GET", "/healthz", role=None)
+    assert "tfaudit" == answer.headers["server"]
+
+
+async def test_every_refusal_of_somebody_known_names_its_entry(face: Face) -> None:
+    """Also of an address or a method that is not there."""
+    for method, path in (("GET", "/nothing"), ("PATCH", STATE), ("GET", "/state/a%2Fb")):
+        answer = await face.ask(method, path)
+        assert await face.program.store.size() - 1 == answer.index
+        assert answer.status == (await face.last())["request"]["status"]
+
+
+async def test_no_answer_is_a_redirect(face: Face) -> None:
+    """Clients turn a redirected upload into a GET and lose the state in silence."""
+    for path in ("/state/a/", "/state", "/state/a//", "/api/v1/tokens/", "/healthz/"):
+        for method in ("GET", "POST", "LOCK"):
+            assert not 300 <= (await face.ask(method, path)).status < 400
+
+
+# ---------------------------------------------------------------- who is asking
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Basic",
+        "Basic dXNlcjp3cm9uZw==",
+        "Bearer tfa_wrong",
+        "Bearer ",
+        "Digest x",
+        "Basic dXNlcjp3cm9uZw==, Bearer x",
+    ],
+)
+async def test_whoever_is_not_known_is_refused_and_recorded(
+    face: Face, authorization: str | None
+) -> None:
+    """401 with a challenge, the same for every reason; nothing secret in the entry."""
+    headers = {} if authorization is None else {"Authorization": authorization}
+    answer = await face.ask("GET", role=None, headers=headers)
+    entry = await face.last()
+    assert 401 == answer.status
+    assert answer.headers["www-authenticate"].startswith('Basic realm="tfaudit"')
+    assert await face.program.store.size() - 1 == answer.index
+    assert ("auth.failed", "denied", "anonymous", "127.0.0.1", 401) == (
+        entry["event"],
+        entry["outcome"],
+        entry["actor"]["type"],
+        entry["source"]["ip"],
+        entry["request"]["status"],
+    )
+    assert "dXNlcjp3cm9uZw" not in str(entry)
+    assert "tfa_wrong" not in str(entry)
+
+
+async def test_two_credentials_are_none(face: Face) -> None:
+    """A proxy in front and we might each believe another one."""
+    token = (await face.token(Role.WRITER)).encode()
+    answer = await face.raw(
+        b"GET /state/a HTTP/1.1\r\nAuthorization: Bearer %b\r\n{auth}\r\n\r\n" % token
+    )
+    assert 401 == answer.status
+
+
+async def test_a_revoked_token_is_refused_at_once(face: Face) -> None:
+    """From the next request on, although the token was just looked up."""
+    token = await face.token(Role.WRITER)
+    assert 404 == (await face.ask("GET")).status
+    await face.program.admin.revoke_token(SYSTEM, "writer")
+    for method, body in (("GET", None), ("POST", a_state(1)), ("LOCK", a_lock_info())):
+        assert 401 == (await face.ask(method, body=body, token=token)).status
+    assert [] == await face.program.store.workspaces()
+
+
+async def test_an_expired_token_is_refused_with_its_name(face: Face) -> None:
+    """The entry tells whose it was: token.expired."""
+    minted = await face.program.admin.create_token(
+        SYSTEM, "old", "writer", ("*",), timedelta(milliseconds=1)
+    )
+    await asyncio.sleep(0.01)
+    answer = await face.ask("GET", token=minted.text)
+    entry = await face.last()
+    assert (401, "token.expired", "old") == (answer.status, entry["event"], entry["actor"]["name"])
+
+
+async def test_a_token_counts_for_its_workspaces_only(face: Face) -> None:
+    """By glob, for every verb."""
+    token = await face.token(Role.WRITER, ("dev/*",))
+    assert 404 == (await face.ask("GET", "/state/dev/a", token=token)).status
+    assert 403 == (await face.ask("GET", token=token)).status
+    assert 403 == (await face.ask("POST", body=a_state(1), token=token)).status
+    assert 423 == (await face.ask("LOCK", body=a_lock_info(), token=token)).status
+    assert 403 == (await face.ask("UNLOCK", body=a_lock_info(), token=token)).status
+
+
+async def test_a_failed_login_that_can_not_be_recorded_is_not_answered_as_one(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503: no refusal without its entry."""
+
+    async def fail(_: object) -> None:
+        raise UnavailableError("the store is gone")
+
+    monkeypatch.setattr(face.program.store, "write", fail)
+    answer = await face.ask("GET", role=None)
+    assert (503, None) == (answer.status, answer.index)
+
+
+# ---------------------------------------------------------------- before the body
+
+
+@pytest.mark.parametrize("credentials", [b"", b"Authorization: Bearer tfa_wrong\r\n"])
+async def test_the_body_of_whoever_is_not_known_is_not_waited_for(
+    face: Face, credentials: bytes
+) -> None:
+    """401 with only the head of the request sent."""
+    answer = await face.raw(
+        b"POST /state/a HTTP/1.1\r\nHost: x\r\n%bContent-Length: 1000000\r\n\r\n" % credentials
+    )
+    assert 401 == answer.status
+
+
+@pytest.mark.parametrize(("role", "status"), [(None, 401), (Role.READER, 403), (Role.AUDITOR, 403)])
+async def test_nobody_is_asked_for_a_body_who_may_not_send_it(
+    face: Face, role: Role | None, status: int
+) -> None:
+    """``Expect: 100-continue`` is answered with the refusal, not with Continue."""
+    token = "wrong" if role is None else await face.token(role)
+    answer = await face.raw(
+        b"POST /state/a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n"
+        b"Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n" % token.encode()
+    )
+    assert status == answer.status
+
+
+async def test_whoever_may_send_a_body_is_told_to_go_on(face: Face) -> None:
+    """100, then the body, then 200."""
+    token = (await face.token(Role.WRITER)).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", face.port)
+    body = a_state(1)
+    writer.write(
+        b"POST /state/a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n"
+        b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % (token, len(body))
+    )
+    async with asyncio.timeout(5):
+        assert b"HTTP/1.1 100 Continue\r\n\r\n" == await reader.readuntil(b"\r\n\r\n")
+        writer.write(body)
+        assert 200 == (await read_answer(reader)).status
+    writer.close()
+    assert body == (await face.ask("GET", "/state/a")).body
+
+
+async def test_a_body_too_large_is_refused_instead_of_asked_for(tmp_path: Path) -> None:
+    """``Expect: 100-continue`` with a length over the limit."""
+    async with a_face(tmp_path, body_limit=100) as face:
+        answer = await face.raw(
+            b"POST /state/a HTTP/1.1\r\nContent-Length: 101\r\n"
+            b"Expect: 100-continue\r\n{auth}\r\n\r\n"
+        )
+        assert 413 == answer.status
+
+
+# ---------------------------------------------------------------- from where
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "ip", "believed"),
+    [
+        ([], "127.0.0.1", None),
+        (["203.0.113.9"], "203.0.113.9", ["203.0.113.9"]),
+        (["6.6.6.6, 203.0.113.9"], "203.0.113.9", ["203.0.113.9"]),
+        (["6.6.6.6", "203.0.113.9"], "203.0.113.9", ["203.0.113.9"]),
+        (["203.0.113.9, 10.1.2.3"], "203.0.113.9", ["203.0.113.9", "10.1.2.3"]),
+        (["6.6.6.6, 10.1.9.9, 203.0.113.9, 10.1.2.3"], "203.0.113.9", ["203.0.113.9", "10.1.2.3"]),
+        (["10.1.2.3"], "10.1.2.3", ["10.1.2.3"]),
+        (["2001:db8::1"], "2001:db8::1", ["2001:db8::1"]),
+        (["unknown"], "unknown", ["unknown"]),
+    ],
+)
+async def test_a_trusted_proxy_tells_whose_request_it_is(
+    tmp_path: Path, forwarded: list[str], ip: str, believed: list[str] | None
+) -> None:
+    """Read from the right; what stands left of the first stranger is the stranger's own claim."""
+    async with a_face(tmp_path, trusted_proxies=PROXIES) as face:
+        headers = b"".join(b"X-Forwarded-For: %b\r\n" % each.encode() for each in forwarded)
+        await face.raw(b"GET /state/a HTTP/1.1\r\n%b{auth}\r\n\r\n" % headers)
+        source = (await face.last())["source"]
+        assert (ip, believed) == (source["ip"], source.get("forwarded_for"))
+
+
+async def test_a_stranger_is_not_believed(face: Face) -> None:
+    """Without trusted proxies the header means nothing."""
+    await face.ask("GET", headers={"X-Forwarded-For": "6.6.6.6"})
+    source = (await face.last())["source"]
+    assert ("127.0.0.1", None) == (source["ip"], source.get("forwarded_for"))
+
+
+async def test_a_peer_that_is_no_trusted_proxy_is_not_believed(tmp_path: Path) -> None:
+    """The header counts only from those that are listed."""
+    async with a_face(tmp_path, trusted_proxies=PROXIES[1:]) as face:
+        await face.ask("GET", headers={"X-Forwarded-For": "6.6.6.6"})
+        assert "127.0.0.1" == (await face.last())["source"]["ip"]
+
+
+async def test_what_a_client_says_of_itself_is_cut_and_made_fit(face: Face) -> None:
+    """Bytes that are no text, and too many of them, don't hinder the entry."""
+    answer = await face.raw(
+        b"GET /state/a HTTP/1.1\r\nUser-Agent: \xff\xfe%b\r\n{auth}\r\n\r\n" % (b"x" * 5000)
+    )
+    agent = (await face.last())["source"]["user_agent"]
+    assert 404 == answer.status
+    assert 256 == len(agent)
+
+
+async def test_a_path_is_recorded_without_its_query(face: Face) -> None:
+    """A query may hold what is nobody's business."""
+    await face.ask("GET", f"{STATE}?secret=hunter2")
+    assert "hunter2" not in str(await face.log())
+
+
+# ---------------------------------------------------------------- failures
+
+
+async def test_a_bug_is_an_internal_error_that_tells_nothing(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """500 with Retry-After; what was wrong stands in our own log."""
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(type(face.client.app[STATES]) if face.client.app else object, "read", fail)
+    answer = await face.ask("GET")
+    assert (500, "10", True) == (
+        answer.status,
+        answer.headers["retry-after"],
+        b"secret detail" not in answer.body,
+    )
+
+
+async def test_a_store_that_fails_is_503_with_retry_after(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never 404, and no body that could be taken for a state."""
+    await face.ask("POST", body=a_state(1))
+
+    async def fail(_: object) -> None:
+        raise UnavailableError("the disk is full")
+
+    monkeypatch.setattr(face.program.store, "write", fail)
+    for method, body in (("GET", None), ("POST", a_state(2)), ("LOCK", a_lock_info())):
+        answer = await face.ask(method, body=body)
+        assert (503, "10") == (answer.status, answer.headers["retry-after"])
+
+
+async def test_an_api_failure_is_json(face: Face) -> None:
+    """Programs read it."""
+    answer = await face.ask("GET", "/api/v1/log")
+    assert (403, "application/json") == (
+        answer.status,
+        answer.headers["content-type"].partition(";")[0],
+    )
+
+
+# ---------------------------------------------------------------- stopping
+
+
+async def test_a_server_that_stops_takes_nothing_new(face: Face) -> None:
+    """503 with Retry-After for everybody; alive all the same."""
+    await face.token(Role.WRITER)
+    face.traffic.is_stopping = True
+    assert [(503, "10")] * 4 == [
+        (answer.status, answer.headers["retry-after"])
+        for answer in [
+            await face.ask("GET"),
+            await face.ask("POST", body=a_state(1)),
+            await face.ask("GET", role=None),
+            await face.ask("GET", "/readyz", role=None),
+        ]
+    ]
+    assert 200 == (await face.ask("GET", "/healthz", role=None)).status
+
+
+async def test_draining_waits_for_what_runs() -> None:
+    """And is over at once when nothing does."""
+    traffic = Traffic()
+    async with asyncio.timeout(1):
+        await traffic.drain()
+    traffic = Traffic()
+    traffic.running = 2
+    draining = asyncio.create_task(traffic.drain())
+    await asyncio.sleep(0)
+    traffic.leave()
+    await asyncio.sleep(0.01)
+    assert not draining.done()
+    traffic.leave()
+    async with asyncio.timeout(1):
+        await draining
+
+
+async def test_requests_are_counted_while_they_run_and_not_after(face: Face) -> None:
+    """Whatever becomes of them."""
+    for ask in (
+        face.ask("GET"),
+        face.ask("GET", role=None),
+        face.ask("POST", body=b"no"),
+        face.ask("GET", "/nothing"),
+    ):
+        await ask
+    assert 0 == face.traffic.running
+
+
+@pytest.mark.parametrize(
+    "path_of", [lambda name: f"/state/{name}", lambda name: f"/api/v1/tokens/{name}"]
+)
+async def test_no_metric_has_a_path_or_a_name(face: Face, path_of: Callable[[str], Any]) -> None:
+    """Labels are of closed sets, also for methods and addresses that nobody offers."""
+    for method in ("GET", "DELETE", "BREW"):
+        await face.ask(method, path_of("very-secret-name"))
+    metrics = (await face.ask("GET", "/metrics", role=None)).body
+    assert b"tfaudit_requests_total" in metrics
+    assert b"secret" not in metrics
+    assert b"BREW" not in metrics
