@@ -329,3 +329,15 @@ async def test_a_byte_that_rots_is_never_no_state(tmp_path: Path) -> None:
             file.seek(0)
             file.write(whole)
             file.flush()
+
+
+async def test_a_workspace_that_is_lost_is_never_no_state(tmp_path: Path) -> None:
+    """Its versions are there, and tell that there was one; nor is another state begun."""
+    async with a_face(tmp_path / "data") as face:
+        assert 200 == (await face.ask("POST", "/state/kept", KEPT)).status
+    with closing(sqlite3.connect(tmp_path / "data" / "tfaudit.db")) as database, database:
+        database.execute("DELETE FROM workspace")
+    async with a_face(tmp_path / "data") as face:
+        assert 503 == (await face.ask("GET", "/state/kept")).status
+        assert 503 == (await face.ask("POST", "/state/kept", a_state(1, "new"))).status
+        assert 404 == (await face.ask("GET", "/state/none")).status

@@ -186,6 +186,19 @@ def test_a_killed_server_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
     kill_and_check(tmp_path, _KILLS, longest=0.4)
 
 
+def test_a_log_that_grows_is_verified_meanwhile(tmp_path: Path) -> None:
+    """What is written between two looks of the verifier is not taken for tampering."""
+    with Server(tmp_path / "data") as server:
+        crowd = Crowd(1)
+        crowd.start(server.port, server.token("writer"))
+        try:
+            sizes = [verify_whole(server.data).entries for _ in range(4)]
+        finally:
+            crowd.join()
+    assert sorted(set(sizes)) == sizes
+    assert [] == crowd.load.surprises
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.skipif(not _SOAK, reason="the long run is asked for with TFAUDIT_SOAK=50")
