@@ -18,7 +18,7 @@ from proxy.errors import ConfigError, UnavailableError, VerificationError
 from proxy.program import open_program
 from tests.e2e.server import Reply, Server
 from tests.faults.conftest import MakeServer, SmallDisk
-from tests.faults.face import Answer, a_face, verify_whole
+from tests.faults.face import Answer, Face, a_face, verify_whole
 from tests.samples import a_caller, a_lock_info, a_state
 
 KEPT = a_state(1)
@@ -84,7 +84,10 @@ def assert_ready(server: Server, *, expected: bool) -> None:
 def test_a_full_disk_costs_nothing_that_was_acknowledged(
     small_disk: SmallDisk, make_server: MakeServer
 ) -> None:
-    """Uploads until it is full, reads while it is, and goes on without a restart with space."""
+    """Uploads until it is full, reads while it is, and goes on without a restart with space.
+
+    Its stderr is a file on the same disk: what can't be said there ends nothing.
+    """
     server = make_server(small_disk.path / "data").start()
     token = server.admin_token
     stored: dict[str, bytes] = {}
@@ -116,20 +119,6 @@ def test_a_full_disk_costs_nothing_that_was_acknowledged(
     assert_ready(server, expected=True)
     assert_whole(server)
     assert 0 == server.stop()
-
-
-def test_a_full_disk_under_its_own_log_still_answers(
-    small_disk: SmallDisk, make_server: MakeServer
-) -> None:
-    """Stderr in a file on the same disk: what can't be said there ends nothing."""
-    server = make_server(small_disk.path / "data").start()
-    token = server.admin_token
-    assert 200 == put(server, "kept", KEPT, token).status
-    filler = small_disk.fill()
-    for _ in range(3):
-        assert_all_in_doubt(server, token)
-    filler.unlink()
-    assert_kept(server, token)
 
 
 def test_a_start_on_a_full_disk_says_so(small_disk: SmallDisk, make_server: MakeServer) -> None:
@@ -201,39 +190,49 @@ def test_a_disk_that_stops_to_take_writes_is_in_doubt(
 # ---------------------------------------------------------------- files that vanish
 
 
+async def assert_face_in_doubt(face: Face) -> None:
+    """Nothing is done and nothing is denied: reads, writes and locks are 503."""
+    for method, body in OPERATIONS:
+        answer = await face.ask(method, "/state/kept", body)
+        assert (503, "10") == (answer.status, answer.headers["Retry-After"])
+    assert 503 == (await face.ask("GET", "/state/none")).status
+
+
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-def test_a_file_that_vanishes_is_in_doubt_and_costs_nothing(
-    tmp_path: Path, make_server: MakeServer, suffix: str
+async def test_a_file_that_vanishes_is_in_doubt_until_it_is_back(
+    tmp_path: Path, suffix: str
 ) -> None:
-    """Commits to an unlinked file would be gone after a crash; those before are kept."""
-    server = make_server(tmp_path / "data").start()
-    token = server.admin_token
-    assert 200 == put(server, "kept", KEPT, token).status
-    path = server.data / f"tfaudit.db{suffix}"
-    moved = path.with_name("moved")
-    path.rename(moved)
-    assert_all_in_doubt(server, token)
-    if suffix == "-wal":
-        # Deleted for good: an orderly stop still brings what it held into the database.
-        moved.unlink()
-        server.stop()
-        server.start()
-    else:
-        moved.rename(path)
-    assert_kept(server, token)
-    assert_whole(server)
+    """Commits to an unlinked file would be gone after a crash."""
+    async with a_face(tmp_path / "data") as face:
+        assert 200 == (await face.ask("POST", "/state/kept", KEPT)).status
+        path = tmp_path / "data" / f"tfaudit.db{suffix}"
+        path.rename(tmp_path / "moved")
+        await assert_face_in_doubt(face)
+        (tmp_path / "moved").rename(path)
+        assert KEPT == (await face.ask("GET", "/state/kept")).body
+        await face.verify()
 
 
-def test_a_replaced_database_is_in_doubt(tmp_path: Path, make_server: MakeServer) -> None:
+async def test_a_deleted_write_ahead_log_costs_nothing_that_was_acknowledged(
+    tmp_path: Path,
+) -> None:
+    """An orderly stop still brings what it held into the database."""
+    async with a_face(tmp_path / "data") as face:
+        assert 200 == (await face.ask("POST", "/state/kept", KEPT)).status
+        (tmp_path / "data" / "tfaudit.db-wal").unlink()
+        await assert_face_in_doubt(face)
+    async with a_face(tmp_path / "data") as face:
+        assert KEPT == (await face.ask("GET", "/state/kept")).body
+        await face.verify()
+
+
+async def test_a_replaced_database_is_in_doubt(tmp_path: Path) -> None:
     """Somebody restores a file under the running server."""
-    server = make_server(tmp_path / "data").start()
-    token = server.admin_token
-    assert 200 == put(server, "kept", KEPT, token).status
-    path = server.data / "tfaudit.db"
-    with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(tmp_path / "copy")) as new:
-        old.backup(new)
-    (tmp_path / "copy").replace(path)
-    assert_all_in_doubt(server, token)
+    async with a_face(tmp_path / "data") as face:
+        assert 200 == (await face.ask("POST", "/state/kept", KEPT)).status
+        await face.store.backup(tmp_path / "copy")
+        (tmp_path / "copy").replace(tmp_path / "data" / "tfaudit.db")
+        await assert_face_in_doubt(face)
 
 
 # ---------------------------------------------------------------- keys
