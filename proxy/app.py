@@ -32,6 +32,7 @@ from proxy.server_record import record_start, record_stop
 _SERVER_LOCK: Final = "server.lock"
 
 _WITNESS_SECONDS: Final = 1.0
+_SENDING_POLL_SECONDS: Final = 0.05
 _READ_BUFFER: Final = 1 << 18
 """Bytes that aiohttp reads ahead of us for one connection."""
 
@@ -114,7 +115,7 @@ async def serve(config: Config) -> None:
                 await _listen(runner, config)
                 keeper = asyncio.create_task(_keep_witness(program))
                 await stop.wait()
-                await _drain(program, traffic)
+                await _drain(program, traffic, runner)
                 keeper.cancel()
             finally:
                 await runner.cleanup()
@@ -152,15 +153,24 @@ def _tls(config: Config) -> ssl.SSLContext | None:
     return context
 
 
-async def _drain(program: Program, traffic: Traffic) -> None:
+async def _drain(program: Program, traffic: Traffic, runner: web.AppRunner) -> None:
     """Refuse what is new, let what runs finish; no longer than the configuration says."""
     _log.info("stopping", running=traffic.running)
     program.locks.stop_waiting()
     try:
         async with asyncio.timeout(program.config.server.shutdown_timeout):
             await traffic.drain()
+            # What is answered, and on record as read, is still on its way to a slow reader.
+            while _is_sending(runner):  # noqa: ASYNC110 - a transport tells of no event
+                await asyncio.sleep(_SENDING_POLL_SECONDS)
     except TimeoutError:
         _log.warning("requests were cut off", running=traffic.running)
+
+
+def _is_sending(runner: web.AppRunner) -> bool:
+    connections = runner.server.connections if runner.server is not None else []
+    transports = (connection.transport for connection in connections)
+    return any(each is not None and each.get_write_buffer_size() for each in transports)
 
 
 async def _keep_witness(program: Program) -> None:

@@ -172,7 +172,7 @@ class Transaction(Protocol):
     """What one job sees and does inside the one write transaction.
 
     Reads see everything committed before and everything done by earlier jobs of the same
-    batch. Writes and appended entries are kept or dropped together: they become durable with
+    batch, but not the job's own changes: read first, then change. Writes and appended entries are kept or dropped together: they become durable with
     the batch's commit, and a job that raises leaves neither. Jobs run on the writer's thread,
     one at a time, and must not block, wait or keep the transaction.
 

@@ -40,6 +40,9 @@ T = TypeVar("T")
 _INLINE: Final = 65_536
 """Bodies up to so many bytes are prepared on the event loop (some 0.2 ms), larger ones off it."""
 
+_REMEMBERED: Final = 10_000
+"""Workspaces whose newest version is remembered as a guess."""
+
 _ATTEMPTS: Final = 20
 """How often a write is prepared anew because somebody else wrote in between."""
 
@@ -118,6 +121,7 @@ class StateService:
         self._clock = clock
         self._random = random
         self._bodies = BodyCache(cache_limit)
+        self._newest: dict[str, StateVersion] = {}
         self._accept_unlocked_force = accept_unlocked_force
 
     # ------------------------------------------------------------ reading
@@ -372,8 +376,14 @@ class StateService:
     ) -> Written:
         """Prepare the upload for the newest version, judge and store it in one transaction."""
         body = document.body
-        base: StateVersion | None = None
         prepared: _Prepared | None = None
+        # Which version is the newest is a guess here, and known in the transaction.
+        base = self._newest.get(workspace)
+        before = None if base is None else self._bodies.get(base.id)
+        if before is not None:
+            prepared = await _in_background(
+                len(body), self._prepare, workspace, document, sha256, base, before
+            )
 
         def job(transaction: Transaction) -> Written | TfauditError | _Moved:
             head = transaction.head(workspace)
@@ -412,7 +422,7 @@ class StateService:
             if prepared is None or head != base:
                 return _Moved(head)
             version = replace(prepared.version, created=transaction.time)
-            if not transaction.is_workspace(workspace):
+            if head is None and not transaction.is_workspace(workspace):
                 transaction.append(
                     draft(
                         "workspace.created",
@@ -443,6 +453,7 @@ class StateService:
             value = committed.value
             if isinstance(value, Written):
                 self._bodies.put(value.version.id, body, document)
+                self._remember(value.version)
                 return replace(value, index=committed.index)
             if isinstance(value, TfauditError):
                 value.audit_index = committed.index
@@ -453,6 +464,11 @@ class StateService:
                 len(body), self._prepare, workspace, document, sha256, base, before
             )
         raise _too_busy(workspace)
+
+    def _remember(self, version: StateVersion) -> None:
+        if len(self._newest) >= _REMEMBERED:
+            self._newest.clear()
+        self._newest[version.workspace] = version
 
     def _prepare(
         self,

@@ -8,14 +8,12 @@ read inside each transaction and never remembered across them.
 """
 
 import asyncio
-import json
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, fields
 from pathlib import Path
 from queue import Empty, LifoQueue, SimpleQueue
 from types import TracebackType
@@ -39,10 +37,19 @@ from proxy.errors import (
     ConfigError,
     InvalidInputError,
     TfauditError,
-    UnauthenticatedError,
     UnavailableError,
 )
 from proxy.storage.migrations import MIGRATIONS
+from proxy.storage.transaction import (
+    LOCK_COLUMNS,
+    MAX_KNOWN,
+    TOKEN_COLUMNS,
+    VERSION_COLUMNS,
+    Known,
+    SQLiteTransaction,
+    insert_rows,
+    token_of,
+)
 from proxy.timestamps import rfc3339
 from proxy.tlog.entry import Record
 
@@ -57,31 +64,15 @@ BUSY_SECONDS: Final = 10.0
 _PAGE: Final = 1000
 """Rows read at a time when the log is followed or verified."""
 
-_KNOWN: Final = 10_000
-"""Workspaces, and tokens, that are remembered between transactions."""
-
 _TOKEN_SECONDS: Final = 1.0
 """How long a token that was looked up is taken as it is for telling who asks. Whoever then acts
 is checked again in the transaction, so that a token revoked in between does nothing."""
-
-_VERSION_COLUMNS: Final = ", ".join(f"v.{field.name}" for field in fields(StateVersion))
-_LOCK_COLUMNS: Final = ", ".join(field.name for field in fields(HeldLock))
-_TOKEN_COLUMNS: Final = ", ".join(field.name for field in fields(StoredToken))
-
-_HEAD: Final = (
-    f"SELECT {_VERSION_COLUMNS} FROM workspace w LEFT JOIN state_version v ON v.id = w.head "  # noqa: S608
-    "WHERE w.name = ?"
-)
-_INSERT_ENTRY: Final = (
-    "INSERT INTO entry (idx, time, event, outcome, workspace, actor, actor_id, source_ip, "
-    "key_id, leaf_hash, signature, entry, document) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
-)
 
 _log = structlog.get_logger("tfaudit.store")
 
 
 class _Job(NamedTuple):
-    run: Callable[["_Transaction"], Any]
+    run: Callable[[SQLiteTransaction], Any]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
 
@@ -90,190 +81,6 @@ class _Answer(NamedTuple):
     job: _Job
     value: Any
     error: BaseException | None
-
-
-def _token(row: tuple[Any, ...]) -> StoredToken:
-    token_id, name, role, workspaces, *rest = row
-    return StoredToken(token_id, name, role, tuple(json.loads(workspaces)), *rest)
-
-
-class _Known:
-    """What the writer read in earlier transactions and nobody has changed since.
-
-    Every change appends an entry, so the log's head tells whether another process changed
-    anything: then all of this is forgotten, as it is when a job is undone.
-    """
-
-    def __init__(self) -> None:
-        self.heads: dict[str, StateVersion | None] = {}
-        self.tokens_in_force: dict[str, bool] = {}
-
-    def forget(self) -> None:
-        """Read everything anew from now on."""
-        self.heads.clear()
-        self.tokens_in_force.clear()
-
-    def trim(self) -> None:
-        """Keep the memory bounded; called between transactions."""
-        if len(self.heads) > _KNOWN or len(self.tokens_in_force) > _KNOWN:
-            self.forget()
-
-
-class _Transaction:
-    """contracts.Transaction over the writer's connection; see there for the promises."""
-
-    def __init__(self, connection: sqlite3.Connection, time: str, known: _Known) -> None:
-        self._connection = connection
-        self.time = time
-        self._known = known
-        self.drafts: list[Draft] = []
-        self._dirty = False
-        self.changed_tokens = False
-
-    # ------------------------------------------------------------ for the writer
-
-    def begin_job(self) -> None:
-        self.drafts = []
-        self._dirty = False
-
-    def undo_job(self) -> None:
-        if self._dirty:
-            self._connection.execute("ROLLBACK TO job")
-            self._connection.execute("RELEASE job")
-            self._known.forget()
-
-    def require_record(self) -> None:
-        """Hold the first invariant: no effect without its entry."""
-        if self._dirty and not self.drafts:
-            raise AssertionError("a job changed the store and recorded nothing")
-
-    def end_job(self) -> None:
-        if self._dirty:
-            self._connection.execute("RELEASE job")
-
-    def _change(self, sql: str, values: tuple[Any, ...]) -> None:
-        """Run a statement that changes something; the job's first one opens its savepoint."""
-        if not self._dirty:
-            self._connection.execute("SAVEPOINT job")
-            self._dirty = True
-        self._connection.execute(sql, values)
-
-    # ------------------------------------------------------------ for jobs
-
-    def append(self, draft: Draft) -> None:
-        entry = draft.entry
-        actor = entry["actor"]
-        if entry["outcome"] == "success" and actor["type"] == "token":
-            self._require_in_force(actor["id"])
-        self.drafts.append(draft)
-
-    def _require_in_force(self, token_id: str) -> None:
-        """Let nobody act under a token that was revoked while the request was under way."""
-        in_force = self._known.tokens_in_force.get(token_id)
-        if in_force is None:
-            token = self.token(token_id)
-            in_force = token is not None and token.revoked is None
-            self._known.tokens_in_force[token_id] = in_force
-        if not in_force:
-            raise UnauthenticatedError(
-                "the token is unknown or revoked: ask an administrator for a new one"
-            )
-
-    def head(self, workspace: str) -> StateVersion | None:
-        heads = self._known.heads
-        if workspace not in heads:
-            heads[workspace] = self._read_head(workspace)
-        return heads[workspace]
-
-    def _read_head(self, workspace: str) -> StateVersion | None:
-        row = self._connection.execute(_HEAD, (workspace,)).fetchone()
-        if row is None and not self._has_versions(workspace):
-            return None
-        if row is None or row[0] is None:
-            raise UnavailableError(
-                f"the newest state of {workspace} is on record but can't be found in the store: "
-                "restore it from a backup"
-            )
-        return StateVersion(*row)
-
-    def _has_versions(self, workspace: str) -> bool:
-        """Tell by another index, too: a damaged one must not make a state look absent."""
-        found = self._connection.execute(
-            "SELECT 1 FROM state_version WHERE workspace = ? LIMIT 1", (workspace,)
-        )
-        return found.fetchone() is not None
-
-    def version(self, workspace: str, version: str) -> StateVersion | None:
-        row = self._connection.execute(
-            f"SELECT {_VERSION_COLUMNS} FROM state_version v "  # noqa: S608
-            "WHERE v.workspace = ? AND (v.id = ? OR CAST(v.number AS TEXT) = ?)",
-            (workspace, version, version),
-        ).fetchone()
-        return None if row is None else StateVersion(*row)
-
-    def add_version(self, version: StateVersion, sealed: bytes) -> None:
-        self._change(
-            f"INSERT INTO state_version VALUES ({','.join('?' * len(fields(StateVersion)))})",  # noqa: S608
-            astuple(version),
-        )
-        self._change("INSERT INTO state_body VALUES (?, ?)", (version.id, sealed))
-        self._change(
-            "INSERT INTO workspace (name, created, head) VALUES (?, ?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET head = excluded.head",
-            (version.workspace, version.created, version.id),
-        )
-        self._known.heads[version.workspace] = version
-
-    def is_workspace(self, workspace: str) -> bool:
-        found = self._connection.execute("SELECT 1 FROM workspace WHERE name = ?", (workspace,))
-        return found.fetchone() is not None
-
-    def lock(self, workspace: str) -> HeldLock | None:
-        row = self._connection.execute(
-            f"SELECT {_LOCK_COLUMNS} FROM lock WHERE workspace = ?",  # noqa: S608
-            (workspace,),
-        ).fetchone()
-        return None if row is None else HeldLock(*row)
-
-    def set_lock(self, lock: HeldLock) -> None:
-        self._change(
-            f"INSERT INTO lock ({_LOCK_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608
-            astuple(lock),
-        )
-
-    def clear_lock(self, workspace: str) -> None:
-        self._change("DELETE FROM lock WHERE workspace = ?", (workspace,))
-
-    def token(self, name_or_id: str) -> StoredToken | None:
-        row = self._connection.execute(
-            f"SELECT {_TOKEN_COLUMNS} FROM token "  # noqa: S608
-            "WHERE id = ? OR (name = ? AND revoked IS NULL)",
-            (name_or_id, name_or_id),
-        ).fetchone()
-        return None if row is None else _token(row)
-
-    def add_token(self, token: StoredToken, digest: bytes) -> None:
-        values = (*astuple(token)[:3], json.dumps(token.workspaces), *astuple(token)[4:], digest)
-        self._change(
-            f"INSERT INTO token ({_TOKEN_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608
-            values,
-        )
-        self._forget_tokens()
-
-    def revoke_token(self, token_id: str) -> None:
-        self._change("UPDATE token SET revoked = ? WHERE id = ?", (self.time, token_id))
-        self._forget_tokens()
-
-    def _forget_tokens(self) -> None:
-        self._known.tokens_in_force.clear()
-        self.changed_tokens = True
-
-    def is_running(self) -> bool:
-        row = self._connection.execute("SELECT running FROM log_head").fetchone()
-        return bool(row[0])
-
-    def set_running(self, *, running: bool) -> None:
-        self._change("UPDATE log_head SET running = ?", (int(running),))
 
 
 class SQLiteStore:
@@ -310,7 +117,7 @@ class SQLiteStore:
         self._readers: LifoQueue[sqlite3.Connection] = LifoQueue()
         # What this process saw last; compared with the database, never used in its place.
         self._seen: LogHead | None = None
-        self._known = _Known()
+        self._known = Known()
         self._is_suspect = False
         self._tokens: dict[bytes, tuple[float, StoredToken]] = {}
 
@@ -396,7 +203,7 @@ class SQLiteStore:
 
     # ------------------------------------------------------------ the writer
 
-    async def write(self, job: Callable[[_Transaction], T]) -> Committed[T]:
+    async def write(self, job: Callable[[SQLiteTransaction], T]) -> Committed[T]:
         """Run the job in the next batch; see contracts.Store."""
         if self._closed:
             raise UnavailableError("the store is closing: ask again in a moment")
@@ -464,6 +271,22 @@ class SQLiteStore:
         return answers
 
     def _transact(self, batch: list[_Job]) -> tuple[list[_Answer], int]:
+        """Run the jobs and commit; each alone when they can't all be stored together."""
+        try:
+            return self._transact_together(batch)
+        except (sqlite3.IntegrityError, sqlite3.DataError) as error:
+            self._writer.execute("ROLLBACK")
+            self._known.forget()
+            if len(batch) == 1:
+                failure = UnavailableError(
+                    f"the store refused this, so nothing was done: {error}; run `tfaudit verify`"
+                )
+                failure.__cause__ = error
+                return [_Answer(batch[0], None, failure)], 0
+        alone = [self._transact([job]) for job in batch]
+        return [answer for answers, _ in alone for answer in answers], sum(n for _, n in alone)
+
+    def _transact_together(self, batch: list[_Job]) -> tuple[list[_Answer], int]:
         if self._identity() != self._opened:
             raise UnavailableError(
                 f"{self._path} was replaced while the server was running: restart the server"
@@ -477,32 +300,24 @@ class SQLiteStore:
             self._tokens = {}
         self._known.trim()
         log = self._audit.begin(head)
-        transaction = _Transaction(connection, rfc3339(log.micros), self._known)
+        transaction = SQLiteTransaction(connection, rfc3339(log.micros), self._known)
         answers: list[_Answer] = []
         rows: list[tuple[Any, ...]] = []
         for job in batch:
-            transaction.begin_job()
+            drafts = transaction.begin_job()
             try:
                 value = job.run(transaction)
-                records = log.append(transaction.drafts) if transaction.drafts else []
                 transaction.require_record()
-            except (sqlite3.IntegrityError, sqlite3.DataError) as error:
-                transaction.undo_job()
-                failure = UnavailableError(
-                    f"the store refused this, so nothing was done: {error}; run `tfaudit verify`"
-                )
-                failure.__cause__ = error
-                answers.append(_Answer(job, None, failure))
-                continue
+                records = log.append(drafts) if drafts else []
             except sqlite3.Error:
                 raise  # the disk is full or fails: no job of this batch can be trusted
             except Exception as error:  # noqa: BLE001 - whatever a job raises is its caller's
-                transaction.undo_job()
                 answers.append(_Answer(job, None, error))
                 continue
-            transaction.end_job()
-            rows += map(_row, records, transaction.drafts)
+            transaction.keep_job()
+            rows += map(_row, records, drafts)
             answers.append(_Answer(job, Committed(value, log.size - 1 if records else None), None))
+        transaction.apply()
         head = self._append(log, rows, head)
         connection.execute("COMMIT")
         self._is_suspect = False
@@ -516,7 +331,7 @@ class SQLiteStore:
         connection = self._writer
         if rows:
             head, note = log.close()
-            connection.executemany(_INSERT_ENTRY, rows)
+            insert_rows(connection, "entry", rows)
             connection.execute(
                 "INSERT INTO checkpoint (size, note) VALUES (?, ?)", (head.size, note)
             )
@@ -606,15 +421,15 @@ class SQLiteStore:
             return known[1]
         try:
             row = self._lookup.execute(
-                f"SELECT {_TOKEN_COLUMNS} FROM token WHERE digest = ?",  # noqa: S608
+                f"SELECT {TOKEN_COLUMNS} FROM token WHERE digest = ?",  # noqa: S608
                 (digest,),
             ).fetchone()
         except sqlite3.Error as error:
             raise UnavailableError(f"the tokens could not be read: {error}; try again") from error
         if row is None:
             return None
-        token = _token(row)
-        if len(tokens) > _KNOWN:
+        token = token_of(row)
+        if len(tokens) > MAX_KNOWN:
             tokens.clear()
         tokens[digest] = (now + _TOKEN_SECONDS, token)
         return token
@@ -641,9 +456,9 @@ class SQLiteStore:
             known = connection.execute(
                 "SELECT w.name, w.created, "  # noqa: S608
                 "(SELECT count(*) FROM state_version n WHERE n.workspace = w.name), "
-                f"{_VERSION_COLUMNS} FROM workspace w JOIN state_version v ON v.id = w.head"
+                f"{VERSION_COLUMNS} FROM workspace w JOIN state_version v ON v.id = w.head"
             ).fetchall()
-            held = connection.execute(f"SELECT {_LOCK_COLUMNS} FROM lock").fetchall()  # noqa: S608
+            held = connection.execute(f"SELECT {LOCK_COLUMNS} FROM lock").fetchall()  # noqa: S608
         locks = {row[0]: HeldLock(*row) for row in held}
         found = [
             WorkspaceSummary(name, created, StateVersion(*head), locks.pop(name, None), count)
@@ -656,7 +471,7 @@ class SQLiteStore:
         """Return a workspace's versions, newest first."""
         rows = await asyncio.to_thread(
             self._rows,
-            f"SELECT {_VERSION_COLUMNS} FROM state_version v WHERE v.workspace = ? "  # noqa: S608
+            f"SELECT {VERSION_COLUMNS} FROM state_version v WHERE v.workspace = ? "  # noqa: S608
             "ORDER BY v.number DESC",
             (workspace,),
         )
@@ -666,7 +481,7 @@ class SQLiteStore:
         """Return all locks that are held, oldest first."""
         rows = await asyncio.to_thread(
             self._rows,
-            f"SELECT {_LOCK_COLUMNS} FROM lock ORDER BY taken",  # noqa: S608
+            f"SELECT {LOCK_COLUMNS} FROM lock ORDER BY taken",  # noqa: S608
         )
         return [HeldLock(*row) for row in rows]
 
@@ -674,9 +489,9 @@ class SQLiteStore:
         """Return all tokens, oldest first."""
         rows = await asyncio.to_thread(
             self._rows,
-            f"SELECT {_TOKEN_COLUMNS} FROM token ORDER BY created",  # noqa: S608
+            f"SELECT {TOKEN_COLUMNS} FROM token ORDER BY created",  # noqa: S608
         )
-        return [_token(row) for row in rows]
+        return [token_of(row) for row in rows]
 
     async def size(self) -> int:
         """Return the number of committed entries."""

@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import quote
 
@@ -118,6 +119,7 @@ class RedactedChanges:
     document: bytes | None = field(default=None, repr=False)
 
 
+@lru_cache(maxsize=4096)
 def workspace_key(redaction_key: bytes, workspace: str) -> bytes:
     """The key (32 bytes) for the commitments of one workspace.
 

@@ -1,0 +1,297 @@
+"""What a job sees and does inside the writer's transaction on SQLite.
+
+A job's changes wait until it has returned and its entries are signed; then they join those of the
+batch, and all are written together before the commit. So a job that fails has nothing to undo.
+Each statement that runs lets go of the interpreter's lock and has to get it back from a busy event
+loop: a few statements of many rows cost far less than many of one row.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, fields
+from itertools import chain
+from typing import Any, Final
+
+from proxy.contracts import Draft, HeldLock, StateVersion, StoredToken
+from proxy.errors import UnauthenticatedError, UnavailableError
+
+MAX_KNOWN: Final = 10_000
+"""Workspaces, locks, and tokens, that are remembered between transactions."""
+
+VERSION_COLUMNS: Final = ", ".join(f"v.{field.name}" for field in fields(StateVersion))
+LOCK_COLUMNS: Final = ", ".join(field.name for field in fields(HeldLock))
+TOKEN_COLUMNS: Final = ", ".join(field.name for field in fields(StoredToken))
+
+_HEAD: Final = (
+    f"SELECT {VERSION_COLUMNS} FROM workspace w LEFT JOIN state_version v ON v.id = w.head "  # noqa: S608
+    "WHERE w.name = ?"
+)
+_COLUMNS: Final = {
+    "entry": (
+        "idx, time, event, outcome, workspace, actor, actor_id, source_ip, key_id, leaf_hash, "
+        "signature, entry, document"
+    ),
+    "state_version": ", ".join(field.name for field in fields(StateVersion)),
+    "state_body": "id, sealed",
+}
+_CHUNKS: Final = (64, 16, 4, 1)
+"""Rows in one INSERT: few different statements, so that SQLite's are all prepared once."""
+
+
+def insert_rows(
+    connection: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert rows in as few statements as there are sizes of chunks."""
+    start = 0
+    for size in _CHUNKS:
+        while len(rows) - start >= size:
+            connection.execute(
+                _insert(table, size), tuple(chain.from_iterable(rows[start : start + size]))
+            )
+            start += size
+
+
+def _insert(table: str, rows: int) -> str:
+    statement = _STATEMENTS.get((table, rows))
+    if statement is None:
+        columns = _COLUMNS[table]
+        row = f"({', '.join('?' * (columns.count(',') + 1))})"
+        statement = _STATEMENTS[table, rows] = (
+            f"INSERT INTO {table} ({columns}) VALUES {', '.join([row] * rows)}"  # noqa: S608
+        )
+    return statement
+
+
+_STATEMENTS: Final[dict[tuple[str, int], str]] = {}
+
+
+def token_of(row: Iterable[Any]) -> StoredToken:
+    """Return the token of a row of TOKEN_COLUMNS."""
+    token_id, name, role, workspaces, *rest = row
+    return StoredToken(token_id, name, role, tuple(json.loads(workspaces)), *rest)
+
+
+class Known:
+    """What the writer read in earlier transactions and nobody has changed since.
+
+    Every change appends an entry, so the log's head tells whether another process changed
+    anything: then all of this is forgotten, as it is when a transaction fails.
+    """
+
+    def __init__(self) -> None:
+        self.heads: dict[str, StateVersion | None] = {}
+        self.locks: dict[str, HeldLock | None] = {}
+        self.tokens_in_force: dict[str, bool] = {}
+
+    def forget(self) -> None:
+        """Read everything anew from now on."""
+        self.heads.clear()
+        self.locks.clear()
+        self.tokens_in_force.clear()
+
+    def trim(self) -> None:
+        """Keep the memory bounded; called between transactions."""
+        if max(len(self.heads), len(self.locks), len(self.tokens_in_force)) > MAX_KNOWN:
+            self.forget()
+
+
+class SQLiteTransaction:
+    """contracts.Transaction over the writer's connection; see there for the promises.
+
+    A job reads first and changes afterwards: its own changes are not there yet when it reads.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, time: str, known: Known) -> None:
+        self._connection = connection
+        self.time = time
+        self._known = known
+        self._drafts: list[Draft] = []
+        self._versions: list[tuple[StateVersion, bytes]] = []
+        self._locks: dict[str, HeldLock | None] = {}
+        self._statements: list[tuple[str, tuple[Any, ...]]] = []
+        self._kept_versions: list[tuple[StateVersion, bytes]] = []
+        self._kept_statements: list[tuple[str, tuple[Any, ...]]] = []
+        self._changes_tokens = False
+        self.changed_tokens = False
+
+    # ------------------------------------------------------------ for the writer
+
+    def begin_job(self) -> list[Draft]:
+        """Start anew with a job; return the list its entries will be in."""
+        self._drafts = []
+        self._versions = []
+        self._locks = {}
+        self._statements = []
+        self._changes_tokens = False
+        return self._drafts
+
+    def require_record(self) -> None:
+        """Hold the first invariant: no effect without its entry."""
+        if (self._versions or self._statements) and not self._drafts:
+            raise AssertionError("a job changed the store and recorded nothing")
+
+    def keep_job(self) -> None:
+        """Make the job's changes part of the batch; the next job sees them."""
+        self._kept_versions += self._versions
+        self._kept_statements += self._statements
+        for version, _ in self._versions:
+            self._known.heads[version.workspace] = version
+        self._known.locks.update(self._locks)
+        if self._changes_tokens:
+            self._known.tokens_in_force.clear()
+            self.changed_tokens = True
+
+    def apply(self) -> None:
+        """Write what the batch's jobs changed so far.
+
+        Raises:
+            sqlite3.IntegrityError: two jobs contradict each other.
+        """
+        if self._kept_versions:
+            versions, bodies = zip(*self._kept_versions, strict=True)
+            insert_rows(self._connection, "state_version", [astuple(v) for v in versions])
+            insert_rows(
+                self._connection,
+                "state_body",
+                [(v.id, body) for v, body in zip(versions, bodies, strict=True)],
+            )
+            for version in {v.workspace: v for v in versions}.values():
+                self._connection.execute(
+                    "INSERT INTO workspace (name, created, head) VALUES (?, ?, ?) "
+                    "ON CONFLICT (name) DO UPDATE SET head = excluded.head",
+                    (version.workspace, version.created, version.id),
+                )
+            self._kept_versions.clear()
+        for statement, values in self._kept_statements:
+            self._connection.execute(statement, values)
+        self._kept_statements.clear()
+
+    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
+        """Return one row, as the jobs before this one left it."""
+        self.apply()
+        row: tuple[Any, ...] | None = self._connection.execute(sql, values).fetchone()
+        return row
+
+    # ------------------------------------------------------------ for jobs
+
+    def append(self, draft: Draft) -> None:
+        """Add an entry; nobody acts under a token that was revoked while the request ran."""
+        entry = draft.entry
+        actor = entry["actor"]
+        if entry["outcome"] == "success" and actor["type"] == "token":
+            self._require_in_force(actor["id"])
+        self._drafts.append(draft)
+
+    def _require_in_force(self, token_id: str) -> None:
+        in_force = self._known.tokens_in_force.get(token_id)
+        if in_force is None:
+            row = self._read("SELECT revoked IS NULL FROM token WHERE id = ?", (token_id,))
+            in_force = row is not None and bool(row[0])
+            self._known.tokens_in_force[token_id] = in_force
+        if not in_force:
+            raise UnauthenticatedError(
+                "the token is unknown or revoked: ask an administrator for a new one"
+            )
+
+    def head(self, workspace: str) -> StateVersion | None:
+        """Return the newest version; None is certain knowledge that there is none."""
+        heads = self._known.heads
+        if workspace not in heads:
+            heads[workspace] = self._read_head(workspace)
+        return heads[workspace]
+
+    def _read_head(self, workspace: str) -> StateVersion | None:
+        row = self._read(_HEAD, (workspace,))
+        if row is None and not self._has_versions(workspace):
+            return None
+        if row is None or row[0] is None:
+            raise UnavailableError(
+                f"the newest state of {workspace} is on record but can't be found in the store: "
+                "restore it from a backup"
+            )
+        return StateVersion(*row)
+
+    def _has_versions(self, workspace: str) -> bool:
+        """Tell by another index, too: a damaged one must not make a state look absent."""
+        sql = "SELECT 1 FROM state_version WHERE workspace = ? LIMIT 1"
+        return self._read(sql, (workspace,)) is not None
+
+    def version(self, workspace: str, version: str) -> StateVersion | None:
+        """Return a version by its ID or its number (decimal text)."""
+        row = self._read(
+            f"SELECT {VERSION_COLUMNS} FROM state_version v "  # noqa: S608
+            "WHERE v.workspace = ? AND (v.id = ? OR CAST(v.number AS TEXT) = ?)",
+            (workspace, version, version),
+        )
+        return None if row is None else StateVersion(*row)
+
+    def add_version(self, version: StateVersion, sealed: bytes) -> None:
+        """Make this the workspace's newest version."""
+        self._versions.append((version, sealed))
+
+    def is_workspace(self, workspace: str) -> bool:
+        """Tell whether the workspace was ever written."""
+        return self._read("SELECT 1 FROM workspace WHERE name = ?", (workspace,)) is not None
+
+    def lock(self, workspace: str) -> HeldLock | None:
+        """Return the lock that is held, if any."""
+        locks = self._known.locks
+        if workspace not in locks:
+            row = self._read(
+                f"SELECT {LOCK_COLUMNS} FROM lock WHERE workspace = ?",  # noqa: S608
+                (workspace,),
+            )
+            locks[workspace] = None if row is None else HeldLock(*row)
+        return locks[workspace]
+
+    def set_lock(self, lock: HeldLock) -> None:
+        """Take the lock; the job has looked that it is free."""
+        self._locks[lock.workspace] = lock
+        self._statements.append(
+            (
+                f"INSERT INTO lock ({LOCK_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                astuple(lock),
+            )
+        )
+
+    def clear_lock(self, workspace: str) -> None:
+        """Release the lock, whoever holds it."""
+        self._locks[workspace] = None
+        self._statements.append(("DELETE FROM lock WHERE workspace = ?", (workspace,)))
+
+    def token(self, name_or_id: str) -> StoredToken | None:
+        """Return a token that is not revoked by name, or any token by ID."""
+        row = self._read(
+            f"SELECT {TOKEN_COLUMNS} FROM token "  # noqa: S608
+            "WHERE id = ? OR (name = ? AND revoked IS NULL)",
+            (name_or_id, name_or_id),
+        )
+        return None if row is None else token_of(row)
+
+    def add_token(self, token: StoredToken, digest: bytes) -> None:
+        """Keep a new token under the SHA-256 digest of its text."""
+        start, end = astuple(token)[:3], astuple(token)[4:]
+        self._statements.append(
+            (
+                f"INSERT INTO token ({TOKEN_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                (*start, json.dumps(token.workspaces), *end, digest),
+            )
+        )
+        self._changes_tokens = True
+
+    def revoke_token(self, token_id: str) -> None:
+        """Mark the token revoked at this transaction's time."""
+        self._statements.append(
+            ("UPDATE token SET revoked = ? WHERE id = ?", (self.time, token_id))
+        )
+        self._changes_tokens = True
+
+    def is_running(self) -> bool:
+        """Tell whether a server started and has not recorded a stop."""
+        row = self._read("SELECT running FROM log_head")
+        return row is not None and bool(row[0])
+
+    def set_running(self, *, running: bool) -> None:
+        """Remember that a server runs, or that it stopped in order."""
+        self._statements.append(("UPDATE log_head SET running = ?", (int(running),)))
