@@ -22,6 +22,7 @@ from proxy.tlog.merkle import Frontier, leaf_hash
 from proxy.tlog.note import NoteSigner
 
 _VERSION: Final = 1
+_POOL: Final = 32
 
 
 def draft(  # noqa: PLR0913 - the fields of an entry, in the order people ask for them
@@ -151,11 +152,19 @@ class Batch:
         self._last = head.micros
         self.micros = max(log.clock(), head.micros + 1)
         self._next = self.micros
+        self._pool: list[bytes] = []
 
     @property
     def size(self) -> int:
         """Return the tree's size with all that was appended so far."""
         return self._frontier.size
+
+    def _random(self) -> bytes:
+        """Return 8 random bytes; the system is asked once for many entries."""
+        if not self._pool:
+            pool = self._log.random(_POOL * 8)
+            self._pool = [pool[at : at + 8] for at in range(0, len(pool), 8)]
+        return self._pool.pop()
 
     def append(self, drafts: list[Draft]) -> list[Record]:
         """Sign the drafts and add them to the tree: all of them, or none when one fails.
@@ -171,13 +180,12 @@ class Batch:
         micros = self._next
         index = self._frontier.size
         records: list[Record] = []
-        random = log.random(8 * len(drafts))
-        for place, each in enumerate(drafts):
+        for each in drafts:
             entry = each.entry
             if entry["event"] not in EVENTS or entry["outcome"] not in OUTCOMES:
                 raise AssertionError(f"not in the catalogue: {entry['event']} {entry['outcome']}")
             entry["v"] = _VERSION
-            entry["id"] = uuid7(micros, random[8 * place : 8 * place + 8])
+            entry["id"] = uuid7(micros, self._random())
             entry["time"] = rfc3339(micros)
             data = canonical(entry)
             try:

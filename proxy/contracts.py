@@ -172,9 +172,10 @@ class Transaction(Protocol):
     """What one job sees and does inside the one write transaction.
 
     Reads see everything committed before and everything done by earlier jobs of the same
-    batch, but not the job's own changes: read first, then change. Writes and appended entries are kept or dropped together: they become durable with
-    the batch's commit, and a job that raises leaves neither. Jobs run on the writer's thread,
-    one at a time, and must not block, wait or keep the transaction.
+    batch, but not the job's own changes: read first, then change. Writes and appended entries
+    are kept or dropped together: they become durable with the batch's commit, and a job that
+    raises leaves neither. Jobs run on the writer's thread, one at a time, may be run again, and
+    must not block, wait or keep the transaction.
 
     Attributes:
         time: the commit's time, RFC 3339 UTC with microseconds and ``Z``.

@@ -38,8 +38,16 @@ def _compressor() -> zstandard.ZstdCompressor:
 
 
 def _bound_to(workspace: str, version_id: str, lineage: str) -> bytes:
-    parts = [part.encode("utf-8", "surrogatepass") for part in (workspace, version_id, lineage)]
-    return b"tfaudit-state-v1" + b"".join(len(p).to_bytes(4, "big") + p for p in parts)
+    first, second = workspace.encode(), version_id.encode()
+    third = lineage.encode("utf-8", "surrogatepass")
+    return b"tfaudit-state-v1%b%b%b%b%b%b" % (
+        len(first).to_bytes(4, "big"),
+        first,
+        len(second).to_bytes(4, "big"),
+        second,
+        len(third).to_bytes(4, "big"),
+        third,
+    )
 
 
 def seal(

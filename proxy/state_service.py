@@ -170,7 +170,7 @@ class StateService:
             committed = await self._store.write(job)
             value = committed.value
             if isinstance(value, Reading):
-                return replace(value, index=committed.index)
+                return Reading(value.version, value.body, committed.index)
             if value.head is not None:
                 carried = {value.head.id: await self._load(value.head)}
         raise _too_busy(workspace)

@@ -12,9 +12,9 @@ _STATE: Final = "/state/{workspace:.+}"
 _LOCK: Final = "/state/{workspace:.+}/{ending:lock}"
 _UNLOCK: Final = "/state/{workspace:.+}/{ending:unlock}"
 
-ROUTES: Final[
-    tuple[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]], ...]
-] = (
+Route = tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
+
+ROUTES: Final[tuple[Route, ...]] = (
     # Terraform's default dialect
     ("GET", _STATE, backend.read),
     ("POST", _STATE, backend.write),
@@ -49,6 +49,14 @@ OPEN: Final = frozenset({health.checkpoint, health.healthz, health.readyz, healt
 
 
 def add_routes(app: web.Application) -> None:
-    """Register every route; the longer paths first, since the first match wins."""
-    for method, path, handler in sorted(ROUTES, key=lambda route: -len(route[1])):
+    """Register every route; the first match wins.
+
+    Reads of a state come first, as most requests are that, then the longer paths.
+    """
+    for method, path, handler in sorted(ROUTES, key=_rank):
         app.router.add_route(method, path, handler, expect_handler=defer_continue)
+
+
+def _rank(route: Route) -> tuple[bool, int]:
+    method, path, _ = route
+    return (method, path) != ("GET", _STATE), -len(path)

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from itertools import chain
+from operator import attrgetter
 from typing import Any, Final
 
 from proxy.contracts import Draft, HeldLock, StateVersion, StoredToken
@@ -35,6 +36,8 @@ _COLUMNS: Final = {
     "state_version": ", ".join(field.name for field in fields(StateVersion)),
     "state_body": "id, sealed",
 }
+_VERSION_ROW: Final = attrgetter(*(field.name for field in fields(StateVersion)))
+_LOCK_ROW: Final = attrgetter(*(field.name for field in fields(HeldLock)))
 _CHUNKS: Final = (64, 16, 4, 1)
 """Rows in one INSERT: few different statements, so that SQLite's are all prepared once."""
 
@@ -150,7 +153,7 @@ class SQLiteTransaction:
         """
         if self._kept_versions:
             versions, bodies = zip(*self._kept_versions, strict=True)
-            insert_rows(self._connection, "state_version", [astuple(v) for v in versions])
+            insert_rows(self._connection, "state_version", list(map(_VERSION_ROW, versions)))
             insert_rows(
                 self._connection,
                 "state_body",
@@ -251,7 +254,7 @@ class SQLiteTransaction:
         self._statements.append(
             (
                 f"INSERT INTO lock ({LOCK_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608
-                astuple(lock),
+                _LOCK_ROW(lock),
             )
         )
 
