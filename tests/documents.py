@@ -45,8 +45,7 @@ def schema() -> str:
         "title": "tfaudit entry",
         "description": f"One entry of the log; at most {MAX_ENTRY_BYTES} bytes as RFC 8785 JSON.",
         "type": "object",
-        "required": ["v", "id", "time", "event", "outcome", "message", "actor", "source"]
-        + ["request"],
+        "required": "v id time event outcome message actor source request".split(),
         "properties": {
             "v": {"const": 1},
             "id": {"type": "string", "format": "uuid", "description": "UUIDv7, fixed at commit"},

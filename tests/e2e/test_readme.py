@@ -116,15 +116,14 @@ def test_make_serve(tmp_path: Path, make_server: MakeServer) -> None:
             process.wait(30)
 
 
-def test_try_it(
-    server: Server, make_terraform: MakeTerraform, shell: Callable[..., str]
-) -> None:
-    """The pasted block gives a working apply, and the commands below it show what is on record."""
+def test_try_it(server: Server, make_terraform: MakeTerraform, shell: Callable[..., str]) -> None:
+    """The pasted block gives a working apply; the commands below it show what is on record."""
     (block,) = blocks("hcl", "Try it")
     terraform = make_terraform(env={"TF_HTTP_PASSWORD": server.admin_token})
     terraform.write(
         block.replace(DOCUMENTED, f"127.0.0.1:{server.port}")
-        + 'variable "v" {\n  default = "1"\n}\n\nresource "terraform_data" "a" {\n  input = var.v\n}\n'
+        + 'variable "v" {\n  default = "1"\n}\n'
+        + 'resource "terraform_data" "a" {\n  input = var.v\n}\n'
     )
     terraform.run("init")
     terraform.apply()
@@ -173,7 +172,7 @@ def test_guides(server: Server, shell: Callable[..., str], tmp_path: Path) -> No
 
     for line in commands("Look at states, go back"):
         if "lock release" in line:
-            info = b'{"ID":"1","Operation":"OperationTypeApply","Who":"a@b","Created":"2026-01-01T00:00:00Z"}'
+            info = b'{"ID":"1","Operation":"OperationTypeApply","Who":"a@b"}'
             assert 200 == server.request("LOCK", address, info, token=server.admin_token).status
         shell(line, server, answer="y\n")
     newest = json.loads(server.request("GET", address, token=server.admin_token).body)
