@@ -2,8 +2,12 @@
 
 import inspect
 import json
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
+
+import jsonschema
 
 from proxy import config
 from proxy.events import EVENTS, OUTCOMES
@@ -45,7 +49,7 @@ def schema() -> str:
         "title": "tfaudit entry",
         "description": f"One entry of the log; at most {MAX_ENTRY_BYTES} bytes as RFC 8785 JSON.",
         "type": "object",
-        "required": "v id time event outcome message actor source request".split(),
+        "required": ["v", "id", "time", "event", "outcome", "message", "actor", "source", "request"],
         "properties": {
             "v": {"const": 1},
             "id": {"type": "string", "format": "uuid", "description": "UUIDv7, fixed at commit"},
@@ -161,6 +165,20 @@ def _comment(section: str, key: str) -> str:
         else:
             above = []
     raise AssertionError(f"{section}.{key} has no comment")
+
+
+def check_entries(entries: Iterable[dict[str, Any]], each: int = 20) -> None:
+    """Hold real entries against the published schema, so many of each event.
+
+    Raises:
+        jsonschema.ValidationError: names the first that does not fit.
+    """
+    validator = jsonschema.Draft202012Validator(json.loads(schema()))
+    seen: Counter[str] = Counter()
+    for entry in entries:
+        seen[entry["event"]] += 1
+        if seen[entry["event"]] <= each:
+            validator.validate(entry)
 
 
 FILES: Final = {
