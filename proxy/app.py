@@ -22,6 +22,7 @@ from proxy.config import Config, Secret
 from proxy.errors import ConfigError, TfauditError
 from proxy.keys import KeyRing
 from proxy.logs import configure_logging
+from proxy.preparers import spare_cores
 from proxy.program import Program, now, open_program
 from proxy.server import appkeys
 from proxy.server.metrics import Metrics
@@ -103,7 +104,9 @@ async def serve(config: Config) -> None:
     config.data.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_server(config), suppress(asyncio.CancelledError):
         metrics, traffic = Metrics(), Traffic()
-        async with open_program(config, create=True, on_commit=metrics.on_commit) as program:
+        async with open_program(
+            config, create=True, on_commit=metrics.on_commit, workers=spare_cores()
+        ) as program:
             caller = _system("serve")
             await record_start(
                 program.store, caller, config=_settings(config), keys=_public(program.keys)

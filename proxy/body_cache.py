@@ -8,11 +8,6 @@ from collections import OrderedDict
 from threading import Lock
 from typing import Final
 
-from proxy.tfstate.document import Document, parse
-
-_PARSED: Final = 65_536
-"""Bytes of a body up to which its slices are kept as well; they are what the next write needs."""
-
 _SHARE: Final = 4
 """One body may fill no more than this part (a quarter) of the cache."""
 
@@ -28,7 +23,6 @@ class BodyCache:
         self._limit = limit
         self._size = 0
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
-        self._documents: dict[str, Document] = {}
         self._lock = Lock()
 
     def get(self, version_id: str) -> bytes | None:
@@ -39,20 +33,8 @@ class BodyCache:
                 self._bodies.move_to_end(version_id)
             return body
 
-    def document(self, version_id: str, body: bytes) -> Document:
-        """Return the body as a document, without parsing it when that was done before."""
-        return self._documents.get(version_id) or parse(body)
-
-    def put(
-        self, version_id: str, body: bytes | bytearray, document: Document | None = None
-    ) -> None:
-        """Keep a body; one that is too large for the cache is let go at once.
-
-        Args:
-            version_id: whose body.
-            body: the state as it came in.
-            document: its slices, if they are known.
-        """
+    def put(self, version_id: str, body: bytes | bytearray) -> None:
+        """Keep a body; one that is too large for the cache is let go at once."""
         if len(body) * _SHARE > self._limit:
             return
         with self._lock:
@@ -60,9 +42,6 @@ class BodyCache:
                 return
             self._bodies[version_id] = bytes(body)
             self._size += len(body)
-            if document is not None and isinstance(body, bytes) and len(body) <= _PARSED:
-                self._documents[version_id] = document
             while self._size > self._limit:
-                oldest, dropped = self._bodies.popitem(last=False)
+                _, dropped = self._bodies.popitem(last=False)
                 self._size -= len(dropped)
-                self._documents.pop(oldest, None)

@@ -14,7 +14,9 @@ from proxy.contracts import Store
 from proxy.errors import ConfigError, TfauditError
 from proxy.keys import KeyRing, open_keys
 from proxy.lock_service import LockService
-from proxy.state_service import Keys, StateService
+from proxy.preparation import Keys
+from proxy.preparers import WorkerPool
+from proxy.state_service import StateService
 from proxy.storage.sqlite import SQLiteStore
 from proxy.tlog.note import NoteVerifier
 from proxy.witness import Witness
@@ -49,6 +51,7 @@ async def open_program(
     *,
     create: bool,
     on_commit: Callable[[int, int, float], None] | None = None,
+    workers: int = 0,
 ) -> AsyncIterator[Program]:
     """Open the keys and the store, check that the log is the one it was, build the services.
 
@@ -56,6 +59,7 @@ async def open_program(
         config: what to open.
         create: make the data directory, keys and database when there are none.
         on_commit: told the number of jobs and entries and the seconds of each commit.
+        workers: processes that prepare uploads; none prepares them in this one.
 
     Raises:
         ConfigError: something is missing, unreadable, or not what it was.
@@ -70,7 +74,8 @@ async def open_program(
     audit = AuditLog(keys.entry, keys.checkpoint, keys.origin, clock=clock, random=os.urandom)
     store = SQLiteStore(config.data.database, audit, create=create, on_commit=on_commit)
     witness = Witness(config.data.last_checkpoint, NoteVerifier.parse(keys.vkey))
-    async with store:
+    secrets = Keys(keys.master, keys.redaction)
+    async with store, WorkerPool(secrets, workers) as preparer:
         await witness.check(store)
         yield Program(
             config=config,
@@ -78,10 +83,11 @@ async def open_program(
             store=store,
             states=StateService(
                 store,
-                Keys(keys.master, keys.redaction),
+                secrets,
                 clock=clock,
                 random=os.urandom,
                 accept_unlocked_force=config.server.accept_unlocked_force,
+                preparer=preparer,
             ),
             locks=LockService(store),
             admin=AdminService(store, now, os.urandom),

@@ -6,10 +6,9 @@ from proxy.access import Caller, printable
 from proxy.audit_log import draft
 from proxy.contracts import Draft, HeldLock, StateVersion
 from proxy.errors import TfauditError
+from proxy.preparation import Prepared
 from proxy.statuses import status_of
-from proxy.tfstate.document import Document
 from proxy.tfstate.lock import LockInfo
-from proxy.tfstate.redact import RedactedChanges
 
 
 def name_of(caller: Caller) -> str:
@@ -29,14 +28,14 @@ def state_of(version: StateVersion) -> dict[str, Any]:
     }
 
 
-def upload_of(document: Document) -> dict[str, Any]:
+def upload_of(prepared: Prepared) -> dict[str, Any]:
     """Return the ``state`` of an upload that was refused: nothing is stored under any ID."""
     return {
         "state": {
-            "lineage": printable(document.lineage),
-            "serial": document.serial,
-            "size": len(document.body),
-            "terraform_version": printable(document.terraform_version, 64),
+            "lineage": printable(prepared.lineage),
+            "serial": prepared.serial,
+            "size": prepared.size,
+            "terraform_version": prepared.terraform_version,
         }
     }
 
@@ -97,14 +96,41 @@ def refused(
     )
 
 
+def created(caller: Caller, workspace: str) -> Draft:
+    """Return the entry of a workspace's first write."""
+    return draft(
+        "workspace.created",
+        "success",
+        f"{name_of(caller)} created {workspace} with its first state",
+        caller,
+        200,
+        workspace=workspace,
+    )
+
+
+def repeated(
+    event: str, caller: Caller, head: StateVersion, note: str, run: dict[str, Any]
+) -> Draft:
+    """Return the entry of a write that brought the stored bytes again."""
+    return draft(
+        event,
+        "success",
+        f"{name_of(caller)} wrote {head.workspace}, serial {head.serial}: {note}, no new version",
+        caller,
+        200,
+        workspace=head.workspace,
+        state=state_of(head),
+        **run,
+    )
+
+
 def written(  # noqa: PLR0913 - the parts of one write
     event: str,
     caller: Caller,
     version: StateVersion,
-    *,
     head: StateVersion | None,
-    changes: RedactedChanges,
-    summary: str,
+    prepared: Prepared,
+    *,
     note: str,
     run: dict[str, Any],
 ) -> Draft:
@@ -117,13 +143,13 @@ def written(  # noqa: PLR0913 - the parts of one write
     return draft(
         event,
         "success",
-        f"{name_of(caller)} wrote {version.workspace}, serial {serial}: {summary}"
+        f"{name_of(caller)} wrote {version.workspace}, serial {serial}: {prepared.summary}"
         + (f" ({note})" if note else ""),
         caller,
         200,
         workspace=version.workspace,
-        document=changes.document,
+        document=prepared.document,
         state=state,
-        changes=changes.entry,
+        changes=prepared.changes,
         **run,
     )

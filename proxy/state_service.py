@@ -6,10 +6,11 @@ refusal is committed as an entry first and raised afterwards.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, NoReturn, ParamSpec, TypeVar
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, NamedTuple, NoReturn, cast
 
 from proxy.access import Caller, Permission, printable
 from proxy.audit_log import draft
@@ -24,21 +25,24 @@ from proxy.errors import (
     UnavailableError,
 )
 from proxy.gate import gate
+from proxy.preparation import Keys, Order, Prepared, Preparer, open_sealed
+from proxy.preparers import LocalPreparer
 from proxy.refusals import DamagedUploadError, ForgedReadError
-from proxy.sealing import seal, unseal
-from proxy.state_entries import name_of, refused, run_of, state_of, upload_of, written
+from proxy.state_entries import (
+    created,
+    name_of,
+    refused,
+    repeated,
+    run_of,
+    state_of,
+    upload_of,
+    written,
+)
 from proxy.tfstate import document as documents
 from proxy.tfstate.diff import diff
-from proxy.tfstate.redact import RedactedChanges, redact, redact_document, summary, workspace_key
+from proxy.tfstate.redact import RedactedChanges, redact, redact_document, workspace_key
 from proxy.timestamps import uuid7
 from proxy.upload_rules import Accepted, Upload, judge
-from proxy.uploads import check_md5
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-_INLINE: Final = 65_536
-"""Bodies up to so many bytes are prepared on the event loop (some 0.2 ms), larger ones off it."""
 
 _REMEMBERED: Final = 10_000
 """Workspaces whose newest version is remembered as a guess."""
@@ -65,33 +69,13 @@ class Written:
     repeated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The two secrets that states need; never shown."""
-
-    master: bytes
-    redaction: bytes
-
-    def __repr__(self) -> str:
-        return "Keys(…)"
-
-
-class _Prepared(NamedTuple):
-    """Everything about an upload that could be computed before the transaction."""
-
-    version: StateVersion
-    sealed: bytes
-    changes: RedactedChanges
-    summary: str
-
-
 class _Moved(NamedTuple):
     """The newest version is not the one that the work was prepared for."""
 
     head: StateVersion | None
 
 
-_Judge = Callable[[StateVersion | None, HeldLock | None], Accepted]
+_Judge = Callable[[Prepared, StateVersion | None, HeldLock | None], Accepted]
 
 
 class StateService:
@@ -104,6 +88,7 @@ class StateService:
         random: gives so many random bytes.
         cache_limit: bytes of bodies kept in memory.
         accept_unlocked_force: see upload_rules.judge.
+        preparer: where uploads are prepared; by default in this process.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of, and three settings
@@ -115,6 +100,7 @@ class StateService:
         random: Callable[[int], bytes],
         cache_limit: int = 64 << 20,
         accept_unlocked_force: bool = False,
+        preparer: Preparer | None = None,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -123,6 +109,7 @@ class StateService:
         self._bodies = BodyCache(cache_limit)
         self._newest: dict[str, StateVersion] = {}
         self._accept_unlocked_force = accept_unlocked_force
+        self._preparer = preparer or LocalPreparer(keys)
 
     # ------------------------------------------------------------ reading
 
@@ -172,8 +159,17 @@ class StateService:
             if isinstance(value, Reading):
                 return Reading(value.version, value.body, committed.index)
             if value.head is not None:
-                carried = {value.head.id: await self._load(value.head)}
+                carried = {value.head.id: await self._load_for(caller, value.head)}
         raise _too_busy(workspace)
+
+    async def _load_for(self, caller: Caller, version: StateVersion) -> bytes:
+        """Load a body; that it can't be is on record, too."""
+        try:
+            return await self._load(version)
+        except UnavailableError as error:
+            failure = refused("state.read", "error", error, caller, version.workspace)
+            error.audit_index = (await self._store.write(lambda tx: tx.append(failure))).index
+            raise
 
     async def read_version(self, caller: Caller, workspace: str, reference: str) -> Reading:
         """Return one version by its number or ID.
@@ -264,15 +260,16 @@ class StateService:
         await gate(self._store, caller, Permission.STATE_WRITE, workspace)
         try:
             body = await receive()
-            document, sha256 = await _in_background(len(body), _examine, body, content_md5)
-        except (InvalidInputError, DamagedUploadError) as error:
+        except InvalidInputError as error:
             await self._refuse_write(caller, workspace, "error", error, lock_id)
-        upload = Upload(workspace, document.lineage, document.serial, sha256, lock_id or None)
 
-        def decide(head: StateVersion | None, lock: HeldLock | None) -> Accepted:
+        def decide(found: Prepared, head: StateVersion | None, lock: HeldLock | None) -> Accepted:
+            upload = Upload(workspace, found.lineage, found.serial, found.sha256, lock_id or None)
             return judge(upload, head, lock, accept_unlocked_force=self._accept_unlocked_force)
 
-        return await self._store_version(caller, workspace, document, sha256, decide)
+        return await self._store_version(
+            caller, workspace, body, decide, content_md5=content_md5, lock_id=lock_id
+        )
 
     async def refuse_forged_read(self, caller: Caller, name: str) -> NoReturn:
         """Record and refuse what no client sends: a GET with an upload's headers.
@@ -307,18 +304,17 @@ class StateService:
                 as ``write``.
         """
         await gate(self._store, caller, Permission.STATE_WRITE, workspace)
-        document, sha256 = await _in_background(len(body), _examine, body, None)
 
-        def decide(head: StateVersion | None, lock: HeldLock | None) -> Accepted:
+        def decide(found: Prepared, head: StateVersion | None, lock: HeldLock | None) -> Accepted:
             _require_unlocked(workspace, lock)
-            if head is not None and head.sha256 != sha256:
+            if head is not None and head.sha256 != found.sha256:
                 raise ConflictError(
                     f"{workspace} already holds serial {head.serial} of lineage {head.lineage}: "
                     "import into a new workspace, or use `terraform state push`"
                 )
             return Accepted(repeated=head is not None, note="imported")
 
-        return await self._store_version(caller, workspace, document, sha256, decide)
+        return await self._store_version(caller, workspace, body, decide)
 
     async def roll_back(self, caller: Caller, workspace: str, reference: str) -> Written:
         """Store an older version again as the newest, with the next serial.
@@ -334,6 +330,21 @@ class StateService:
             ForbiddenError, UnavailableError: as ``write``.
         """
         await gate(self._store, caller, Permission.STATE_WRITE, workspace)
+        try:
+            head, body, number = await self._older(workspace, reference)
+        except (NotFoundError, ConflictError, InvalidInputError) as error:
+            await self._refuse_write(caller, workspace, "conflict", error, None)
+
+        def decide(_: Prepared, present: StateVersion | None, lock: HeldLock | None) -> Accepted:
+            _require_unlocked(workspace, lock)
+            if present is None or present.id != head.id:
+                raise ConflictError(f"{workspace} was written just now: look at it and try again")
+            return Accepted(note=f"rolled back to version {number}")
+
+        return await self._store_version(caller, workspace, body, decide, event="state.rolled_back")
+
+    async def _older(self, workspace: str, reference: str) -> tuple[StateVersion, bytes, int]:
+        """Return the newest version, an older one's body with the next serial, and its number."""
         head = await self._find(workspace, None)
         target = await self._find(workspace, reference)
         if target.id == head.id:
@@ -350,157 +361,75 @@ class StateService:
                 f"version {target.number} of {workspace} has lineage {target.lineage}, the newest "
                 f"has {head.lineage}: pull it and use `terraform state push -force`"
             )
-        old = await self._load(target)
-        body = documents.with_serial(old, head.serial + 1)
-        document, sha256 = await _in_background(len(body), _examine, body, None)
-
-        def decide(present: StateVersion | None, lock: HeldLock | None) -> Accepted:
-            _require_unlocked(workspace, lock)
-            if present is None or present.id != head.id:
-                raise ConflictError(f"{workspace} was written just now: look at it and try again")
-            return Accepted(note=f"rolled back to version {target.number}")
-
-        return await self._store_version(
-            caller, workspace, document, sha256, decide, event="state.rolled_back"
-        )
+        body = documents.with_serial(await self._load(target), head.serial + 1)
+        return head, body, target.number
 
     async def _store_version(  # noqa: PLR0913 - the parts of one upload
         self,
         caller: Caller,
         workspace: str,
-        document: documents.Document,
-        sha256: str,
+        body: bytes | bytearray,
         decide: _Judge,
         *,
         event: str = "state.written",
+        content_md5: str | None = None,
+        lock_id: str | None = None,
     ) -> Written:
         """Prepare the upload for the newest version, judge and store it in one transaction."""
-        body = document.body
-        prepared: _Prepared | None = None
-        # Which version is the newest is a guess here, and known in the transaction.
         base = self._newest.get(workspace)
-        before = None if base is None else self._bodies.get(base.id)
-        if before is not None:
-            prepared = await _in_background(
-                len(body), self._prepare, workspace, document, sha256, base, before
-            )
-
-        def job(transaction: Transaction) -> Written | TfauditError | _Moved:
-            head = transaction.head(workspace)
-            lock = transaction.lock(workspace)
-            run = run_of(lock, caller)
-            try:
-                accepted = decide(head, lock)
-            except TfauditError as error:
-                transaction.append(
-                    refused(
-                        "state.write_refused",
-                        "conflict",
-                        error,
-                        caller,
-                        workspace,
-                        **run,
-                        **upload_of(document),
-                    )
-                )
-                return error
-            if accepted.repeated and head is not None:
-                transaction.append(
-                    draft(
-                        event,
-                        "success",
-                        f"{name_of(caller)} wrote {workspace}, serial {head.serial}: "
-                        f"{accepted.note}, no new version",
-                        caller,
-                        200,
-                        workspace=workspace,
-                        state=state_of(head),
-                        **run,
-                    )
-                )
-                return Written(head, None, repeated=True)
-            if prepared is None or head != base:
-                return _Moved(head)
-            version = replace(prepared.version, created=transaction.time)
-            if head is None and not transaction.is_workspace(workspace):
-                transaction.append(
-                    draft(
-                        "workspace.created",
-                        "success",
-                        f"{name_of(caller)} created {workspace} with its first state",
-                        caller,
-                        200,
-                        workspace=workspace,
-                    )
-                )
-            transaction.add_version(version, prepared.sealed)
-            transaction.append(
-                written(
-                    event,
-                    caller,
-                    version,
-                    head=head,
-                    changes=prepared.changes,
-                    summary=prepared.summary,
-                    note=accepted.note,
-                    run=run,
-                )
-            )
-            return Written(version, None, repeated=False)
-
+        if base is None:
+            base = (await self._store.write(lambda transaction: transaction.head(workspace))).value
+        version_id = uuid7(self._clock(), self._random(8))
         for _ in range(_ATTEMPTS):
+            try:
+                prepared = await self._prepare(workspace, version_id, body, base, content_md5)
+            except (InvalidInputError, DamagedUploadError) as error:
+                await self._refuse_write(caller, workspace, "error", error, lock_id)
+
+            job = partial(_store, caller, version_id, prepared, base, decide, event, workspace)
             committed = await self._store.write(job)
             value = committed.value
             if isinstance(value, Written):
-                self._bodies.put(value.version.id, body, document)
+                self._bodies.put(value.version.id, body)
                 self._remember(value.version)
-                return replace(value, index=committed.index)
+                return Written(value.version, committed.index, value.repeated)
             if isinstance(value, TfauditError):
                 value.audit_index = committed.index
                 raise value
             base = value.head
-            before = None if base is None else await self._load(base)
-            prepared = await _in_background(
-                len(body), self._prepare, workspace, document, sha256, base, before
-            )
         raise _too_busy(workspace)
 
+    async def _prepare(
+        self,
+        workspace: str,
+        version_id: str,
+        body: bytes | bytearray,
+        base: StateVersion | None,
+        content_md5: str | None,
+    ) -> Prepared:
+        at_hand = None if base is None else self._bodies.get(base.id)
+        sealed: bytes | None = None
+        if base is not None and at_hand is None:
+            # A body that is missing is told by the changes, which are then unknown.
+            with suppress(UnavailableError):
+                sealed = await self._store.sealed(base.id)
+        return await self._preparer.prepare(
+            Order(
+                workspace,
+                version_id,
+                cast("bytes", body),
+                content_md5,
+                base,
+                at_hand,
+                sealed,
+            )
+        )
+
     def _remember(self, version: StateVersion) -> None:
+        """Keep which version is the newest: a guess, which the next transaction checks."""
         if len(self._newest) >= _REMEMBERED:
             self._newest.clear()
         self._newest[version.workspace] = version
-
-    def _prepare(
-        self,
-        workspace: str,
-        document: documents.Document,
-        sha256: str,
-        base: StateVersion | None,
-        before: bytes | None,
-    ) -> _Prepared:
-        version = StateVersion(
-            id=uuid7(self._clock(), self._random(8)),
-            workspace=workspace,
-            number=1 if base is None else base.number + 1,
-            lineage=document.lineage,
-            serial=document.serial,
-            sha256=sha256,
-            size=len(document.body),
-            terraform_version=printable(document.terraform_version, 64),
-            kind=document.kind,
-            created="",
-        )
-        old = None if base is None or before is None else self._bodies.document(base.id, before)
-        changes = diff(old, document)
-        sealed = seal(
-            document.body,
-            master_key=self._keys.master,
-            workspace=workspace,
-            version_id=version.id,
-            lineage=version.lineage,
-        )
-        key = workspace_key(self._keys.redaction, workspace)
-        return _Prepared(version, sealed, redact(changes, key), summary(changes))
 
     async def _refuse_write(
         self,
@@ -542,22 +471,7 @@ class StateService:
             return body
         sealed = await self._store.sealed(version.id)
 
-        def open_() -> bytes:
-            opened = unseal(
-                sealed,
-                master_key=self._keys.master,
-                workspace=version.workspace,
-                version_id=version.id,
-                lineage=version.lineage,
-            )
-            if hashlib.sha256(opened).hexdigest() != version.sha256:
-                raise UnavailableError(
-                    f"the stored state of {version.workspace}, version {version.number}, is not "
-                    "what was written: restore it from a backup"
-                )
-            return opened
-
-        body = await asyncio.to_thread(open_)
+        body = await asyncio.to_thread(open_sealed, version, sealed, self._keys.master)
         self._bodies.put(version.id, body)
         return body
 
@@ -577,18 +491,59 @@ class StateService:
         return await self._store.write(lambda tx: tx.append(entry))
 
 
-async def _in_background(
-    size: int, work: Callable[P, T], *arguments: P.args, **named: P.kwargs
-) -> T:
-    """Run small work at once and large work on a thread, so that others are not kept waiting."""
-    if size <= _INLINE:
-        return work(*arguments, **named)
-    return await asyncio.to_thread(work, *arguments, **named)
+def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before it
+    caller: Caller,
+    version_id: str,
+    prepared: Prepared,
+    base: StateVersion | None,
+    decide: _Judge,
+    event: str,
+    workspace: str,
+    transaction: Transaction,
+) -> Written | TfauditError | _Moved:
+    """Judge an upload by what is stored now, and store it if it was prepared for that."""
+    head = transaction.head(workspace)
+    run = run_of(transaction.lock(workspace), caller)
+    try:
+        accepted = decide(prepared, head, transaction.lock(workspace))
+    except TfauditError as error:
+        parts = {**run, **upload_of(prepared)}
+        transaction.append(
+            refused("state.write_refused", "conflict", error, caller, workspace, **parts)
+        )
+        return error
+    if accepted.repeated and head is not None:
+        transaction.append(repeated(event, caller, head, accepted.note, run))
+        return Written(head, None, repeated=True)
+    if head != base:
+        return _Moved(head)
+    version = _version(workspace, version_id, prepared, head, transaction.time)
+    if head is None:
+        transaction.append(created(caller, workspace))
+    transaction.add_version(version, prepared.sealed)
+    transaction.append(written(event, caller, version, head, prepared, note=accepted.note, run=run))
+    return Written(version, None, repeated=False)
 
 
-def _examine(body: bytes | bytearray, content_md5: str | None) -> tuple[documents.Document, str]:
-    check_md5(body, content_md5)
-    return documents.parse(body), hashlib.sha256(body).hexdigest()
+def _version(
+    workspace: str,
+    version_id: str,
+    prepared: Prepared,
+    head: StateVersion | None,
+    time: str,
+) -> StateVersion:
+    return StateVersion(
+        version_id,
+        workspace,
+        1 if head is None else head.number + 1,
+        prepared.lineage,
+        prepared.serial,
+        prepared.sha256,
+        prepared.size,
+        prepared.terraform_version,
+        prepared.kind,
+        time,
+    )
 
 
 def _require_unlocked(workspace: str, lock: HeldLock | None) -> None:

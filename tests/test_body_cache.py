@@ -1,7 +1,6 @@
 """Tests of proxy.body_cache."""
 
 from proxy.body_cache import BodyCache
-from proxy.tfstate.document import parse
 
 
 def test_a_body_that_was_put_is_at_hand() -> None:
@@ -54,16 +53,3 @@ def test_putting_a_version_again_counts_it_once() -> None:
     for version in "234":
         cache.put(version, bytes(25))
     assert bytes(25) == cache.get("1")
-
-
-def test_slices_are_kept_beside_a_small_body() -> None:
-    """The next write compares with them; those of a body that was dropped are dropped, too."""
-    body = b'{"version":4,"serial":1,"lineage":"l","resources":[]}'
-    cache = BodyCache(4 * len(body))
-    document = parse(body)
-    cache.put("1", body, document)
-    assert document is cache.document("1", body)
-    for version in "2345":
-        cache.put(version, body)
-    assert document is not cache.document("1", body)
-    assert document.serial == cache.document("1", body).serial

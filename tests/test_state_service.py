@@ -35,7 +35,8 @@ from proxy.refusals import (
     SerialRegressionError,
     SlowUploadError,
 )
-from proxy.state_service import Keys, StateService, Written
+from proxy.preparation import Keys
+from proxy.state_service import StateService, Written
 from proxy.tfstate.document import NotAStateError, NotJsonError
 from tests.fakes import FakeStore, Fault
 from tests.samples import (

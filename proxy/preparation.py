@@ -1,0 +1,235 @@
+"""What is computed of an upload before its transaction: check, hash, diff, redact, seal.
+
+All of it depends on the upload, on the version before and on two keys, and on nothing else, so
+that it can be done on the spot, on a thread, or by a worker process that gets an Order and
+answers Prepared or Failed.
+"""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from proxy.access import printable
+from proxy.contracts import StateVersion
+from proxy.errors import InvalidInputError, TfauditError, UnavailableError
+from proxy.refusals import DamagedUploadError
+from proxy.sealing import seal, unseal
+from proxy.tfstate.diff import diff
+from proxy.tfstate.document import Document, NotAStateError, NotJsonError, parse
+from proxy.tfstate.redact import redact, summary, workspace_key
+from proxy.uploads import check_md5
+
+SMALL: Final = 65_536
+"""Bytes of a body up to which its slices are kept in memory: they are what the next write needs."""
+
+_KEPT: Final = 1024
+"""So many small documents are kept."""
+
+_UNKNOWN: Final = "the changes are unknown, since the version before can't be opened"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The two secrets that states need; never shown."""
+
+    master: bytes
+    redaction: bytes
+
+    def __repr__(self) -> str:
+        return "Keys(…)"
+
+
+class Order(msgspec.Struct, array_like=True, tag=True):
+    """What is to be prepared.
+
+    Attributes:
+        workspace: whose state.
+        version_id: the ID that the upload gets if it is stored.
+        body: the upload.
+        content_md5: base64, as the client sent it; None when it sent none.
+        base: the version to compare with; None when there is none.
+        base_body: that version's body, if it is at hand.
+        base_sealed: else its sealed body.
+        number: tells orders apart that are under way together.
+    """
+
+    workspace: str
+    version_id: str
+    body: bytes
+    content_md5: str | None = None
+    base: StateVersion | None = None
+    base_body: bytes | None = None
+    base_sealed: bytes | None = None
+    number: int = 0
+
+
+class Prepared(msgspec.Struct, array_like=True, tag=True):
+    """Everything about an upload that can be known before the transaction.
+
+    Attributes:
+        kind: as in contracts.StateVersion, with the next five.
+        lineage: see there.
+        serial: see there.
+        terraform_version: see there.
+        sha256: see there.
+        size: see there.
+        sealed: the body for keeping, bound to the order's version ID.
+        changes: the entry's ``changes``.
+        document: the whole redacted change document, when ``changes`` had to be cut.
+        summary: the changes in a few words.
+        number: the order's.
+    """
+
+    kind: str
+    lineage: str
+    serial: int
+    terraform_version: str
+    sha256: str
+    size: int
+    sealed: bytes
+    changes: dict[str, Any]
+    document: bytes | None
+    summary: str
+    number: int = 0
+
+
+class Failed(msgspec.Struct, array_like=True, tag=True):
+    """An order that could not be carried out: the error's name and text."""
+
+    error: str
+    message: str
+    number: int = 0
+
+
+_ERRORS: Final[dict[str, type[TfauditError]]] = {
+    error.__name__: error
+    for error in (NotJsonError, NotAStateError, InvalidInputError, DamagedUploadError)
+}
+
+
+def failure_of(error: Exception, number: int) -> Failed:
+    """Return the failure as a worker tells it; of a bug only its kind: its text may hold data."""
+    if type(error).__name__ in _ERRORS:
+        return Failed(type(error).__name__, str(error), number)
+    return Failed("", f"the upload could not be prepared: {type(error).__name__}", number)
+
+
+def error_of(failed: Failed) -> TfauditError:
+    """Return the error that a worker told."""
+    return _ERRORS.get(failed.error, UnavailableError)(failed.message)
+
+
+class Preparer(Protocol):
+    """Carries out orders, wherever it does that."""
+
+    async def prepare(self, order: Order) -> Prepared:
+        """Carry out one order.
+
+        Raises:
+            NotJsonError, NotAStateError: the body is no state.
+            DamagedUploadError: it is not what its Content-MD5 says.
+            UnavailableError: it could not be done; nothing is known.
+        """
+
+
+class Preparation:
+    """Carries out orders on the spot; remembers the slices of small states that it has seen.
+
+    Args:
+        keys: for sealing and for redaction.
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._documents: OrderedDict[str, Document] = OrderedDict()
+
+    def carry_out(self, order: Order) -> Prepared:
+        """Check, hash, compare, redact and seal an upload.
+
+        Raises:
+            NotJsonError, NotAStateError, DamagedUploadError: see Preparer.
+        """
+        body = order.body
+        check_md5(body, order.content_md5)
+        document = parse(body)
+        changes: dict[str, Any] = {"unknown": True}
+        whole: bytes | None = None
+        words = _UNKNOWN
+        try:
+            found = diff(self._base(order), document)
+        except (UnavailableError, InvalidInputError):
+            # The upload must be saved all the same: a run may have made what it describes.
+            pass
+        else:
+            redacted = redact(found, workspace_key(self._keys.redaction, order.workspace))
+            changes, whole, words = redacted.entry, redacted.document, summary(found)
+        sealed = seal(
+            body,
+            master_key=self._keys.master,
+            workspace=order.workspace,
+            version_id=order.version_id,
+            lineage=document.lineage,
+        )
+        self._keep(order.version_id, document)
+        return Prepared(
+            document.kind,
+            document.lineage,
+            document.serial,
+            printable(document.terraform_version, 64),
+            hashlib.sha256(body).hexdigest(),
+            len(body),
+            sealed,
+            changes,
+            whole,
+            words,
+            order.number,
+        )
+
+    def _base(self, order: Order) -> Document | None:
+        """Return the version before as a document.
+
+        Raises:
+            UnavailableError, InvalidInputError: it can't be opened.
+        """
+        base = order.base
+        if base is None:
+            return None
+        known = self._documents.get(base.id)
+        if known is not None:
+            return known
+        body = order.base_body
+        if body is None and order.base_sealed is not None:
+            body = open_sealed(base, order.base_sealed, self._keys.master)
+        if body is None:
+            raise UnavailableError("the version before is not at hand")
+        return parse(body)
+
+    def _keep(self, version_id: str, document: Document) -> None:
+        if isinstance(document.body, bytes) and len(document.body) <= SMALL:
+            self._documents[version_id] = document
+            if len(self._documents) > _KEPT:
+                self._documents.popitem(last=False)
+
+
+def open_sealed(version: StateVersion, sealed: bytes, master_key: bytes) -> bytes:
+    """Return a version's body, checked against the digest it was recorded with.
+
+    Raises:
+        UnavailableError: it can't be opened, or is not what was stored.
+    """
+    body = unseal(
+        sealed,
+        master_key=master_key,
+        workspace=version.workspace,
+        version_id=version.id,
+        lineage=version.lineage,
+    )
+    if hashlib.sha256(body).hexdigest() != version.sha256:
+        raise UnavailableError(
+            f"the stored state of {version.workspace}, version {version.number}, is not what was "
+            "written: restore it from a backup"
+        )
+    return body

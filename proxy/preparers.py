@@ -1,0 +1,201 @@
+"""Where uploads are prepared: on the spot, on a thread, or by worker processes.
+
+A worker costs a small write some microseconds of the event loop instead of some hundred. Bodies
+too large to be handed over cheaply are prepared on a thread.
+"""
+
+import asyncio
+import os
+import sys
+from itertools import count
+from pathlib import Path
+from typing import Final, Self, cast
+
+import structlog
+
+from proxy.preparation import Keys, Order, Preparation, Prepared, error_of
+from proxy.worker import Messages, decode_answer, encode
+
+_AT_ONCE: Final = 65_536
+"""Bytes of a body that are prepared on the event loop when there is no worker."""
+
+_HANDED_OVER: Final = 1 << 20
+"""Bytes of a body that are handed to a worker; larger ones go to a thread."""
+
+_PATIENCE: Final = 5.0
+"""Seconds that a worker may take to end by itself."""
+
+_log = structlog.get_logger("tfaudit.worker")
+
+
+class LocalPreparer:
+    """Prepares in this process: small bodies at once, larger ones on a thread.
+
+    Args:
+        keys: for sealing and for redaction.
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        self._preparation = Preparation(keys)
+
+    async def prepare(self, order: Order) -> Prepared:
+        """Carry out one order; see preparation.Preparer."""
+        if len(order.body) <= _AT_ONCE:
+            return self._preparation.carry_out(order)
+        return await asyncio.to_thread(self._preparation.carry_out, order)
+
+
+class _Worker(asyncio.SubprocessProtocol):
+    """One worker process and the orders it has not answered."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._messages = Messages()
+        self._waiting: dict[int, asyncio.Future[Prepared]] = {}
+        self._numbers = count(1)
+        self._outgoing: list[bytes] = []
+        self._process: asyncio.SubprocessTransport | None = None
+        self._input: asyncio.WriteTransport | None = None
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def load(self) -> int:
+        """The number of orders under way."""
+        return len(self._waiting)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._input is not None and not self.ended.done()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand over the keys; through the pipe, where no other process can see them."""
+        self._process = cast("asyncio.SubprocessTransport", transport)
+        self._input = cast("asyncio.WriteTransport", self._process.get_pipe_transport(0))
+        self._input.write(encode((self._keys.master, self._keys.redaction)))
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - asyncio's form
+        """Answer whoever waits for the orders that are done."""
+        for message in self._messages.feed(data):
+            answer = decode_answer(message)
+            waiting = self._waiting.pop(answer.number)
+            if waiting.done():
+                continue
+            if isinstance(answer, Prepared):
+                waiting.set_result(answer)
+            else:
+                waiting.set_exception(error_of(answer))
+
+    def process_exited(self) -> None:
+        """Let those who wait do without this worker."""
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(_WorkerLostError())
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def submit(self, order: Order) -> asyncio.Future[Prepared]:
+        """Hand an order over; what one round of the loop hands over goes out together."""
+        future: asyncio.Future[Prepared] = self._loop.create_future()
+        order.number = next(self._numbers)
+        self._waiting[order.number] = future
+        self._outgoing.append(encode(order))
+        if len(self._outgoing) == 1:
+            self._loop.call_soon(self._flush)
+        return future
+
+    def _flush(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        if self._input is not None:
+            self._input.write(b"".join(outgoing))
+
+    def close(self) -> None:
+        """End the input, and so the worker."""
+        if self._input is not None:
+            self._input.close()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process is not None:
+            self._process.kill()
+
+
+class _WorkerLostError(Exception):
+    """The worker ended before it answered."""
+
+
+class WorkerPool:
+    """Hands small orders to worker processes, and does without one that was lost.
+
+    Args:
+        keys: for sealing and for redaction.
+        size: number of worker processes.
+    """
+
+    def __init__(self, keys: Keys, size: int) -> None:
+        self._keys = keys
+        self._size = size
+        self._local = LocalPreparer(keys)
+        self._workers: list[_Worker] = []
+        self._starting: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Start the workers."""
+        for _ in range(self._size):
+            await self._start()
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        """End the workers and wait for that."""
+        for task in self._starting:
+            task.cancel()
+        for worker in self._workers:
+            worker.close()
+        endings = [worker.ended for worker in self._workers]
+        if endings:
+            _, slow = await asyncio.wait(endings, timeout=_PATIENCE)
+            for worker in self._workers:
+                if worker.ended in slow:
+                    worker.kill()
+            await asyncio.gather(*endings)
+
+    async def prepare(self, order: Order) -> Prepared:
+        """Carry out one order; see preparation.Preparer."""
+        if len(order.body) <= _HANDED_OVER:
+            alive = [worker for worker in self._workers if worker.is_alive]
+            if alive:
+                try:
+                    return await min(alive, key=lambda worker: worker.load).submit(order)
+                except _WorkerLostError:
+                    _log.error("a worker was lost: preparing here, and starting another")
+                    self._replace()
+        return await self._local.prepare(order)
+
+    def _replace(self) -> None:
+        lost = [worker for worker in self._workers if worker.ended.done()]
+        for worker in lost:
+            self._workers.remove(worker)
+            task = asyncio.create_task(self._start(), name="start a worker")
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+
+    async def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        _, worker = await loop.subprocess_exec(
+            lambda: _Worker(self._keys),
+            sys.executable,
+            "-m",
+            "proxy.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=None,
+            # Nothing of the server's configuration or secrets, but where its modules are.
+            env={"PYTHONPATH": str(Path(__file__).parents[1])},
+        )
+        self._workers.append(worker)
+
+
+def spare_cores() -> int:
+    """Return how many workers this machine has room for beside the event loop."""
+    return max(0, min(4, len(os.sched_getaffinity(0)) - 1))

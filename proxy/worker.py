@@ -1,0 +1,88 @@
+"""A worker process: ``python -m proxy.worker`` carries out orders from its standard input.
+
+Each message is its length (8 bytes, big-endian) and as many bytes of MessagePack. The first holds
+the keys; then come orders, and each is answered on the standard output. The end of the input ends
+the worker, so that none outlives its server, however that ends.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from proxy.preparation import Failed, Keys, Order, Preparation, Prepared, failure_of
+
+_LENGTH: Final = 8
+_READ: Final = 1 << 18
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_ORDER: Final = msgspec.msgpack.Decoder(Order)
+_ANSWER: Final = msgspec.msgpack.Decoder(Prepared | Failed)
+
+
+def encode(message: Order | Prepared | Failed | tuple[bytes, bytes]) -> bytes:
+    """Return a message with its length before it."""
+    packed = _ENCODER.encode(message)
+    return len(packed).to_bytes(_LENGTH, "big") + packed
+
+
+def decode_answer(message: bytes) -> Prepared | Failed:
+    """Return a worker's answer."""
+    answer: Prepared | Failed = _ANSWER.decode(message)
+    return answer
+
+
+class Messages:
+    """Cuts a stream of bytes into messages."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take what arrived and yield each message that is complete."""
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        while len(buffer) - start >= _LENGTH:
+            end = start + _LENGTH + int.from_bytes(buffer[start : start + _LENGTH], "big")
+            if len(buffer) < end:
+                break
+            yield bytes(buffer[start + _LENGTH : end])
+            start = end
+        del buffer[:start]
+
+
+def main() -> None:
+    """Carry out orders until the input ends."""
+    # The server decides when its workers end, also when Ctrl-C reaches the whole group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    source, target = sys.stdin.fileno(), sys.stdout.fileno()
+    messages = Messages()
+    preparation: Preparation | None = None
+    while data := os.read(source, _READ):
+        for message in messages.feed(data):
+            if preparation is None:
+                preparation = Preparation(Keys(*msgspec.msgpack.decode(message)))
+            else:
+                _write(target, encode(_carry_out(preparation, message)))
+
+
+def _carry_out(preparation: Preparation, message: bytes) -> Prepared | Failed:
+    order = _ORDER.decode(message)
+    try:
+        return preparation.carry_out(order)
+    except Exception as error:  # noqa: BLE001 - told to the server; the worker lives on
+        return failure_of(error, order.number)
+
+
+def _write(target: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]
+
+
+if __name__ == "__main__":
+    main()
