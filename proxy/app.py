@@ -152,7 +152,8 @@ def _tls(config: Config) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(server.certificate, server.private_key)
+        # A key that wants a password can't be asked for one here: the empty one makes it fail.
+        context.load_cert_chain(server.certificate, server.private_key, password=lambda: "")
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
             f"server.certificate {server.certificate} with server.private_key "

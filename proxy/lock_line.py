@@ -25,6 +25,10 @@ class LockLines:
     def __init__(self) -> None:
         self._lines: dict[str, _Line] = {}
 
+    def is_empty(self, workspace: str) -> bool:
+        """Tell whether nobody waits for the workspace's lock."""
+        return workspace not in self._lines
+
     def wake(self, workspace: str) -> None:
         """Tell the first in line that the lock was released."""
         line = self._lines.get(workspace)

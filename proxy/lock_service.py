@@ -77,7 +77,15 @@ class LockService:
             told = replace(info, id=str(error), info=str(error), who="tfaudit", path=workspace)
             refusal = LockRefusedError(str(error), told.to_json())
             await self._refuse_lock(caller, workspace, "denied", refusal, run_of_info(info, caller))
-        given = await self._try_lock(caller, workspace, body, info, final=wait <= 0)
+        given = await self._try_lock(
+            caller,
+            workspace,
+            body,
+            info,
+            final=wait <= 0,
+            # Who can wait does not overtake those who wait already.
+            may_take=wait <= 0 or self._lines.is_empty(workspace),
+        )
         if given is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -114,15 +122,28 @@ class LockService:
                     await asyncio.wait_for(released.wait(), POLL_SECONDS)
         return None
 
-    async def _try_lock(
-        self, caller: Caller, workspace: str, body: bytes, info: locks.LockInfo, *, final: bool
+    async def _try_lock(  # noqa: PLR0913 - one try of one LOCK request
+        self,
+        caller: Caller,
+        workspace: str,
+        body: bytes,
+        info: locks.LockInfo,
+        *,
+        final: bool,
+        may_take: bool = True,
     ) -> Committed[None] | None:
-        """Take the lock in one transaction; None when it is held and this was not the last try."""
+        """Take the lock in one transaction; None when that was not possible, and not the last try.
+
+        Raises:
+            LockRefusedError: it is held by another, and this was the last try.
+        """
         who = run_of_info(info, caller)
 
         def job(transaction: Transaction) -> LockRefusedError | bool:
             held = transaction.lock(workspace)
             if held is None:
+                if not may_take:
+                    return False
                 transaction.set_lock(
                     HeldLock(
                         workspace=workspace,

@@ -58,15 +58,12 @@ class _Worker(asyncio.SubprocessProtocol):
         self._input: asyncio.WriteTransport | None = None
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
+        self.is_alive = True
 
     @property
     def load(self) -> int:
         """The number of orders under way."""
         return len(self._waiting)
-
-    @property
-    def is_alive(self) -> bool:
-        return self._input is not None and not self.ended.done()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand over the keys; through the pipe, where no other process can see them."""
@@ -92,6 +89,12 @@ class _Worker(asyncio.SubprocessProtocol):
         for future in waiting.values():
             if not future.done():
                 future.set_exception(_WorkerLostError())
+        self.is_alive = False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's form
+        """Note that the process and its pipes are gone."""
+        if self._process is not None:
+            self._process.close()
         if not self.ended.done():
             self.ended.set_result(None)
 
@@ -138,6 +141,7 @@ class WorkerPool:
         self._size = size
         self._local = LocalPreparer(keys)
         self._workers: list[_Worker] = []
+        self._lost: list[_Worker] = []
         self._starting: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -148,11 +152,10 @@ class WorkerPool:
 
     async def __aexit__(self, *_exception: object) -> None:
         """End the workers and wait for that."""
-        for task in self._starting:
-            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
         for worker in self._workers:
             worker.close()
-        endings = [worker.ended for worker in self._workers]
+        endings = [worker.ended for worker in (*self._workers, *self._lost)]
         if endings:
             _, slow = await asyncio.wait(endings, timeout=_PATIENCE)
             for worker in self._workers:
@@ -168,14 +171,14 @@ class WorkerPool:
                 try:
                     return await min(alive, key=lambda worker: worker.load).submit(order)
                 except _WorkerLostError:
-                    _log.error("a worker was lost: preparing here, and starting another")
-                    self._replace()
+                    self._replace_lost()
         return await self._local.prepare(order)
 
-    def _replace(self) -> None:
-        lost = [worker for worker in self._workers if worker.ended.done()]
-        for worker in lost:
+    def _replace_lost(self) -> None:
+        for worker in [worker for worker in self._workers if not worker.is_alive]:
+            _log.error("a worker was lost: preparing here, and starting another")
             self._workers.remove(worker)
+            self._lost = [other for other in self._lost if not other.ended.done()] + [worker]
             task = asyncio.create_task(self._start(), name="start a worker")
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)

@@ -12,6 +12,7 @@ from proxy.contracts import LogQuery, StoredRecord
 from proxy.errors import InvalidInputError
 from proxy.records import json_line
 from proxy.server.appkeys import ADMIN, CALLER
+from proxy.server.bodies import send_continue
 from proxy.timestamps import micros_of, rfc3339
 
 MAX_BODY: Final = 65_536
@@ -140,6 +141,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
     # remembered password; it can't make it send this type.
     if request.content_type != "application/json":
         raise InvalidInputError("send the body as JSON, with Content-Type: application/json")
+    await send_continue(request)
     content = bytearray()
     async for chunk in request.content.iter_any():
         content += chunk

@@ -13,6 +13,13 @@ async def defer_continue(_: web.Request) -> None:
     """Not answer ``Expect: 100-continue`` yet: the body is wanted only after authentication."""
 
 
+async def send_continue(request: web.Request) -> None:
+    """Answer ``Expect: 100-continue`` (RFC 9110 section 10.1.1), if the client asked."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+
+
 async def read_body(request: web.Request, config: ServerConfig, limit: int) -> bytes | bytearray:
     """Return the whole body; a large one arrives in one buffer and is not copied again.
 
@@ -30,9 +37,7 @@ async def read_body(request: web.Request, config: ServerConfig, limit: int) -> b
         raise _too_large(length, limit)
     if not request.body_exists or length == 0:
         return b""
-    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
+    await send_continue(request)
     content = request.content
     if content.is_eof() and content.total_bytes <= limit:
         return content.read_nowait(-1)

@@ -205,6 +205,7 @@ class Gatekeeper:
             part.strip()
             for value in request.headers.getall(hdrs.X_FORWARDED_FOR)
             for part in value.split(",")
+            if part.strip()
         ]
         believed: list[str] = []
         while chain and self._is_trusted(peer):
