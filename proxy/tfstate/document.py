@@ -4,13 +4,15 @@ Nothing here decodes a resource. The body is scanned once to find where its memb
 lineage and the like are read, everything else stays a slice that points into the body. So a slice
 costs no copy, and two versions can be compared slice by slice.
 
+A body as every client writes it today is read in one pass (`_read_usual`). Whatever differs from
+it in the least, even in a space, is read member by member, with the same result.
+
 Format: Terraform `internal/states/statefile/{read,version1,version2,version3,version4}.go`;
 OpenTofu's encrypted payload: `internal/encryption/base.go`.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -37,8 +39,7 @@ class NotAStateError(InvalidInputError):
     """JSON, but not a Terraform or OpenTofu state (HTTP: 422)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A state whose parts are slices of its body.
 
     Attributes:
@@ -55,17 +56,34 @@ class Document:
         other: every further top-level member by name, such as v3's `backend`.
     """
 
-    body: bytes | bytearray = field(repr=False)
+    body: bytes | bytearray
     kind: Kind
     serial: int
     lineage: str
     terraform_version: str = ""
-    resources: tuple[Slice, ...] = field(default=(), repr=False)
-    outputs: Slice = field(default_factory=lambda: NOTHING, repr=False)
-    check_results: Slice = field(default_factory=lambda: NOTHING, repr=False)
-    other: Mapping[str, Slice] = field(default_factory=dict, repr=False)
+    resources: tuple[Slice, ...] = ()
+    outputs: Slice = NOTHING
+    check_results: Slice = NOTHING
+    other: Mapping[str, Slice] = {}
+
+    def __repr__(self) -> str:
+        """The header alone: the rest may hold secrets, and a repr ends up in logs."""
+        return f"Document(kind={self.kind!r}, serial={self.serial}, lineage={self.lineage!r})"
 
 
+class _Usual(msgspec.Struct, forbid_unknown_fields=True):
+    """The members of a state as Terraform 0.12 and later and OpenTofu write them."""
+
+    version: int
+    terraform_version: str
+    serial: int
+    lineage: str
+    outputs: msgspec.Raw
+    resources: list[msgspec.Raw]
+    check_results: msgspec.Raw = NOTHING
+
+
+_USUAL: Final = msgspec.json.Decoder(_Usual)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY_OR_NULL: Final = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _STRING: Final = msgspec.json.Decoder(str)
@@ -79,6 +97,23 @@ _END: Final = re.compile(rb"[ \t\r\n]*[{]?[ \t\r\n]*[}]")
 _SEPARATOR: Final = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
 _UNSIGNED: Final = re.compile(rb"[0-9]{1,16}")
 _BRACE: Final = ord("{")
+_TOGETHER: Final = 64
+"""How many slices are compared with the body at once."""
+
+
+def _usual(pattern: bytes) -> re.Pattern[bytes]:
+    """A pattern in which a space stands for any white space."""
+    return re.compile(pattern.replace(b" ", rb"[ \t\r\n]*+"))
+
+
+_USUAL_HEAD: Final = _usual(
+    rb' { "version" : 4 , "terraform_version" : "[^"\\]*+" , "serial" : [0-9]{1,16} ,'
+    rb' "lineage" : "[^"\\]*+" , "outputs" : '
+)
+_USUAL_RESOURCES: Final = _usual(rb' , "resources" : \[ ')
+_USUAL_SEPARATOR: Final = _usual(rb" , ")
+_USUAL_CHECKS: Final = _usual(rb' \] (, "check_results" : )?')
+_USUAL_END: Final = _usual(rb" } \Z")
 
 _KINDS: Final[Mapping[bytes, Kind]] = {b"1": "v1", b"2": "v2", b"3": "v3", b"4": "v4"}
 _KNOWN: Final = {
@@ -126,7 +161,7 @@ def parse(body: bytes | bytearray | memoryview) -> Document:
         NotAStateError: JSON that is no state; says what it looks like instead.
     """
     body = bytes(body) if isinstance(body, memoryview) else body
-    return _read(body, _scan(body))
+    return _read_usual(body) or _read(body, _scan(body))
 
 
 def pieces(body: bytes | bytearray | memoryview) -> list[bytes]:
@@ -183,8 +218,74 @@ def with_serial(body: bytes | bytearray | memoryview, serial: int) -> bytes:
     return b"".join((body[:start], b"%d" % serial, body[start + _length(literal) :]))
 
 
+def _read_usual(body: bytes | bytearray) -> Document | None:
+    """A state of version 4 with the usual members in the usual order; None for any other body."""
+    head = _USUAL_HEAD.match(body)
+    if head is None:
+        return None
+    try:
+        found = _USUAL.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if found.serial > MAX_SERIAL or not _fills(found, body, head.end()):
+        return None
+    return Document(
+        body,
+        "v4",
+        found.serial,
+        found.lineage,
+        found.terraform_version,
+        tuple(found.resources),
+        found.outputs,
+        found.check_results,
+    )
+
+
+def _fills(found: _Usual, body: bytes | bytearray, position: int) -> bool:
+    """Whether outputs, resources and check results stand from there on, and nothing else does.
+
+    The decoder alone would let a name stand twice, and take the last.
+    """
+    outputs = memoryview(found.outputs)
+    if outputs[0] != _BRACE or not body.startswith(outputs, position):
+        return False
+    array = _USUAL_RESOURCES.match(body, position + len(outputs))
+    end = -1 if array is None else _end_of_usual(found.resources, body, array.end())
+    checks = None if end < 0 else _USUAL_CHECKS.match(body, end)
+    if checks is None:
+        return False
+    end = checks.end()
+    if checks[1] is not None:
+        results = memoryview(found.check_results)
+        if not body.startswith(results, end):
+            return False
+        end += len(results)
+    return _USUAL_END.match(body, end) is not None
+
+
+def _end_of_usual(slices: list[Slice], body: bytes | bytearray, position: int) -> int:
+    """Where the slices end, if objects they are and stand there, all parted alike; else -1."""
+    separator = b""
+    for slice_ in slices:
+        if memoryview(slice_)[0] != _BRACE:
+            return -1
+    if len(slices) > 1:
+        match = _USUAL_SEPARATOR.match(body, position + _length(slices[0]))
+        if match is None:
+            return -1
+        separator = bytes(match[0])
+    for start in range(0, len(slices), _TOGETHER):
+        joined = separator.join(slices[start : start + _TOGETHER])
+        if start:
+            joined = separator + joined
+        if not body.startswith(joined, position):
+            return -1
+        position += len(joined)
+    return position
+
+
 def _scan(body: bytes | bytearray) -> dict[str, _Member]:
-    """Find the top-level members; the one place where a whole body is scanned.
+    """Find the top-level members of any body.
 
     The scan itself gives each value's slice but not its place. The walk that finds the places
     steps over values, so it costs nothing for their size. Comparing makes it exact: a value that

@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 from proxy.errors import InvalidInputError
 from proxy.tfstate.document import (
     MAX_SERIAL,
+    Document,
     NotAStateError,
     NotJsonError,
+    _read,
+    _read_usual,
+    _scan,
     parse,
     pieces,
     with_serial,
 )
-from tests.strategies import json_values, odd_states
+from tests.strategies import json_values, odd_states, states
 
 STATE = b"""{
   "version": 4,
@@ -248,3 +252,118 @@ def test_any_object_is_read_or_refused(value: dict[str, object]) -> None:
         parse(json.dumps(value).encode())
     except (NotJsonError, NotAStateError) as refused:
         assert re.search(r"; ", str(refused))  # noqa: PT017 - both outcomes are right
+
+
+# ---------------------------------------------------------------- the usual body, in one pass
+
+
+def general(body: bytes) -> Document | type[InvalidInputError]:
+    """What reading member by member gives: a document or a refusal."""
+    try:
+        return _read(body, _scan(body))
+    except InvalidInputError as refused:
+        return type(refused)
+
+
+def assert_read_alike(body: bytes) -> None:
+    """The short way gives what the long way gives, or leaves the body to it."""
+    usual = _read_usual(body)
+    if usual is not None:
+        assert general(body) == usual
+
+
+@given(states(), st.sampled_from([None, 0, 2]), st.integers(0, 1))
+def test_what_clients_write_is_read_in_one_pass(
+    value: dict[str, object], indent: int | None, checks: int
+) -> None:
+    """Indented by Terraform or compact by OpenTofu, with check results or without."""
+    del value["check_results"]
+    value |= {"check_results": None} if checks else {}
+    body = json.dumps(value, indent=indent).encode()
+    assert _read_usual(body) == general(body)
+
+
+@given(odd_states(versions=(4,)))
+def test_odd_bodies_are_read_alike_both_ways(body: bytes) -> None:
+    """However the JSON is written."""
+    assert_read_alike(body)
+
+
+@given(states(), st.data())
+def test_edited_bodies_are_read_alike_both_ways(
+    value: dict[str, object], data: st.DataObject
+) -> None:
+    """A part written twice, moved, or left out is never taken in two ways."""
+    body = json.dumps(value, indent=data.draw(st.sampled_from([None, 1]))).encode()
+    tokens = re.split(rb'([,{}\[\]:]|"(?:[^"\\]|\\.)*")', body)
+    places = st.integers(0, len(tokens))
+    for _ in range(data.draw(st.integers(1, 2))):
+        first, last, to = [*sorted(data.draw(st.tuples(places, places))), data.draw(places)]
+        part = tokens[first:last]
+        tokens = tokens[:to] + part + tokens[to:]
+        if data.draw(st.booleans()):
+            tokens = tokens[:first] + tokens[last:]
+    assert_read_alike(b"".join(tokens))
+
+
+_PARTS = (
+    b'"outputs":{}',
+    b'"outputs":{"o":{"value":1}}',
+    b'"resources":[]',
+    b'"resources":[{"a":1}]',
+    b'"resources":[{"a":1},{"b":"],"}]',
+    b'"resources":[{"a":1} , {"b":2}]',
+    b'"resources":[{"a":1},2]',
+    b'"resources":null',
+    b'"check_results":null',
+    b'"check_results":1',
+    b'"check_results":12',
+    b'"serial":1',
+    b'"serial":9007199254740992',
+    b'"x":1',
+)
+
+
+@given(st.lists(st.sampled_from(_PARTS), max_size=5), st.sampled_from([b"1", b"9007199254740992"]))
+def test_members_in_any_order_and_number_are_read_alike_both_ways(
+    parts: list[bytes], serial: bytes
+) -> None:
+    """A second member of one name is found, even when it is the same or begins alike."""
+    head = b'"version":4,"terraform_version":"1","serial":%b,"lineage":"l"' % serial
+    assert_read_alike(b"{" + b",".join((head, *parts)) + b"}")
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b'"resources":[{"a":1}],"resources":[{"a":1}]}',
+        b'"resources":[{"a":1}],"resources":[{"b":1}]}',
+        b'"resources":[{"a":1},{"b":1}],"resources":[{"a":1}]}',
+        b'"resources":[],"check_results":1,"check_results":12}',
+        b'"resources":[],"check_results":12,"check_results":1}',
+        b'"resources":[],"outputs":{}}',
+        b'"resources":[],"lineage":"m"}',
+    ],
+)
+def test_a_second_member_of_one_name_is_never_taken_for_a_usual_body(tail: bytes) -> None:
+    """The decoder would take the last one without a word."""
+    body = b'{"version":4,"terraform_version":"1","serial":1,"lineage":"l","outputs":{},' + tail
+    assert _read_usual(body) is None
+    with pytest.raises(NotAStateError, match="disagree"):
+        parse(body)
+
+
+def test_many_resources_are_read_in_one_pass() -> None:
+    """Also when they are compared with the body in more than one step."""
+    resources = [{"name": f"r{number}"} for number in range(200)]
+    value = json.loads(STATE) | {"resources": resources}
+    body = json.dumps(value, indent=2).encode()
+    usual = _read_usual(body)
+    assert usual is not None
+    assert general(body) == usual
+    assert resources == [json.loads(bytes(slice_)) for slice_ in usual.resources]
+
+
+def test_a_document_shows_no_content() -> None:
+    """Its text ends up in messages and logs; the content may hold secrets."""
+    assert "1.50" not in repr(parse(STATE))
