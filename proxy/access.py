@@ -86,7 +86,7 @@ class Principal:
         return actor
 
 
-ANONYMOUS = Principal("anonymous", "", "", None, ())
+ANONYMOUS = Principal("anonymous", "", "anonymous", None, ())
 """Whoever has not proved who they are; allowed nothing."""
 
 
@@ -137,7 +137,7 @@ def require(principal: Principal, permission: Permission, workspace: str | None 
     place = f" on {workspace}" if workspace is not None else ""
     role = principal.role.value if principal.role else "no role"
     message = (
-        f"{principal.name or 'anonymous'} ({role}) may not {permission.value}{place}: "
+        f"{principal.name} ({role}) may not {permission.value}{place}: "
         "ask an administrator for a token whose role and workspaces allow it"
     )
     raise ForbiddenError(message)

@@ -20,6 +20,7 @@ _HOW: Final = (
     'send a token as the password of Basic authentication (username = any, password = "tfa_…"), '
     "or as a Bearer token"
 )
+_NOT_IN_FORCE: Final = "the token is unknown or revoked: ask an administrator for a new one"
 
 
 class TokenExpiredError(UnauthenticatedError):
@@ -27,6 +28,18 @@ class TokenExpiredError(UnauthenticatedError):
 
     Attributes:
         principal: whose token it is, for the record.
+    """
+
+    def __init__(self, message: str, principal: Principal) -> None:
+        super().__init__(message)
+        self.principal = principal
+
+
+class RevokedTokenError(UnauthenticatedError):
+    """The token was taken out of force; the client is told no more than of an unknown one.
+
+    Attributes:
+        principal: whose token it was, for the record.
     """
 
     def __init__(self, message: str, principal: Principal) -> None:
@@ -57,8 +70,8 @@ class Authenticator:
             authorization: the header's value; None when there is none.
 
         Raises:
-            UnauthenticatedError: no credentials, malformed ones, or a token that is unknown or
-                revoked; the last two can't be told apart.
+            UnauthenticatedError: no credentials, malformed ones, or an unknown token.
+            RevokedTokenError: the token was revoked; its text is that of an unknown one.
             TokenExpiredError: the token's time is over.
             UnavailableError: the store could not tell.
         """
@@ -68,11 +81,11 @@ class Authenticator:
         if not tokens.is_well_formed(token):
             raise UnauthenticatedError(f"the credentials hold no valid token: {_HOW}")
         stored = self._store.token_by_digest(tokens.digest(token))
-        if stored is None or stored.revoked is not None:
-            raise UnauthenticatedError(
-                "the token is unknown or revoked: ask an administrator for a new one"
-            )
+        if stored is None:
+            raise UnauthenticatedError(_NOT_IN_FORCE)
         principal = _principal(stored)
+        if stored.revoked is not None:
+            raise RevokedTokenError(_NOT_IN_FORCE, principal)
         if stored.expires is not None and _moment(stored.expires) <= self._now():
             raise TokenExpiredError(
                 f"the token {stored.name} expired at {stored.expires}: "

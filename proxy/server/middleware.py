@@ -11,7 +11,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from proxy.access import ANONYMOUS, Caller, Principal, printable
-from proxy.auth.authenticator import Authenticator, TokenExpiredError
+from proxy.auth.authenticator import Authenticator, RevokedTokenError, TokenExpiredError
 from proxy.auth.failures import FailureLog
 from proxy.contracts import Store
 from proxy.errors import (
@@ -172,7 +172,8 @@ class Gatekeeper:
             error.audit_index = await self._failures.record(caller, str(error), "token.expired")
             raise
         except UnauthenticatedError as error:
-            caller = self._caller(request, request_id, ANONYMOUS)
+            known = error.principal if isinstance(error, RevokedTokenError) else ANONYMOUS
+            caller = self._caller(request, request_id, known)
             error.audit_index = await self._failures.record(caller, str(error))
             raise
         return self._caller(request, request_id, principal)

@@ -9,7 +9,7 @@ import pytest
 
 from proxy import tokens
 from proxy.access import Role
-from proxy.auth.authenticator import Authenticator, TokenExpiredError
+from proxy.auth.authenticator import Authenticator, RevokedTokenError, TokenExpiredError
 from proxy.contracts import StoredToken
 from proxy.errors import UnauthenticatedError, UnavailableError
 from tests.fakes import FakeStore
@@ -112,10 +112,14 @@ async def test_any_password_is_not_enough() -> None:
 
 
 async def test_a_revoked_token_is_refused_in_the_words_of_an_unknown_one() -> None:
-    """A client can't tell a revoked token from one that never was."""
+    """A client can't tell a revoked token from one that never was; the record can."""
     revoked = replace(STORED, revoked="2026-11-01T00:00:00.000000Z")
-    with pytest.raises(UnauthenticatedError, match="unknown or revoked"):
+    with pytest.raises(RevokedTokenError) as caught:
         (await authenticator(revoked)).identify(f"Bearer {TOKEN}")
+    with pytest.raises(UnauthenticatedError) as unknown:
+        Authenticator(FakeStore(), lambda: NOW).identify(f"Bearer {TOKEN}")
+    assert str(unknown.value) == str(caught.value)
+    assert ("ci", TOKEN[-6:]) == (caught.value.principal.name, caught.value.principal.token_hint)
 
 
 async def test_revocation_holds_from_the_next_request_on() -> None:

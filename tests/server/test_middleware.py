@@ -104,12 +104,18 @@ async def test_two_credentials_are_none(face: Face) -> None:
 
 
 async def test_a_revoked_token_is_refused_at_once(face: Face) -> None:
-    """From the next request on, although the token was just looked up."""
+    """From the next request on; the record names whose token it was."""
     token = await face.token(Role.WRITER)
     assert 404 == (await face.ask("GET")).status
     await face.program.admin.revoke_token(SYSTEM, "writer")
     for method, body in (("GET", None), ("POST", a_state(1)), ("LOCK", a_lock_info())):
         assert 401 == (await face.ask(method, body=body, token=token)).status
+        entry = await face.last()
+        assert ("auth.failed", "writer", token[-6:]) == (
+            entry["event"],
+            entry["actor"]["name"],
+            entry["actor"]["token_hint"],
+        )
     assert [] == await face.program.store.workspaces()
 
 
