@@ -20,6 +20,9 @@ from proxy.errors import UnauthenticatedError, UnavailableError
 MAX_KNOWN: Final = 10_000
 """Workspaces, locks, and tokens, that are remembered between transactions."""
 
+_NEVER: Final = "A"
+"""Later than every time, which begins with a digit."""
+
 VERSION_COLUMNS: Final = ", ".join(f"v.{field.name}" for field in fields(StateVersion))
 LOCK_COLUMNS: Final = ", ".join(field.name for field in fields(HeldLock))
 TOKEN_COLUMNS: Final = ", ".join(field.name for field in fields(StoredToken))
@@ -85,17 +88,18 @@ class Known:
     def __init__(self) -> None:
         self.heads: dict[str, StateVersion | None] = {}
         self.locks: dict[str, HeldLock | None] = {}
-        self.tokens_in_force: dict[str, bool] = {}
+        # When each token expires, RFC 3339 as in a transaction's time; "" when it is not in force.
+        self.tokens: dict[str, str] = {}
 
     def forget(self) -> None:
         """Read everything anew from now on."""
         self.heads.clear()
         self.locks.clear()
-        self.tokens_in_force.clear()
+        self.tokens.clear()
 
     def trim(self) -> None:
         """Keep the memory bounded; called between transactions."""
-        if max(len(self.heads), len(self.locks), len(self.tokens_in_force)) > MAX_KNOWN:
+        if max(len(self.heads), len(self.locks), len(self.tokens)) > MAX_KNOWN:
             self.forget()
 
 
@@ -142,7 +146,7 @@ class SQLiteTransaction:
             self._known.heads[version.workspace] = version
         self._known.locks.update(self._locks)
         if self._changes_tokens:
-            self._known.tokens_in_force.clear()
+            self._known.tokens.clear()
             self.changed_tokens = True
 
     def apply(self) -> None:
@@ -179,7 +183,7 @@ class SQLiteTransaction:
     # ------------------------------------------------------------ for jobs
 
     def append(self, draft: Draft) -> None:
-        """Add an entry; nobody acts under a token that was revoked while the request ran."""
+        """Add an entry; nobody acts under a token that ended while the request ran."""
         entry = draft.entry
         actor = entry["actor"]
         if entry["outcome"] == "success" and actor["type"] == "token":
@@ -187,15 +191,21 @@ class SQLiteTransaction:
         self._drafts.append(draft)
 
     def _require_in_force(self, token_id: str) -> None:
-        in_force = self._known.tokens_in_force.get(token_id)
-        if in_force is None:
-            row = self._read("SELECT revoked IS NULL FROM token WHERE id = ?", (token_id,))
-            in_force = row is not None and bool(row[0])
-            self._known.tokens_in_force[token_id] = in_force
-        if not in_force:
+        expires = self._known.tokens.get(token_id)
+        if expires is None:
+            row = self._read("SELECT expires, revoked FROM token WHERE id = ?", (token_id,))
+            expires = "" if row is None or row[1] is not None else row[0] or _NEVER
+            self._known.tokens[token_id] = expires
+        if self.time < expires:
+            return
+        if expires:
             raise UnauthenticatedError(
-                "the token is unknown or revoked: ask an administrator for a new one"
+                f"the token expired at {expires}, while the request was under way: ask an "
+                "administrator for a new one"
             )
+        raise UnauthenticatedError(
+            "the token is unknown or revoked: ask an administrator for a new one"
+        )
 
     def head(self, workspace: str) -> StateVersion | None:
         """Return the newest version; None is certain knowledge that there is none."""

@@ -15,7 +15,7 @@ import pytest
 
 from proxy.contracts import LogQuery, StateVersion, Store, StoredToken, Transaction
 from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
-from proxy.timestamps import rfc3339
+from proxy.timestamps import micros_of, rfc3339
 from proxy.tlog.checkpoint import verify_checkpoint
 from proxy.tlog.entry import key_id
 from proxy.tlog.verify import LogVerifier
@@ -596,6 +596,26 @@ class StoreContract:
         assert isinstance(answers[1], UnauthenticatedError)
         messages = [entry["message"] for entry in await log_of(store)]
         assert 1 == messages.count("by the token")
+
+    async def test_an_expired_token_does_nothing_any_more(self, store: Store) -> None:
+        """Expired while its request was under way: the transaction's own time counts."""
+
+        def as_token(tx: Transaction) -> str:
+            entry = a_draft()
+            entry.entry["actor"] = {"type": "token", "id": "0193-1", "name": "ci"}
+            tx.append(entry)
+            return tx.time
+
+        now = (await store.write(lambda tx: tx.time)).value
+        expires = rfc3339(micros_of(now) + 5_000)
+        token = replace(a_token(), expires=expires)
+        await store.write(recorded(lambda tx: tx.add_token(token, DIGEST)))
+        times = []
+        with pytest.raises(UnauthenticatedError, match="expired"):
+            while len(times) < 6_000:
+                times.append((await store.write(as_token)).value)
+        assert times
+        assert max(times) < expires
 
     async def test_a_revocation_by_another_process_counts_at_once(
         self, store: Store, reopen: Reopen, stack: AsyncExitStack
