@@ -131,6 +131,23 @@ async def serve(config: Config) -> None:
     _log.info("stopped")
 
 
+async def require_address(config: Config) -> None:
+    """Pass when the server could listen now: asked before a first start makes anything.
+
+    Raises:
+        ConfigError: the address is taken or not this machine's, or the certificate can't be used.
+    """
+    server, tls = config.server, _tls(config)
+    try:
+        listener = await asyncio.get_running_loop().create_server(
+            asyncio.Protocol, server.host, server.port, ssl=tls, start_serving=False
+        )
+    except OSError as error:
+        raise _no_address(config, error) from error
+    listener.close()
+    await listener.wait_closed()
+
+
 async def _listen(runner: web.AppRunner, config: Config) -> None:
     server = config.server
     tls = _tls(config)
@@ -138,11 +155,16 @@ async def _listen(runner: web.AppRunner, config: Config) -> None:
     try:
         await site.start()
     except OSError as error:
-        raise ConfigError(
-            f"{server.host}:{server.port} can't be listened on: {error.strerror}; name another "
-            "with server.host and server.port"
-        ) from error
+        raise _no_address(config, error) from error
     _log.info("serving", address=site.name, data=str(config.data.directory))
+
+
+def _no_address(config: Config, error: OSError) -> ConfigError:
+    server = config.server
+    return ConfigError(
+        f"{server.host}:{server.port} can't be listened on: {error.strerror}; name another "
+        "with server.host and server.port"
+    )
 
 
 def _tls(config: Config) -> ssl.SSLContext | None:

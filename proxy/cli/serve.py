@@ -52,6 +52,7 @@ def serve(
 async def _serve(config: "Config") -> None:
     from proxy import app  # noqa: PLC0415 - quick start of the command line
 
+    await app.require_address(config)
     token = await _first_token(config)
     if token is not None:
         typer.echo(_welcome(config, token), err=True)

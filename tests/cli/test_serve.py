@@ -101,7 +101,7 @@ def test_commands_work_beside_the_server(tmp_path: Path, port: int) -> None:
 
 
 def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
-    """No traceback, exit code 2."""
+    """No traceback, exit code 2; nothing was made, and no token printed that would be lost."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -112,7 +112,9 @@ def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
         )
     assert 2 == done.returncode
     assert "Traceback" not in done.stderr
-    assert str(port) in done.stderr.splitlines()[-1]
+    (told,) = done.stderr.splitlines()
+    assert str(port) in told
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_wrong_setting_is_told_before_anything_is_made(tmp_path: Path) -> None:
