@@ -5,8 +5,9 @@ import os
 import pwd
 import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
 from uuid import uuid4
@@ -14,7 +15,7 @@ from uuid import uuid4
 import typer
 from typer.core import TyperGroup
 
-from proxy.access import Caller, Principal, Role
+from proxy.access import Caller, Principal, Role, printable
 from proxy.cli._output import clean
 from proxy.errors import (
     ConfigError,
@@ -46,6 +47,8 @@ UNKNOWN: Final = 2
 BACKUP_CHECKPOINT: Final = "backup.checkpoint"
 """In a backup: the signed checkpoint of the copied log; what makes it known as a backup."""
 
+_MAX_LOGIN: Final = 64
+
 EXIT_CODES: Final[Mapping[type[TfauditError], int]] = {
     VerificationError: REFUSED,
     NotFoundError: REFUSED,
@@ -75,6 +78,8 @@ ConfigOption = Annotated[
     typer.Option("--config", metavar="FILE", help="The configuration file (tfaudit.toml)."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def exit_code(error: TfauditError) -> int:
@@ -178,25 +183,70 @@ def run(action: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(action)
 
 
+def confirm(question: str) -> None:
+    """Pass when the person at the terminal agrees.
+
+    Raises:
+        typer.Abort: the answer is no.
+        InvalidInputError: there is nobody to answer.
+    """
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise InvalidInputError(
+            "nobody answered, so nothing was done: give --yes to go on without the question"
+        ) from None
+    if not agreed:
+        raise typer.Abort
+
+
 def caller(verb: str) -> Caller:
-    """Return who is calling as the record tells it: the operating system's user, all-powerful.
+    """Return who is calling as the record tells it; whoever can open the data may do all.
+
+    The ID holds the user that the process runs as, which the operating system vouches for. The
+    name is the person's who logged in and perhaps became that user (``sudo``), and the address
+    that of their SSH client: the environment's word, which its owner can change.
 
     Args:
         verb: the command, for example ``token create``.
     """
     from importlib.metadata import version  # noqa: PLC0415 - quick start of the command line
 
-    user_id = os.getuid()
-    try:
-        user = pwd.getpwuid(user_id).pw_name
-    except KeyError:  # a container may run under a number that has no name
-        user = f"uid {user_id}"
+    user = _process_user()
     return Caller(
-        principal=Principal("system", "cli", user, Role.ADMIN),
-        ip="",
+        principal=Principal("system", f"cli:{user}", _login_name() or user, Role.ADMIN),
+        ip=_ssh_client(),
         request_id=uuid4().hex,
         via="cli",
         method=verb,
         path="",
         user_agent=f"tfaudit/{version('tfaudit')}",
     )
+
+
+def _process_user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run under a number that has no name
+        return f"uid {os.getuid()}"
+
+
+def _login_name() -> str:
+    """Return who logged in: as sudo says, else the login's own name; empty when nobody did."""
+    name = os.environ.get("SUDO_USER", "")
+    if not name:
+        with suppress(OSError):  # no terminal: a service, a container, cron
+            name = os.getlogin()
+    return printable(name, _MAX_LOGIN)
+
+
+def _ssh_client() -> str:
+    """Return the address from which the person logged in by SSH; empty when at the machine."""
+    session = os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_CLIENT") or ""
+    address = session.partition(" ")[0]
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        return ""

@@ -167,6 +167,7 @@ def _restore(source: Path, keys: Path | None, config: "Config") -> "Findings":
         VerificationError: the backup does not hold.
     """
     from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
+    from proxy.config import KeysConfig  # noqa: PLC0415
     from proxy.keys import open_keys  # noqa: PLC0415
     from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
 
@@ -178,8 +179,12 @@ def _restore(source: Path, keys: Path | None, config: "Config") -> "Findings":
         raise NotFoundError(f"there is no directory {keys} to take the keys from")
     try:
         ring = open_keys(config, create=False)
-    except ConfigError as error:
-        raise ConfigError(f"{error}\nthe keys are not in the backup: give --keys DIR") from error
+    except ConfigError:
+        if config.data.keys.is_dir() or config.keys != KeysConfig():
+            raise  # keys were given: what is wrong with them must be told
+        raise ConfigError(
+            f"the keys are not in {source}: name the directory that holds them with --keys DIR"
+        ) from None
     checkpoint = source / BACKUP_CHECKPOINT
     trusted = [checkpoint.read_text("utf-8")] if checkpoint.is_file() else []
 

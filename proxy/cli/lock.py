@@ -1,15 +1,28 @@
 """``tfaudit lock``: shows who holds a state's lock, and releases it when the holder is gone."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 
 from proxy.access import parse_workspace
-from proxy.cli._common import ConfigOption, DataOption, JsonOption, caller, opened, run, settings
+from proxy.cli._common import (
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    YesOption,
+    caller,
+    confirm,
+    opened,
+    run,
+    settings,
+)
 from proxy.cli._output import clean, print_json, print_table, time_text
 from proxy.contracts import HeldLock
-from proxy.errors import NotFoundError
+from proxy.errors import ConflictError, NotFoundError
+
+if TYPE_CHECKING:
+    from proxy.program import Program
 
 app = typer.Typer(no_args_is_help=True, help="Show and release locks.")
 
@@ -46,26 +59,39 @@ def list_locks(
 
 @app.command("release")
 def release(
+    *,
     workspace: Annotated[str, typer.Argument(metavar="WORKSPACE")],
+    yes: YesOption = False,
     data: DataOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Release a lock without its holder's ID. Only when the run that took it is gone.
 
-    The record shows who released it. A run that still goes on will be refused its next write.
+    The record shows who released it. A run that still goes on can save its work only as long as
+    nobody else takes the lock and its state continues the stored one; else it is refused.
     """
     parse_workspace(workspace)
 
-    async def action() -> HeldLock:
+    async def find() -> HeldLock:
         async with opened(settings(data, config)) as program:
-            held = {lock.workspace: lock for lock in await program.store.locks()}
-            if workspace not in held:
-                raise NotFoundError(f"{workspace} is not locked: there is nothing to release")
-            await program.locks.release(caller("lock release"), workspace)
-            return held[workspace]
+            return await _held(program, workspace)
 
-    lock = run(action())
+    async def let_go(shown: HeldLock) -> None:
+        async with opened(settings(data, config)) as program:
+            if (await _held(program, workspace)).id != shown.id:
+                raise ConflictError(
+                    f"another run took the lock of {workspace} meanwhile: look at it again"
+                )
+            await program.locks.release(caller("lock release"), workspace)
+
+    lock = run(find())
+    if not yes:
+        confirm(
+            f"Release the lock of {workspace}, taken {time_text(lock.taken)} by "
+            f"{clean(lock.who or lock.actor)} for {clean(lock.operation)}?"
+        )
+    run(let_go(lock))
     if as_json:
         print_json({"released": _as_object(lock)})
     else:
@@ -73,6 +99,13 @@ def release(
             f"Released the lock of {workspace}, taken {time_text(lock.taken)} by "
             f"{clean(lock.who or lock.actor)} for {clean(lock.operation)} (ID {clean(lock.id)})."
         )
+
+
+async def _held(program: "Program", workspace: str) -> HeldLock:
+    for lock in await program.store.locks():
+        if lock.workspace == workspace:
+            return lock
+    raise NotFoundError(f"{workspace} is not locked: there is nothing to release")
 
 
 def _as_object(lock: HeldLock) -> dict[str, object]:

@@ -15,7 +15,9 @@ from proxy.cli._common import (
     ConfigOption,
     DataOption,
     JsonOption,
+    YesOption,
     caller,
+    confirm,
     notice,
     opened,
     run,
@@ -33,6 +35,7 @@ from proxy.contracts import StateVersion, WorkspaceSummary
 from proxy.errors import InvalidInputError, NotFoundError, TfauditError
 
 if TYPE_CHECKING:
+    from proxy.config import Config
     from proxy.program import Program
     from proxy.state_service import Reading, Written
     from proxy.tfstate.redact import RedactedChanges
@@ -269,7 +272,7 @@ def rollback(
     version: Annotated[
         str, typer.Argument(metavar="VERSION", help="The number or ID of an older version.")
     ],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: YesOption = False,
     data: DataOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -281,8 +284,10 @@ def rollback(
     """
     parse_workspace(workspace)
     if not yes:
-        typer.confirm(
-            f"Make version {version} the newest state of {workspace} again?", abort=True, err=True
+        older = run(_stored_version(settings(data, config), workspace, version))
+        confirm(
+            f"Make version {older.number} (serial {older.serial}, written "
+            f"{time_text(older.created)}) the newest state of {workspace} again?"
         )
 
     async def action() -> "Written":
@@ -297,6 +302,21 @@ def rollback(
             f"Rolled {clean(workspace)} back to version {clean(version)}: it is now version "
             f"{written.version.number} with serial {written.version.serial}."
         )
+
+
+async def _stored_version(config: "Config", workspace: str, reference: str) -> StateVersion:
+    """Return the version of a number or ID.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    async with opened(config) as program:
+        for version in await program.store.versions(workspace):
+            if reference in {version.id, str(version.number)}:
+                return version
+    raise NotFoundError(
+        f"{workspace} has no version {reference}: `tfaudit state versions {workspace}` shows all"
+    )
 
 
 def _summary_object(workspace: WorkspaceSummary) -> dict[str, object]:

@@ -26,11 +26,25 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke tokens.")
 
 
+def _role(text: str) -> Role:
+    try:
+        return Role(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"there is no role {text!r}: use one of {', '.join(Role)}"
+        ) from None
+
+
 @app.command("create")
 def create(
     *,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token, for the record.")],
-    role: Annotated[Role, typer.Option("--role", help="What it allows.")],
+    role: Annotated[
+        Role,
+        typer.Option(
+            "--role", parser=_role, metavar="ROLE", help=f"What it allows: {', '.join(Role)}."
+        ),
+    ],
     workspace: Annotated[
         list[str],
         typer.Option(

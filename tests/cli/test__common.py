@@ -105,14 +105,52 @@ def test_a_bug_is_not_taken_for_an_answer() -> None:
         CliRunner().invoke(failing(ZeroDivisionError()), ["fail"], catch_exceptions=False)
 
 
+@pytest.fixture
+def nobody_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work as a service does: no terminal, no sudo, no SSH."""
+    for name in ("SUDO_USER", "SSH_CONNECTION", "SSH_CLIENT"):
+        monkeypatch.delenv(name, raising=False)
+
+    def no_terminal() -> str:
+        raise OSError(6, "No such device or address")
+
+    monkeypatch.setattr(os, "getlogin", no_terminal)
+
+
+@pytest.mark.usefixtures("nobody_logged_in")
 def test_the_caller_is_the_user_of_the_system() -> None:
     """The record names who sat at the machine, by what command, and that he may do all."""
     who = caller("token create")
-    assert (pwd.getpwuid(os.getuid()).pw_name, "cli", "token create") == (
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert (user, f"cli:{user}", "", "cli", "token create") == (
         who.principal.name,
+        who.principal.id,
+        who.ip,
         who.via,
         who.method,
     )
     assert Role.ADMIN is who.principal.role
     assert who.principal.allows(Permission.ADMINISTER)
     assert caller("log").request_id != who.request_id
+
+
+@pytest.mark.usefixtures("nobody_logged_in")
+def test_the_caller_is_the_person_behind_sudo_and_ssh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who logged in and from where; as which user the process runs stays in the ID."""
+    monkeypatch.setattr(os, "getlogin", lambda: "alice")
+    assert "alice" == caller("log").principal.name
+    monkeypatch.setenv("SUDO_USER", "bob")
+    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.7 50022 10.0.0.1 22")
+    who = caller("log")
+    assert ("bob", "10.0.0.7") == (who.principal.name, who.ip)
+    assert f"cli:{pwd.getpwuid(os.getuid()).pw_name}" == who.principal.id
+
+
+@pytest.mark.usefixtures("nobody_logged_in")
+@pytest.mark.parametrize("said", ["", "UNKNOWN 1 2 3", "\x1b[2J 22"])
+def test_an_address_that_is_none_is_not_recorded(
+    monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """The environment may say anything."""
+    monkeypatch.setenv("SSH_CLIENT", said)
+    assert "" == caller("log").ip

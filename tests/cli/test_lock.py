@@ -52,9 +52,22 @@ def test_no_lock_is_an_empty_list(tfaudit: Tfaudit) -> None:
 
 def test_a_release_frees_the_lock_and_is_on_record(tfaudit: Tfaudit, locked: str) -> None:
     """As a force-unlock, since the holder's ID was not shown."""
-    assert "OperationTypeApply" in tfaudit("lock", "release", locked).stdout
+    assert "OperationTypeApply" in tfaudit("lock", "release", locked, "--yes").stdout
     assert [] == json.loads(tfaudit("lock", "list", "--json").stdout)
     assert ["state.locked", "state.force_unlocked"] == events(tfaudit)[:2]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "left"), [("y\n", 0, 0), ("n\n", 1, 1), ("", 2, 1), (None, 2, 1)]
+)
+def test_a_release_asks_first(
+    tfaudit: Tfaudit, locked: str, answer: str | None, code: int, left: int
+) -> None:
+    """Naming the holder; where nobody can answer, `--yes` is named and nothing is done."""
+    asked = tfaudit("lock", "release", locked, answer=answer, code=code).stderr
+    assert "OperationTypeApply" in asked
+    assert ("--yes" in asked) is (code == 2)
+    assert left == len(json.loads(tfaudit("lock", "list", "--json").stdout))
 
 
 def test_releasing_a_free_lock_is_a_no(tfaudit: Tfaudit) -> None:

@@ -181,14 +181,23 @@ def test_a_rollback_is_the_older_bytes_with_the_next_serial(
     assert "state.rolled_back" in events(tfaudit)
 
 
-@pytest.mark.parametrize(("answer", "done"), [("y\n", True), ("n\n", False), ("", False)])
+@pytest.mark.parametrize(("answer", "code", "count"), [("y\n", 0, 4), ("n\n", 1, 3), ("", 2, 3)])
 def test_a_rollback_asks_first(
-    tfaudit: Tfaudit, rolled_back: str, answer: str, *, done: bool
+    tfaudit: Tfaudit, rolled_back: str, answer: str, code: int, count: int
 ) -> None:
-    """Only a clear yes counts; without anybody to answer it is a no."""
-    tfaudit("state", "rollback", rolled_back, "2", answer=answer, code=0 if done else 1)
-    count = len(json.loads(tfaudit("state", "versions", rolled_back, "--json").stdout))
-    assert (4 if done else 3) == count
+    """Only a clear yes counts; without anybody to answer it is not done, and `--yes` is named."""
+    told = tfaudit("state", "rollback", rolled_back, "2", answer=answer, code=code).stderr
+    assert ("--yes" in told) is (code == 2)
+    assert count == len(json.loads(tfaudit("state", "versions", rolled_back, "--json").stdout))
+
+
+def test_a_version_that_is_not_there_is_told_before_the_question(
+    tfaudit: Tfaudit, rolled_back: str
+) -> None:
+    """Nobody agrees to something and learns then that it is impossible."""
+    told = tfaudit("state", "rollback", rolled_back, "99", answer="y\n", code=1).stderr
+    assert "has no version 99" in told
+    assert "?" not in told
 
 
 def test_a_diff_is_drawn_as_a_plan(tfaudit: Tfaudit, rolled_back: str) -> None:
