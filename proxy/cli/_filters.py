@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 import typer
 
+from proxy.cli._common import notice
 from proxy.cli._values import parse_moment
-from proxy.contracts import LogQuery
+from proxy.contracts import LogQuery, Store
 from proxy.errors import InvalidInputError
 from proxy.events import EVENTS, OUTCOMES
 
@@ -22,7 +24,11 @@ EventFilter = Annotated[
 ]
 ActorFilter = Annotated[
     str | None,
-    typer.Option("--actor", metavar="NAME|ID", help="Only what this actor did."),
+    typer.Option(
+        "--actor",
+        metavar="NAME|ID",
+        help="Only what this actor did; anonymous: whoever proved nothing.",
+    ),
 ]
 SourceFilter = Annotated[
     str | None, typer.Option("--source-ip", metavar="IP", help="Only from this address.")
@@ -60,6 +66,11 @@ class Filters:
     limit: int | None = None
 
     @property
+    def is_plain_workspace(self) -> bool:
+        """Tell whether the workspace is a name, not a glob."""
+        return self.workspace is not None and not set("*?") & set(self.workspace)
+
+    @property
     def is_whole(self) -> bool:
         """Tell whether nothing is left out."""
         return self == Filters()
@@ -72,8 +83,13 @@ class Filters:
             newest_first: the order.
 
         Raises:
-            InvalidInputError: a time that is none, an outcome or event that can't occur.
+            InvalidInputError: a time or an address that is none, an outcome or event that can't
+                occur.
         """
+        if self.source_ip is not None and not _is_source(self.source_ip):
+            raise InvalidInputError(
+                f"{self.source_ip!r} is no IP address: write one, such as 10.0.0.7 or 2001:db8::7"
+            )
         if self.outcome is not None and self.outcome not in OUTCOMES:
             raise InvalidInputError(
                 f"no entry has the outcome {self.outcome!r}: use one of {', '.join(OUTCOMES)}"
@@ -107,3 +123,25 @@ class Filters:
             "limit": self.limit,
         }
         return {name: value for name, value in named.items() if value is not None}
+
+
+async def tell_nothing(store: Store, filters: Filters) -> None:
+    """Say on stderr that nothing matches, and where it may be found instead."""
+    hint = ""
+    if filters.is_plain_workspace:
+        inner = f"{filters.workspace}/*"
+        async for _ in store.entries(LogQuery(workspace=inner, limit=1)):
+            hint = f"; there are entries of --workspace '{inner}'"
+    notice(f"No entry matches{hint}.")
+
+
+def _is_source(text: str) -> bool:
+    """Tell whether entries can name it: an address, or the /64 of a counted flood's IPv6."""
+    try:
+        ip_address(text)
+    except ValueError:
+        try:
+            return ip_network(text).prefixlen == 64 and ":" in text
+        except ValueError:
+            return False
+    return True

@@ -24,6 +24,7 @@ from proxy.cli._filters import (
     SourceFilter,
     UntilFilter,
     WorkspaceFilter,
+    tell_nothing,
 )
 from proxy.cli._output import count_text, print_json
 from proxy.cli._records import CSV_COLUMNS, csv_row
@@ -98,6 +99,11 @@ def export(
             return await _export(program, filters, form, output, checkpoint_out)
 
     count = run(action())
+    if not filters.is_whole:
+        notice(
+            "A filtered export can't prove that nothing is missing in it: for that, export the "
+            "whole log as jsonl."
+        )
     if as_json and output is not None:
         print_json(
             {
@@ -151,6 +157,8 @@ async def _export(
                 break  # committed after the checkpoint that goes with this export
             write(stored)
             count += 1
+    if not count:
+        await tell_nothing(program.store, filters)
     if checkpoint_out is not None:
         with _writing(checkpoint_out) as stream:
             stream.write(note.encode())

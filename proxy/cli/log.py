@@ -19,6 +19,7 @@ from proxy.cli._filters import (
     SourceFilter,
     UntilFilter,
     WorkspaceFilter,
+    tell_nothing,
 )
 from proxy.cli._output import clean
 from proxy.cli._records import people_line
@@ -28,6 +29,8 @@ from proxy.records import json_line
 if TYPE_CHECKING:
     from proxy.program import Program
 
+_BACKLOG: Final = 10
+"""Entries that `--follow` begins with, unless told otherwise."""
 _POLL_SECONDS: Final = 0.5
 
 
@@ -42,7 +45,13 @@ def log(
     until: UntilFilter = None,
     limit: LimitFilter = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on printing new entries until Ctrl-C.")
+        bool,
+        typer.Option(
+            "--follow",
+            "-f",
+            help=f"Begin with the newest {_BACKLOG} entries (--limit N: the newest N; --since: all "
+            "from then on), then go on printing new ones until Ctrl-C.",
+        ),
     ] = False,
     data: DataOption = None,
     config: ConfigOption = None,
@@ -56,15 +65,25 @@ def log(
     Reading the log is an entry of the log itself.
     """
     filters = Filters(workspace, event, actor, source_ip, outcome, since, until, limit)
-    query = filters.query(datetime.now(UTC), newest_first=not (since or follow))
+    if follow and not (since or limit):
+        filters = replace(filters, limit=_BACKLOG)
+    # The newest N are found from the end; _followed turns them round.
+    query = filters.query(
+        datetime.now(UTC), newest_first=not since or (follow and limit is not None)
+    )
 
     async def action() -> None:
         async with opened(settings(data, config)) as program:
-            async for stored in _records(program, query, follow=follow):
+            records = _followed(program, query) if follow else _matching(program, query)
+            is_empty = True
+            async for stored in records:
+                is_empty = False
                 if as_json:
                     typer.echo(clean(json_line(stored).decode()))
                 else:
                     typer.echo(people_line(stored))
+            if is_empty:
+                await tell_nothing(program.store, filters)
 
     try:
         run(action())
@@ -73,23 +92,33 @@ def log(
             raise
 
 
-async def _records(
-    program: "Program", query: LogQuery, *, follow: bool
-) -> AsyncIterator[StoredRecord]:
-    """Yield what matches now, then, when following, what matches as it is committed."""
+def _matching(program: "Program", query: LogQuery) -> AsyncIterator[StoredRecord]:
+    return program.admin.read_log(caller("log"), query)
+
+
+async def _followed(program: "Program", query: LogQuery) -> AsyncIterator[StoredRecord]:
+    """Yield what matches now, oldest first, then, without an end, what matches as it is committed.
+
+    Args:
+        program: open.
+        query: newest first when it has a limit, which holds for what matches now.
+    """
     seen = await program.store.size() - 1
-    left = query.limit
-    async for stored in program.admin.read_log(caller("log"), query):
-        yield stored
-        seen = max(seen, stored.record.index)
-        left = left - 1 if left is not None else None
-    while follow and left != 0:
+    if query.newest_first:
+        newest = [stored async for stored in _matching(program, query)]
+        for stored in reversed(newest):
+            yield stored
+            seen = max(seen, stored.record.index)
+    else:
+        async for stored in _matching(program, query):
+            yield stored
+            seen = max(seen, stored.record.index)
+    while True:
         size = await program.store.size()
         if size - 1 > seen:
-            fresh = replace(query, after=seen, limit=left)
+            fresh = replace(query, after=seen, limit=None, newest_first=False)
             async for stored in program.store.entries(fresh):
                 yield stored
                 seen = stored.record.index
-                left = left - 1 if left is not None else None
             seen = max(seen, size - 1)
         await asyncio.sleep(_POLL_SECONDS)

@@ -45,6 +45,15 @@ def test_filters_are_on_record(busy: Tfaudit) -> None:
     )
 
 
+def test_a_part_is_told_to_prove_no_completeness(busy: Tfaudit) -> None:
+    """Its lines can be checked one by one; what is missing can't be seen. And nothing is said."""
+    told = busy("export", "--event", "token.created").stderr
+    assert "can't prove that nothing is missing" in told
+    assert "No entry matches" not in told
+    assert "No entry matches" in busy("export", "--actor", "nobody").stderr
+    assert "can't prove" not in busy("export").stderr
+
+
 def test_csv_has_a_line_an_entry(busy: Tfaudit) -> None:
     """Under one line of headings."""
     text = busy("export", "--format", "csv", "--event", "token.created").stdout

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from proxy.tlog.entry import key_id, signing_input
 from proxy.tlog.merkle import leaf_hash
-from tests.cli.conftest import Tfaudit, json_lines
+from tests.cli.conftest import Tfaudit, json_lines, state
 
 
 @pytest.fixture
@@ -93,6 +93,37 @@ def test_a_filter_that_means_nothing_is_wrong_usage(
     assert not busy("log", *filters, code=2).stdout
 
 
+@pytest.mark.parametrize(
+    ("filters", "code"),
+    [
+        (("--source-ip", "10.0.0.7"), 0),
+        (("--source-ip", "2001:db8::7"), 0),
+        (("--source-ip", "2001:db8::/64"), 0),
+        (("--source-ip", "10.0.0"), 2),
+        (("--source-ip", "10.0.0.0/8"), 2),
+        (("--source-ip", "localhost"), 2),
+    ],
+)
+def test_a_source_is_an_address(busy: Tfaudit, filters: tuple[str, ...], code: int) -> None:
+    """Or the network under which a flood from IPv6 was counted; nothing else can be recorded."""
+    busy("log", *filters, code=code)
+
+
+def test_no_match_is_said(busy: Tfaudit) -> None:
+    """On stderr, so that an empty answer is not taken for a broken command."""
+    result = busy("log", "--json", "--actor", "nobody")
+    assert ("", "No entry matches.\n") == (result.stdout, result.stderr)
+    assert not busy("log", "--limit", "1").stderr
+
+
+def test_a_folder_of_workspaces_is_pointed_at(tfaudit: Tfaudit, tmp_path: Path) -> None:
+    """`prod` matches only a workspace of exactly that name."""
+    (tmp_path / "a.tfstate").write_bytes(state())
+    tfaudit("state", "import", tmp_path / "a.tfstate", "--workspace", "prod/network")
+    assert "--workspace 'prod/*'" in tfaudit("log", "--workspace", "prod").stderr
+    assert "--workspace 'dev/*'" not in tfaudit("log", "--workspace", "dev").stderr
+
+
 def test_people_get_a_line_an_entry(busy: Tfaudit) -> None:
     """With the message at its end."""
     lines = busy("log", "--event", "token.created", "--outcome", "success").stdout.splitlines()
@@ -116,6 +147,33 @@ def test_follow_prints_what_is_committed_later(data: Path, tfaudit: Tfaudit) -> 
     assert [(0, "token.created"), (1, "audit.read"), (2, "token.created")] == [
         (line["index"], line["entry"]["event"]) for line in [*first, third]
     ]
+    assert not rest
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), list(range(5, 15))),
+        (("--limit", "2"), [13, 14]),
+        (("--since", "1h"), list(range(15))),
+        (("--since", "1h", "--limit", "3"), [12, 13, 14]),
+    ],
+)
+def test_follow_begins_with_the_newest(
+    data: Path, busy: Tfaudit, options: tuple[str, ...], expected: list[int]
+) -> None:
+    """Ten of them, or as many as asked for, or all since a moment; its reading is the newest."""
+    for _ in range(10):
+        busy("log", "--limit", "1")
+    command = [sys.executable, "-m", "proxy", "log", "--follow", "--json", *options]
+    with subprocess.Popen(
+        [*command, "--data", str(data)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        shown = [json.loads(process.stdout.readline())["index"] for _ in expected]
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert expected == shown
     assert not rest
 
 
