@@ -7,6 +7,7 @@ both binds workspace, version and lineage, so that no body can be passed off as 
 
 import os
 import threading
+from functools import lru_cache
 from typing import Final
 
 import zstandard
@@ -37,6 +38,11 @@ def _compressor() -> zstandard.ZstdCompressor:
     return found
 
 
+@lru_cache(maxsize=4)
+def _wrapper(master_key: bytes) -> AESGCM:
+    return AESGCM(master_key)
+
+
 def _bound_to(workspace: str, version_id: str, lineage: str) -> bytes:
     first, second = workspace.encode(), version_id.encode()
     third = lineage.encode("utf-8", "surrogatepass")
@@ -63,11 +69,10 @@ def seal(
         lineage: the state's lineage.
     """
     bound = _bound_to(workspace, version_id, lineage)
-    key = AESGCM.generate_key(256)
-    wrap_nonce = os.urandom(_NONCE)
-    wrapped = AESGCM(master_key).encrypt(wrap_nonce, key, bound)
+    random = os.urandom(32 + 2 * _NONCE)
+    key, wrap_nonce, nonce = random[:32], random[32 : 32 + _NONCE], random[32 + _NONCE :]
+    wrapped = _wrapper(master_key).encrypt(wrap_nonce, key, bound)
     packed = _compressor().compress(body)
-    nonce = os.urandom(_NONCE)
     head = _FORMAT + wrap_nonce + wrapped + nonce
     if len(packed) <= _PIECE:
         return head + AESGCM(key).encrypt(nonce, packed, bound)
@@ -100,7 +105,7 @@ def unseal(
     wrapped = sealed[1 + _NONCE : 1 + _NONCE + _WRAPPED]
     nonce = sealed[_HEAD - _NONCE : _HEAD]
     try:
-        key = AESGCM(master_key).decrypt(wrap_nonce, wrapped, bound)
+        key = _wrapper(master_key).decrypt(wrap_nonce, wrapped, bound)
         packed = _decrypt(key, nonce, memoryview(sealed)[_HEAD:], bound)
         return zstandard.ZstdDecompressor().decompress(packed)
     except (InvalidTag, zstandard.ZstdError) as error:
