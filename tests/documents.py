@@ -49,7 +49,17 @@ def schema() -> str:
         "title": "tfaudit entry",
         "description": f"One entry of the log; at most {MAX_ENTRY_BYTES} bytes as RFC 8785 JSON.",
         "type": "object",
-        "required": ["v", "id", "time", "event", "outcome", "message", "actor", "source", "request"],
+        "required": [
+            "v",
+            "id",
+            "time",
+            "event",
+            "outcome",
+            "message",
+            "actor",
+            "source",
+            "request",
+        ],
         "properties": {
             "v": {"const": 1},
             "id": {"type": "string", "format": "uuid", "description": "UUIDv7, fixed at commit"},
@@ -149,7 +159,10 @@ def configuration() -> str:
             lines.append("|---|---|---|---|")
         default = getattr(getattr(config.Config(), name), key)
         shown = "" if default in (None, "", ()) else f"`{default}`"
-        lines.append(f"| `{key}` | {shown} | `{option.variable}` | {_comment(name, key)} |")
+        variable = f"`{option.variable}`"
+        if option.is_secret:
+            variable += f" or `{option.variable}_FILE`"
+        lines.append(f"| `{key}` | {shown} | {variable} | {_comment(name, key)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,7 @@ terraform {
     unlock_address = "http://127.0.0.1:8920/state/gitlab-dialect/lock"
     lock_method    = "POST"
     unlock_method  = "DELETE"
+    username       = "tfaudit"
   }
 }
 

@@ -3,6 +3,7 @@ terraform {
     address        = "http://127.0.0.1:8920/state/quickstart"
     lock_address   = "http://127.0.0.1:8920/state/quickstart"
     unlock_address = "http://127.0.0.1:8920/state/quickstart"
+    username       = "tfaudit"
   }
 }
 

@@ -3,6 +3,7 @@ terraform {
     address        = "http://127.0.0.1:8920/state/consumer"
     lock_address   = "http://127.0.0.1:8920/state/consumer"
     unlock_address = "http://127.0.0.1:8920/state/consumer"
+    username       = "tfaudit"
   }
 }
 
@@ -12,11 +13,12 @@ variable "producer_address" {
   default     = "http://127.0.0.1:8920/state/quickstart"
 }
 
-# The credentials come from TF_HTTP_USERNAME and TF_HTTP_PASSWORD, as for the backend above.
+# The password comes from TF_HTTP_PASSWORD, as for the backend above.
 data "terraform_remote_state" "quickstart" {
   backend = "http"
   config = {
-    address = var.producer_address
+    address  = var.producer_address
+    username = "tfaudit"
   }
 }
 

@@ -20,7 +20,7 @@ def copy_of(
     terraform = make_terraform(
         version,
         name=example,
-        env={"TF_HTTP_USERNAME": "terraform", "TF_HTTP_PASSWORD": token},
+        env={"TF_HTTP_PASSWORD": token},
     )
     text = (EXAMPLES / example / "main.tf").read_text("utf-8")
     assert DOCUMENTED in text
