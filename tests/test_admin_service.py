@@ -1,13 +1,14 @@
 """Tests of proxy.admin_service."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from proxy import tokens
-from proxy.access import Caller, Role
+from proxy.access import Caller, Principal, Role
 from proxy.admin_service import AdminService
 from proxy.auth.authenticator import Authenticator
 from proxy.contracts import LogQuery, StoredRecord
@@ -16,11 +17,13 @@ from proxy.errors import (
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
+    UnauthenticatedError,
     UnavailableError,
 )
 from proxy.tlog.entry import check
 from tests.fakes import FakeStore, Fault, a_caller
 
+SYSTEM = replace(a_caller(), principal=Principal("system", "cli", "root", Role.ADMIN))
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)
 
@@ -65,6 +68,7 @@ async def test_a_new_token_is_kept_as_its_digest_and_recorded(
         "workspaces": ["prod/*"],
         "hint": minted.text[-6:],
         "expires": "2027-11-22T10:00:00.000000Z",
+        "sha256": tokens.digest(minted.text).hex(),
     } == entry["token"]
     assert minted.text not in str(store.log)
     assert minted.text not in repr(minted)
@@ -91,7 +95,7 @@ async def test_a_token_that_is_in_force_keeps_its_name(
         store.log[1]["outcome"],
         store.log[1]["request"]["status"],
     )
-    assert ["reader"] == [token.role for token in await admin.list_tokens(a_caller())]
+    assert ["reader"] == [token.role for token in await admin.list_tokens(SYSTEM)]
     await admin.revoke_token(a_caller(), "ci")
     await admin.create_token(a_caller(), "ci", "admin", ["*"], None)
 
@@ -134,6 +138,17 @@ async def test_a_token_that_makes_no_sense_is_refused(
     with pytest.raises(InvalidInputError, match=reason):
         await admin.create_token(a_caller(), name, role, workspaces, expires_in)
     assert [] == await store.tokens()
+
+
+async def test_a_token_that_was_revoked_meanwhile_lists_nothing(admin: AdminService) -> None:
+    """Between the look at the credentials and the answer; no entry would have found out."""
+    minted = await admin.create_token(SYSTEM, "root", "admin", ["*"], None)
+    of_token = Principal("token", minted.token.id, "root", Role.ADMIN)
+    caller = replace(a_caller(), principal=of_token)
+    assert ["root"] == [token.name for token in await admin.list_tokens(caller)]
+    await admin.revoke_token(SYSTEM, "root")
+    with pytest.raises(UnauthenticatedError, match="unknown or revoked"):
+        await admin.list_tokens(caller)
 
 
 async def test_revocation_by_name_and_by_id_is_recorded(

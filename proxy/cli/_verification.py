@@ -1,4 +1,4 @@
-"""Checks a whole log and the states stored beside it against public keys."""
+"""Checks a whole log, and all that is stored beside it, against public keys."""
 
 import hashlib
 import json
@@ -15,21 +15,19 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from proxy.access import printable
-from proxy.contracts import LogQuery, StateVersion, Store, StoredRecord
+from proxy.cli._replay import Promise, Replay
+from proxy.contracts import StateVersion, StoredRecord
 from proxy.errors import InvalidInputError, UnavailableError, VerificationError
 from proxy.keys import KeyRing
 from proxy.sealing import unseal
+from proxy.storage.reader import Snapshot, SQLiteReader
+from proxy.storage.sqlite import is_filed_right
+from proxy.timestamps import micros_of
 from proxy.tlog.checkpoint import verify_checkpoint
 from proxy.tlog.entry import Record, canonical, key_id
+from proxy.tlog.merkle import EMPTY_ROOT, Frontier
 from proxy.tlog.note import NoteVerifier
 from proxy.tlog.verify import LogVerifier
-
-_STORING: Final = frozenset({"state.written", "state.rolled_back"})
-"""Events whose entries vouch for a stored version."""
-
-_STATE_FIELDS: Final = ("lineage", "serial", "sha256", "size", "terraform_version")
-"""What an entry says of a stored version, and the store must say, too."""
 
 _PUBLIC_KEY_BYTES: Final = 32
 
@@ -168,70 +166,13 @@ class Findings:
     is_proved: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Promise:
-    """What an entry says of a version that it stored.
-
-    Attributes:
-        index: the entry's.
-        workspace: whose state.
-        number: by the order of the log, 1 for the workspace's first version.
-        state: what is said of it: lineage, serial, digest, size …
-    """
-
-    index: int
-    workspace: str
-    number: int
-    state: Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class _Promises:
-    """What the entries so far say of stored states.
-
-    Attributes:
-        by_version: the promise of each version, by its ID, in the order of the log.
-        newest: the ID of each workspace's newest version.
-    """
-
-    by_version: dict[str, _Promise] = field(default_factory=dict)
-    newest: dict[str, str] = field(default_factory=dict)
-
-    def note(self, index: int, entry: Mapping[str, Any]) -> None:
-        """Remember which state an entry says was stored, if it says so.
-
-        Raises:
-            VerificationError: another entry said something else of the same version.
-        """
-        state = entry.get("state")
-        if entry.get("event") not in _STORING or entry.get("outcome") != "success":
-            return
-        if not isinstance(state, dict) or "version" not in state:
-            return
-        workspace, version = str(entry.get("workspace")), str(state["version"])
-        said = {name: state.get(name) for name in _STATE_FIELDS}
-        earlier = self.by_version.get(version)
-        # The same bytes sent again are recorded again, but stored once.
-        if earlier is not None and (earlier.workspace, earlier.state) != (workspace, said):
-            raise VerificationError(
-                f"Entry {index} says something else of a stored state than entry "
-                f"{earlier.index} did.",
-                index,
-            )
-        if earlier is None:
-            before = self.newest.get(workspace)
-            number = 1 if before is None else self.by_version[before].number + 1
-            self.by_version[version] = _Promise(index, workspace, number, said)
-            self.newest[workspace] = version
-
-
 # ---------------------------------------------------------------- a store
 
 
 async def verify_store(
-    store: Store, keys: TrustedKeys, trusted: Iterable[str], advance: Advance
+    store: SQLiteReader, keys: TrustedKeys, trusted: Iterable[str], advance: Advance
 ) -> Findings:
-    """Check every entry, every checkpoint and every stored state.
+    """Check every entry, every checkpoint, and all that the log says of states, tokens and locks.
 
     A server may go on writing: what is committed after the start is left for the next time.
 
@@ -248,18 +189,17 @@ async def verify_store(
     """
     findings = Findings()
     verifier = LogVerifier(keys.entry, keys.checkpoint, trusted)
-    # In this order: whatever is listed first must be covered by what is read later.
-    listed = {
-        version.id: version
-        for workspace in await store.workspaces()
-        for version in await store.versions(workspace.name)
-    }
-    promised_size = await store.size()
-    promises = _Promises()
+    # Entries and checkpoints up to here stay what they are; whatever does not is in the snapshot.
+    snapshot = await store.snapshot()
+    promised_size = snapshot.promised
+    replay = Replay()
     newest = ""
-    records = store.entries(LogQuery())
+    root = EMPTY_ROOT
+    records = store.records(promised_size)
     async for size, note in store.checkpoints():
-        await _follow(records, verifier, size, promises, advance)
+        if size > promised_size:
+            break  # committed since
+        await _follow(records, verifier, size, replay, advance)
         newest = note
         if verifier.size != size:
             break  # entries are missing: the end says it
@@ -269,16 +209,20 @@ async def verify_store(
             await _name_exactly(store, keys, verifier, error)
             raise
         findings.checkpoints += 1
-    await _follow(records, verifier, promised_size, promises, advance)
+    await _follow(records, verifier, promised_size, replay, advance)
     if newest:
-        last = verifier.finish(newest)
-        findings.root = last.root.hex()
+        root = verifier.finish(newest).root
+        findings.root = root.hex()
     elif verifier.size or promised_size:
         raise VerificationError("No checkpoint covers the log: they were removed.", 0)
     else:
         _require_no_promise(keys, trusted)
+    _check_head(snapshot, verifier.size, root, replay)
     findings.entries = verifier.size
-    findings.states = await _verify_states(store, keys, listed, promises, advance)
+    await _verify_states(store, keys, snapshot, replay, advance)
+    replay.check_tokens(snapshot.tokens)
+    replay.check_locks(snapshot.locks)
+    findings.states = len(replay.by_version)
     if keys.master is None and findings.states:
         findings.unchecked.append(
             "the contents of the stored states, which only the master key opens"
@@ -287,7 +231,7 @@ async def verify_store(
 
 
 async def _name_exactly(
-    store: Store, keys: TrustedKeys, verifier: LogVerifier, error: VerificationError
+    store: SQLiteReader, keys: TrustedKeys, verifier: LogVerifier, error: VerificationError
 ) -> None:
     """Raise a better error than that of a checkpoint, if the order of the entries gives one.
 
@@ -298,13 +242,56 @@ async def _name_exactly(
         VerificationError: naming an index between the two checkpoints.
     """
     fresh = LogVerifier(keys.entry, keys.checkpoint)
+    snapshot = await store.snapshot()
     try:
-        async for stored in store.entries(LogQuery()):
+        async for stored, _ in store.records(snapshot.promised):
+            _check_kinds(stored.record)
             fresh.add(stored.record)
     except VerificationError as better:
         named, first = better.index, error.index
         if named is not None and first is not None and first <= named < verifier.size:
             raise better from error
+
+
+def _check_head(snapshot: Snapshot, size: int, root: bytes, replay: Replay) -> None:
+    """Compare the log's head, from which the server goes on, with the log that was proved.
+
+    Raises:
+        VerificationError: the log would go on from another place, another tree or another time.
+    """
+    if snapshot.head is None:
+        raise VerificationError("The log's head is missing from the database.")
+    told, frontier, micros, running = snapshot.head
+    for counted in (told, snapshot.end, snapshot.newest):
+        if type(counted) is not int or counted != size:
+            bad = min(counted, size) if type(counted) is int and counted >= 0 else size
+            raise VerificationError(
+                f"The log has {size} entries, but its head, its entries and its checkpoints don't "
+                f"all end there: one says {counted!r}.",
+                bad,
+            )
+    try:
+        is_same = isinstance(frontier, bytes) and Frontier.from_bytes(size, frontier).root() == root
+    except InvalidInputError:
+        is_same = False
+    if not is_same:
+        raise VerificationError(
+            "The log's head was changed: its frontier is not that of the entries, and a server "
+            "would not go on from it.",
+            size,
+        )
+    if micros != (micros_of(replay.last_time) if size else 0):
+        raise VerificationError(
+            "The log's head was changed: its time is not that of the last entry, so the next "
+            "would be dated wrongly.",
+            size,
+        )
+    if running != int(replay.is_running):
+        raise VerificationError(
+            "The log's head was changed: whether a server runs is not what the last start or stop "
+            "recorded, so an unclean stop would be hidden or invented.",
+            size,
+        )
 
 
 def _require_no_promise(keys: TrustedKeys, trusted: Iterable[str]) -> None:
@@ -317,22 +304,30 @@ def _require_no_promise(keys: TrustedKeys, trusted: Iterable[str]) -> None:
 
 
 async def _follow(
-    records: AsyncIterator[StoredRecord],
+    records: AsyncIterator[tuple[StoredRecord, tuple[object, ...]]],
     verifier: LogVerifier,
     size: int,
-    promises: _Promises,
+    replay: Replay,
     advance: Advance,
 ) -> None:
     """Check entries until the log has so many, or ends."""
     while verifier.size < size:
-        stored = await anext(records, None)
-        if stored is None:
+        found = await anext(records, None)
+        if found is None:
             return
+        stored, filed = found
+        index = stored.record.index
         _check_kinds(stored.record)
         verifier.add(stored.record)
         entry: dict[str, Any] = orjson.loads(stored.record.entry)
+        if not is_filed_right(stored.record.entry, filed):
+            raise VerificationError(
+                f"Entry {index} is filed as something that it does not say: a search would miss "
+                "it or find it wrongly.",
+                index,
+            )
         _check_document(stored, entry)
-        promises.note(stored.record.index, entry)
+        replay.note(index, entry)
         advance()
 
 
@@ -362,82 +357,38 @@ def _check_document(
 
 
 async def _verify_states(
-    store: Store,
-    keys: TrustedKeys,
-    listed: dict[str, StateVersion],
-    promises: _Promises,
-    advance: Advance,
-) -> int:
-    """Compare what is stored with what the log promises; return the number of states."""
-    by_version = promises.by_version
-    for workspace in sorted({p.workspace for v, p in by_version.items() if v not in listed}):
-        # Written after the listing, or gone.
-        for version in await store.versions(workspace):
-            if version.id in by_version:
-                listed.setdefault(version.id, version)
-    for version_id, promise in by_version.items():
-        if version_id not in listed:
+    store: SQLiteReader, keys: TrustedKeys, snapshot: Snapshot, replay: Replay, advance: Advance
+) -> None:
+    """Compare what is stored with what the log promises."""
+    listed = dict(snapshot.versions)
+    for version_id, promise in replay.by_version.items():
+        version = listed.pop(version_id, None)
+        if version is None:
             raise VerificationError(
                 f"The state of {promise.workspace} that entry {promise.index} recorded, version "
                 f"{version_id}, is gone from the store.",
                 promise.index,
             )
-        await _verify_state(store, keys, listed.pop(version_id), promise)
+        replay.check_version(version, promise)
+        if keys.master is not None:
+            await _verify_body(store, keys.master, version, promise)
         advance()
     for version in listed.values():
         raise VerificationError(
             f"The stored state of {version.workspace}, version {version.id}, has no entry in the "
             "log: it was put there behind its back."
         )
-    await _verify_newest(store, promises)
-    return len(by_version)
+    replay.check_newest(snapshot.heads)
 
 
-async def _verify_newest(store: Store, promises: _Promises) -> None:
-    """See that the store gives out, for each workspace, the version that was stored last.
-
-    The order matters: what was written since the log was read is not promised, and may be newer.
-    """
-    given_out = {
-        workspace.name: workspace.head
-        for workspace in await store.workspaces()
-        if workspace.head is not None
-    }
-    for name, version_id in promises.newest.items():
-        head = given_out.get(name)
-        is_newer = head is not None and head.id not in promises.by_version
-        if head is None or head.workspace != name or not (head.id == version_id or is_newer):
-            index = promises.by_version[version_id].index
-            raise VerificationError(
-                f"The newest state of {name}, which entry {index} recorded, is not the one that "
-                "the store gives out.",
-                index,
-            )
-
-
-async def _verify_state(
-    store: Store, keys: TrustedKeys, version: StateVersion, promise: _Promise
+async def _verify_body(
+    store: SQLiteReader, master_key: bytes, version: StateVersion, promise: Promise
 ) -> None:
-    place = f"the stored state of {promise.workspace}, version {version.id}"
-    said = {name: getattr(version, name) for name in _STATE_FIELDS}
-    if isinstance(version.lineage, str):
-        said["lineage"] = printable(version.lineage)
-    if (version.workspace, version.number, said) != (
-        promise.workspace,
-        promise.number,
-        promise.state,
-    ):
-        raise VerificationError(
-            f"What the store says of {place}, is not what entry {promise.index} recorded.",
-            promise.index,
-        )
-    if keys.master is None:
-        return
     try:
         sealed = await store.sealed(version.id)
         body = unseal(
             sealed,
-            master_key=keys.master,
+            master_key=master_key,
             workspace=version.workspace,
             version_id=version.id,
             lineage=version.lineage,
@@ -448,7 +399,8 @@ async def _verify_state(
         ) from error
     if hashlib.sha256(body).hexdigest() != version.sha256:
         raise VerificationError(
-            f"The bytes of {place}, are not those that entry {promise.index} recorded.",
+            f"The bytes of the stored state of {promise.workspace}, version {version.id}, are not "
+            f"those that entry {promise.index} recorded.",
             promise.index,
         )
 

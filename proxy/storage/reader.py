@@ -3,16 +3,52 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from queue import LifoQueue
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
-from proxy.contracts import Committed
+from proxy.contracts import Committed, HeldLock, LogQuery, StateVersion, StoredRecord
 from proxy.errors import ConfigError, UnavailableError
 from proxy.storage.sqlite import BUSY_SECONDS, SQLiteStore
+from proxy.storage.transaction import LOCK_COLUMNS, TOKEN_COLUMNS, VERSION_COLUMNS
 
 T = TypeVar("T")
+
+_MAX_INDEX: Final = 2**63 - 1
+"""The largest number that SQLite takes."""
+
+_TOKEN_ROW: Final = (*TOKEN_COLUMNS.split(", "), "digest")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What changes while a server works, as it stood at one moment; nothing of it is believed.
+
+    Attributes:
+        head: the log's head: size, frontier, micros, running; None when it is missing.
+        end: one more than the highest index of an entry; 0 without any.
+        newest: the largest tree size of which there is a checkpoint; 0 without any.
+        versions: every state version, by its ID.
+        heads: the ID of the newest version, by workspace.
+        locks: every lock.
+        tokens: every token as it stands in the table, by column; with ``digest``.
+    """
+
+    head: tuple[object, object, object, object] | None
+    end: int
+    newest: int
+    versions: dict[str, StateVersion]
+    heads: dict[str, str]
+    locks: list[HeldLock]
+    tokens: list[dict[str, Any]]
+
+    @property
+    def promised(self) -> int:
+        """Return how many entries there must be, if only one of those who say so is right."""
+        size = self.head[0] if self.head else 0
+        return max(size if isinstance(size, int) else 0, self.end, self.newest)
 
 
 class SQLiteReader(SQLiteStore):
@@ -44,6 +80,45 @@ class SQLiteReader(SQLiteStore):
             raise ConfigError(f"{self._path} can't be read as a database: {error}") from error
         return self
 
+    async def snapshot(self) -> Snapshot:
+        """Read in one view whatever is not fixed once it is written.
+
+        Raises:
+            UnavailableError: it could not be read.
+        """
+        return await asyncio.to_thread(self._snapshot)
+
+    def _snapshot(self) -> Snapshot:
+        with self._reading() as connection:
+            read = connection.execute
+            head = read("SELECT size, frontier, micros, running FROM log_head").fetchone()
+            end, newest = read(
+                "SELECT (SELECT coalesce(max(idx) + 1, 0) FROM entry), "
+                "(SELECT coalesce(max(size), 0) FROM checkpoint)"
+            ).fetchone()
+            versions = read(f"SELECT {VERSION_COLUMNS} FROM state_version v")  # noqa: S608
+            return Snapshot(
+                head=head,
+                end=int(end),
+                newest=newest,
+                versions={row[0]: StateVersion(*row) for row in versions},
+                heads=dict(read("SELECT name, head FROM workspace").fetchall()),
+                locks=[HeldLock(*row) for row in read(f"SELECT {LOCK_COLUMNS} FROM lock")],  # noqa: S608
+                tokens=[
+                    dict(zip(_TOKEN_ROW, row, strict=True))
+                    for row in read(f"SELECT {', '.join(_TOKEN_ROW)} FROM token ORDER BY created")  # noqa: S608
+                ],
+            )
+
+    async def records(self, size: int) -> AsyncIterator[tuple[StoredRecord, tuple[object, ...]]]:
+        """Yield the entries below an index, whatever the log's head says, oldest first.
+
+        Yields:
+            Each with the columns it is filed as: see ``sqlite.is_filed_right``.
+        """
+        async for found in self._found(LogQuery(), min(size, _MAX_INDEX)):
+            yield found
+
     async def write(self, job: Callable[[Any], T]) -> Committed[T]:  # noqa: ARG002 - a promise
         """Refuse: this store is opened for reading.
 
@@ -59,13 +134,16 @@ class SQLiteReader(SQLiteStore):
             self._readers.get_nowait().close()
 
     def _connect(self, mode: str) -> sqlite3.Connection:
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             f"{self._path.absolute().as_uri()}?mode={mode}{self._immutable()}",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
         )
+        # What was made no text at all is compared like any other, and is not what was written.
+        connection.text_factory = lambda text: text.decode("utf-8", "replace")
+        return connection
 
     def _immutable(self) -> str:
         """Return what makes SQLite read a write-ahead database on a medium that can't be written.

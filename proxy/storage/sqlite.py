@@ -12,13 +12,14 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, LifoQueue, SimpleQueue
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
+import orjson
 import structlog
 from sqlite_utils import Database
 
@@ -63,6 +64,9 @@ BUSY_SECONDS: Final = 10.0
 
 _PAGE: Final = 1000
 """Rows read at a time when the log is followed or verified."""
+
+FILED_COLUMNS: Final = "time, event, outcome, workspace, actor, actor_id, source_ip"
+"""Copies of what an entry says, which decide who finds it; the entry itself is what is signed."""
 
 _TOKEN_SECONDS: Final = 1.0
 """How long a token that was looked up is taken as it is for telling who asks. Whoever then acts
@@ -501,17 +505,36 @@ class SQLiteStore:
         return rows[0][0]
 
     async def entries(self, query: LogQuery) -> AsyncIterator[StoredRecord]:
-        """Yield what matches, a page at a time, up to the size the log has at the first page."""
-        size = await self.size()
+        """Yield what matches, a page at a time, up to the size the log has at the first page.
+
+        Entries are found by copies of what they say. A search never shows one whose copies say
+        something else; a listing of all is by the entries themselves.
+
+        Raises:
+            UnavailableError: an entry that was found is not what it was found as.
+        """
+        is_narrowed = _is_narrowed(query)
+        async for stored, filed in self._found(query, await self.size()):
+            if is_narrowed and not is_filed_right(stored.record.entry, filed):
+                raise UnavailableError(
+                    f"entry {stored.record.index} is filed as something that it does not say, so "
+                    "no search can be trusted: the database was altered; run `tfaudit verify`"
+                )
+            yield stored
+
+    async def _found(
+        self, query: LogQuery, size: int
+    ) -> AsyncIterator[tuple[StoredRecord, tuple[object, ...]]]:
+        """Yield what matches below a size, each with the columns by which it was found."""
         left = query.limit
         bound: int | None = None
         while left is None or left > 0:
             page = _PAGE if left is None else min(left, _PAGE)
             sql, values = _select(query, size, bound, page)
             rows = await asyncio.to_thread(self._rows, sql, values)
-            for row in rows:
-                index, entry, leaf, signature, key, document = row
-                yield StoredRecord(Record(index, entry, leaf, signature, key), document)
+            for index, entry, leaf, signature, key, document, *filed in rows:
+                record = Record(index, entry, leaf, signature, key)
+                yield StoredRecord(record, document), tuple(filed)
             if len(rows) < page:
                 return
             bound = rows[-1][0]
@@ -578,11 +601,10 @@ def _resolve(answers: list[_Answer]) -> None:
             job.future.set_exception(error)
 
 
-def _row(record: Record, draft: Draft) -> tuple[Any, ...]:
-    entry = draft.entry
+def _filed_as(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what is copied out of an entry to find it by: FILED_COLUMNS."""
     actor = entry["actor"]
     return (
-        record.index,
         entry["time"],
         entry["event"],
         entry["outcome"],
@@ -590,6 +612,32 @@ def _row(record: Record, draft: Draft) -> tuple[Any, ...]:
         actor["name"],
         actor["id"],
         entry["source"]["ip"],
+    )
+
+
+def is_filed_right(entry: bytes, filed: tuple[object, ...]) -> bool:
+    """Tell whether an entry says what it is filed as: FILED_COLUMNS."""
+    try:
+        return _filed_as(orjson.loads(entry)) == filed
+    except (LookupError, TypeError, orjson.JSONDecodeError):
+        return False  # the entry itself was altered
+
+
+def _is_narrowed(query: LogQuery) -> bool:
+    """Tell whether what an entry is filed as decides if it matches."""
+    whole = LogQuery(
+        workspaces=query.workspaces,
+        after=query.after,
+        limit=query.limit,
+        newest_first=query.newest_first,
+    )
+    return query != whole or "*" not in query.workspaces
+
+
+def _row(record: Record, draft: Draft) -> tuple[Any, ...]:
+    return (
+        record.index,
+        *_filed_as(draft.entry),
         record.key_id,
         record.leaf_hash,
         record.signature,
@@ -627,7 +675,7 @@ def _select(
         values += map(_glob, query.workspaces)
     order = "DESC" if query.newest_first else "ASC"
     sql = (
-        "SELECT idx, entry, leaf_hash, signature, key_id, document FROM entry "  # noqa: S608
-        f"WHERE {' AND '.join(conditions)} ORDER BY idx {order} LIMIT ?"
+        f"SELECT idx, entry, leaf_hash, signature, key_id, document, {FILED_COLUMNS} "  # noqa: S608
+        f"FROM entry WHERE {' AND '.join(conditions)} ORDER BY idx {order} LIMIT ?"
     )
     return sql, (*values, page)

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cli._common import caller, run, settings
+from proxy.cli._common import caller, opened, run, settings
 from proxy.program import open_program
+from proxy.timestamps import micros_of
+from proxy.tlog.merkle import Frontier
 from tests.cli.conftest import Tfaudit, events, json_lines, state
+from tests.samples import a_lock_info
 
 Tamper = Callable[..., None]
 
@@ -53,6 +56,19 @@ def bad_index(tfaudit: Tfaudit, *options: object) -> int | None:
     assert "FAILED" in result.stderr
     index: int | None = shown["first_bad_index"]
     return index
+
+
+def set_head(data: Path, size: int) -> None:
+    """Let the log's head be that of its first entries, as whoever knows the program would."""
+    with closing(sqlite3.connect(data / "tfaudit.db")) as database, database:
+        rows = database.execute(
+            "SELECT leaf_hash, time FROM entry WHERE idx < ? ORDER BY idx", (size,)
+        ).fetchall()
+        frontier = Frontier(leaf for leaf, _ in rows)
+        database.execute(
+            "UPDATE log_head SET size = ?, frontier = ?, micros = ?",
+            (size, frontier.to_bytes(), micros_of(rows[-1][1])),
+        )
 
 
 # ---------------------------------------------------------------- what holds
@@ -227,8 +243,8 @@ def test_a_cut_tail_is_found_by_an_older_checkpoint(
         "DELETE FROM checkpoint WHERE size > 3",
         "DELETE FROM state_version WHERE number = 3",
         "UPDATE workspace SET head = (SELECT id FROM state_version WHERE number = 2)",
-        "UPDATE log_head SET size = 3",
     )
+    set_head(data, 3)
     tfaudit("verify", "--no-record")
     assert 3 == bad_index(tfaudit, "--no-record", "--checkpoint", tmp_path / "kept")
 
@@ -283,6 +299,130 @@ def test_changed_states_are_found(
     assert rolled_back
     tamper(statement)
     assert index == bad_index(tfaudit, "--no-record")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "time = '2020-01-01T00:00:00.000000Z'",
+        "event = 'state.locked'",
+        "outcome = 'denied'",
+        "workspace = 'test'",
+        "workspace = NULL",
+        "actor = 'mallory'",
+        "actor_id = 'mallory'",
+        "source_ip = '10.6.6.6'",
+    ],
+)
+def test_an_entry_filed_wrongly_is_found(
+    tfaudit: Tfaudit, rolled_back: str, tamper: Tamper, change: str
+) -> None:
+    """What a search goes by is a copy, which no signature covers: it hid the entry."""
+    assert rolled_back
+    tamper(f"UPDATE entry SET {change} WHERE idx = 2")  # noqa: S608
+    assert 2 == bad_index(tfaudit, "--no-record")
+
+
+# ---------------------------------------------------------------- tokens and locks
+
+
+@pytest.fixture
+def tokens(tfaudit: Tfaudit) -> None:
+    """Make two tokens, by entries 0 and 1; the second is revoked by entry 2."""
+    for name in ("ci", "gone"):
+        tfaudit("token", "create", name, "--role", "reader", "--workspace", "prod/*")
+    tfaudit("token", "revoke", "gone")
+
+
+@pytest.mark.usefixtures("tokens")
+def test_tokens_as_they_were_made_hold(tfaudit: Tfaudit) -> None:
+    """In force and revoked."""
+    tfaudit("verify")
+
+
+@pytest.mark.usefixtures("tokens")
+@pytest.mark.parametrize(
+    ("statement", "index", "name"),
+    [
+        ("UPDATE token SET role = 'admin' WHERE name = 'ci'", 0, "ci"),
+        ("""UPDATE token SET workspaces = '["*"]' WHERE name = 'ci'""", 0, "ci"),
+        ("UPDATE token SET expires = '2099-01-01T00:00:00.000000Z' WHERE name = 'ci'", 0, "ci"),
+        ("UPDATE token SET digest = zeroblob(32) WHERE name = 'ci'", 0, "ci"),
+        ("UPDATE token SET name = 'cd' WHERE name = 'ci'", 0, "ci"),
+        ("UPDATE token SET hint = 'abcdef' WHERE name = 'ci'", 0, "ci"),
+        ("UPDATE token SET created = '2020-01-01T00:00:00.000000Z' WHERE name = 'ci'", 0, "ci"),
+        ("UPDATE token SET revoked = created WHERE name = 'ci'", 0, "ci"),
+        ("UPDATE token SET revoked = NULL WHERE name = 'gone'", 2, "gone"),
+        ("UPDATE token SET revoked = '2099-01-01T00:00:00.000000Z' WHERE name = 'gone'", 2, "gone"),
+        ("DELETE FROM token WHERE name = 'gone'", 1, "gone"),
+        (
+            """INSERT INTO token SELECT 'x', 'forged', 'admin', '["*"]', hint, created, NULL, NULL,
+            zeroblob(32) FROM token WHERE name = 'ci'""",
+            None,
+            "forged",
+        ),
+    ],
+)
+def test_a_changed_token_is_found(
+    tfaudit: Tfaudit, tamper: Tamper, statement: str, index: int | None, name: str
+) -> None:
+    """More rights, a longer life, another's secret: the token and its entry are named."""
+    tamper(statement)
+    result = json.loads(tfaudit("verify", "--json", "--no-record", code=1).stdout)
+    assert index == result["first_bad_index"]
+    assert f"token {name} " in result["message"]
+
+
+@pytest.fixture
+def locked(data: Path) -> None:
+    """Lock two workspaces, by entries 0 and 1, confirm the first lock and release the second."""
+
+    async def work() -> None:
+        async with opened(settings(data, None)) as program:
+            who = caller("test")
+            for workspace in ("prod", "dev", "prod"):
+                await program.locks.lock(who, workspace, a_lock_info(), None)
+            await program.locks.release(who, "dev")
+
+    run(work())
+
+
+@pytest.mark.usefixtures("locked")
+def test_a_lock_as_it_was_given_holds(tfaudit: Tfaudit) -> None:
+    """One held, one released."""
+    tfaudit("verify")
+
+
+@pytest.mark.usefixtures("locked")
+@pytest.mark.parametrize(
+    ("statement", "index", "workspace"),
+    [
+        ("DELETE FROM lock", 0, "prod"),
+        ("UPDATE lock SET id = 'lock-2'", 0, "prod"),
+        ("UPDATE lock SET who = 'mallory@home'", 0, "prod"),
+        ("UPDATE lock SET operation = 'state-push'", 0, "prod"),
+        ("UPDATE lock SET version = '9'", 0, "prod"),
+        ("UPDATE lock SET actor = 'mallory'", 0, "prod"),
+        ("UPDATE lock SET taken = '2020-01-01T00:00:00.000000Z'", 0, "prod"),
+        ("UPDATE lock SET info = CAST(replace(info, 'lock-1', 'lock-2') AS BLOB)", 0, "prod"),
+        ("UPDATE lock SET info = x''", 0, "prod"),
+        ("UPDATE lock SET workspace = 'dev'", None, "dev"),
+        (
+            """INSERT INTO lock SELECT 'test', id, info, md5, operation, who, version, actor, taken
+            FROM lock""",
+            None,
+            "test",
+        ),
+    ],
+)
+def test_a_changed_lock_is_found(
+    tfaudit: Tfaudit, tamper: Tamper, statement: str, index: int | None, workspace: str
+) -> None:
+    """One taken away lets two runs write; one put there stops everybody."""
+    tamper(statement)
+    result = json.loads(tfaudit("verify", "--json", "--no-record", code=1).stdout)
+    assert index == result["first_bad_index"]
+    assert f"lock of {workspace} " in result["message"]
 
 
 # ---------------------------------------------------------------- an exported log

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proxy.audit_log import AuditLog
-from proxy.contracts import Store, Transaction
+from proxy.contracts import LogQuery, Store, Transaction
 from proxy.errors import ConfigError, TfauditError, UnavailableError
 from proxy.storage.sqlite import SQLiteStore
 from tests.contracts.store_contract import Reopen, StoreContract, recorded, verify_whole
@@ -385,3 +385,44 @@ async def test_a_backup_is_one_file_that_needs_no_other(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "backup.db", elsewhere / "tfaudit.db")
     async with an_open_store(elsewhere) as store:
         assert 1 == await verify_whole(store)
+
+
+# ---------------------------------------------------------------- searching what was altered
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        LogQuery(event="state.*"),
+        LogQuery(workspaces=("prod/*",)),
+        LogQuery(actor="mallory"),
+        LogQuery(outcome="success", newest_first=True, limit=1),
+    ],
+)
+async def test_a_search_shows_nothing_that_is_filed_as_something_else(
+    tmp_path: Path, query: LogQuery
+) -> None:
+    """What an entry is found by is a copy: the signed entry has the last word."""
+    async with an_open_store(tmp_path) as store:
+        await append(store)
+        change(tmp_path / "tfaudit.db", "UPDATE entry SET actor = 'mallory', workspace = 'prod/x'")
+        with pytest.raises(UnavailableError, match=r"entry 0 is filed as .* `tfaudit verify`"):
+            await log_of(store, query)
+
+
+async def test_a_search_shows_no_entry_that_is_none(tmp_path: Path) -> None:
+    """Nor does it fail in any other way."""
+    async with an_open_store(tmp_path) as store:
+        await append(store)
+        change(tmp_path / "tfaudit.db", "UPDATE entry SET entry = x'00'")
+        with pytest.raises(UnavailableError, match="tfaudit verify"):
+            await log_of(store, LogQuery(outcome="success"))
+
+
+async def test_all_of_an_altered_log_can_still_be_listed(tmp_path: Path) -> None:
+    """By the entries themselves, as evidence."""
+    async with an_open_store(tmp_path) as store:
+        await append(store)
+        change(tmp_path / "tfaudit.db", "UPDATE entry SET actor = 'mallory'")
+        (entry,) = await log_of(store, LogQuery(newest_first=True, limit=5, after=-1))
+        assert "alice" == entry["actor"]["name"]

@@ -1,0 +1,315 @@
+"""What the tables beside the log must hold, by what the entries of the log say happened."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from proxy.access import printable
+from proxy.contracts import HeldLock, StateVersion
+from proxy.errors import InvalidInputError, VerificationError
+from proxy.timestamps import micros_of
+
+_STORING: Final = frozenset({"state.written", "state.rolled_back"})
+"""Events whose entries vouch for a stored version."""
+
+_UNLOCKING: Final = frozenset({"state.unlocked", "state.force_unlocked"})
+
+_STATE_FIELDS: Final = ("lineage", "serial", "sha256", "size", "terraform_version")
+"""What an entry says of a stored version, and the store must say, too."""
+
+_TOKEN_FIELDS: Final = ("name", "role", "hint", "expires")
+"""What an entry says of a token in the words of the store."""
+
+_BATCH_MICROS: Final = 1_000_000
+"""An entry is dated a microsecond after the one before it in its transaction, whose own time the
+tables have: a transaction of a million entries there is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What an entry says of a version that it stored.
+
+    Attributes:
+        index: the entry's.
+        workspace: whose state.
+        number: by the order of the log, 1 for the workspace's first version.
+        state: what is said of it: lineage, serial, digest, size …
+    """
+
+    index: int
+    workspace: str
+    number: int
+    state: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _Token:
+    """What entries say of a token.
+
+    Attributes:
+        index: of the entry that made it.
+        columns: what the table must have of it.
+        created: time of that entry.
+        revoked: index and time of the newest entry that revoked it; None is in force.
+    """
+
+    index: int
+    columns: dict[str, object]
+    created: str
+    revoked: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Lock:
+    """What the entry of a lock that is held says of it."""
+
+    index: int
+    run: Mapping[str, Any]
+    actor: str
+    time: str
+
+
+@dataclass(slots=True)
+class Replay:
+    """What follows from the entries so far.
+
+    Attributes:
+        by_version: the promise of each version, by its ID, in the order of the log.
+        newest: the ID of each workspace's newest version.
+        last_time: of the newest entry; empty before the first.
+        is_running: whether a server started and did not stop.
+    """
+
+    by_version: dict[str, Promise] = field(default_factory=dict)
+    newest: dict[str, str] = field(default_factory=dict)
+    last_time: str = ""
+    is_running: bool = False
+    _tokens: dict[str, _Token] = field(default_factory=dict)
+    _locks: dict[str, _Lock] = field(default_factory=dict)
+
+    def note(self, index: int, entry: Mapping[str, Any]) -> None:
+        """Follow the next entry, whose signature is proved.
+
+        Raises:
+            VerificationError: it contradicts an earlier one, or is not what its kind must be.
+        """
+        self.last_time = entry["time"]
+        if entry.get("outcome") != "success":
+            return
+        try:
+            self._follow(index, entry)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise VerificationError(
+                f"Entry {index} does not say what an entry of its kind must say.", index
+            ) from error
+
+    def _follow(self, index: int, entry: Mapping[str, Any]) -> None:
+        event = entry.get("event")
+        if event in _STORING:
+            self._note_state(index, entry)
+        elif event == "state.locked":
+            self._note_lock(index, entry)
+        elif event in _UNLOCKING:
+            self._locks.pop(entry["workspace"], None)
+        elif event == "token.created":
+            self._note_token(index, entry)
+        elif event == "token.revoked":
+            token = self._tokens.get(entry["token"]["id"])
+            if token is not None:
+                token.revoked = (index, entry["time"])
+        elif event in {"audit.started", "audit.stopped"}:
+            self.is_running = event == "audit.started"
+
+    def _note_state(self, index: int, entry: Mapping[str, Any]) -> None:
+        state = entry.get("state")
+        if not isinstance(state, dict) or "version" not in state:
+            return
+        workspace, version = str(entry.get("workspace")), str(state["version"])
+        said = {name: state.get(name) for name in _STATE_FIELDS}
+        earlier = self.by_version.get(version)
+        # The same bytes sent again are recorded again, but stored once.
+        if earlier is not None and (earlier.workspace, earlier.state) != (workspace, said):
+            raise VerificationError(
+                f"Entry {index} says something else of a stored state than entry "
+                f"{earlier.index} did.",
+                index,
+            )
+        if earlier is None:
+            before = self.newest.get(workspace)
+            number = 1 if before is None else self.by_version[before].number + 1
+            self.by_version[version] = Promise(index, workspace, number, said)
+            self.newest[workspace] = version
+
+    def _note_lock(self, index: int, entry: Mapping[str, Any]) -> None:
+        workspace, run = entry["workspace"], entry["run"]
+        held = self._locks.get(workspace)
+        if held is None:
+            self._locks[workspace] = _Lock(index, run, entry["actor"]["name"], entry["time"])
+        elif held.run["id"] != run["id"]:  # otherwise it was confirmed to its holder
+            raise VerificationError(
+                f"Entry {index} gave the lock of {workspace} away while the one that entry "
+                f"{held.index} gave was held: that was removed behind the log's back.",
+                index,
+            )
+
+    def _note_token(self, index: int, entry: Mapping[str, Any]) -> None:
+        token = entry["token"]
+        columns = {name: token[name] for name in _TOKEN_FIELDS}
+        columns["workspaces"] = json.dumps(token["workspaces"])
+        columns["digest"] = bytes.fromhex(token["sha256"])
+        self._tokens[token["id"]] = _Token(index, columns, entry["time"])
+
+    # ------------------------------------------------------------ comparing with the tables
+
+    def check_version(self, version: StateVersion, promise: Promise) -> None:
+        """Compare what the store says of a version with what its entry says.
+
+        Raises:
+            VerificationError: they differ.
+        """
+        said = {name: getattr(version, name) for name in _STATE_FIELDS}
+        said["lineage"] = _printed(version.lineage)
+        if (version.workspace, version.number, said) != (
+            promise.workspace,
+            promise.number,
+            promise.state,
+        ):
+            raise VerificationError(
+                f"What the store says of the stored state of {promise.workspace}, version "
+                f"{version.id}, is not what entry {promise.index} recorded.",
+                promise.index,
+            )
+
+    def check_newest(self, heads: Mapping[str, object]) -> None:
+        """See that the store gives out, for each workspace, the version that was stored last.
+
+        Args:
+            heads: the ID of the version that the store gives out, by workspace.
+
+        Raises:
+            VerificationError: it gives out another one, or one of nobody's.
+        """
+        for name, version_id in self.newest.items():
+            if heads.get(name) != version_id:
+                index = self.by_version[version_id].index
+                raise VerificationError(
+                    f"The newest state of {name}, which entry {index} recorded, is not the one "
+                    "that the store gives out.",
+                    index,
+                )
+        for name in heads.keys() - self.newest.keys():
+            raise VerificationError(
+                f"The store gives out a state for {_printed(name)}, which no entry recorded: it "
+                "was put there behind the log's back."
+            )
+
+    def check_tokens(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Compare the tokens of the store, by column, with those that were made and revoked.
+
+        Raises:
+            VerificationError: naming the token and the entry that says something else of it.
+        """
+        left = dict(self._tokens)
+        for row in rows:
+            token = left.pop(row["id"], None)
+            if token is None:
+                raise VerificationError(
+                    f"The token {_printed(row['name'])} ({_printed(row['id'])}) has no entry in "
+                    "the log: it was put there behind its back."
+                )
+            _check_token(row, token)
+        for token in left.values():
+            raise VerificationError(
+                f"The token {token.columns['name']} that entry {token.index} recorded is gone "
+                "from the store.",
+                token.index,
+            )
+
+    def check_locks(self, rows: Iterable[HeldLock]) -> None:
+        """Compare the locks of the store with those that were given and not released.
+
+        Raises:
+            VerificationError: naming the workspace and the entry that says something else of it.
+        """
+        left = dict(self._locks)
+        for row in rows:
+            lock = left.pop(row.workspace, None)
+            if lock is None:
+                raise VerificationError(
+                    f"The lock of {_printed(row.workspace)} is not one that the log gave: it was "
+                    "put there behind its back."
+                )
+            if not _is_lock(row, lock):
+                raise VerificationError(
+                    f"The lock of {row.workspace} is not the one that entry {lock.index} gave.",
+                    lock.index,
+                )
+        for workspace, lock in left.items():
+            raise VerificationError(
+                f"The lock of {workspace} that entry {lock.index} gave is gone from the store, "
+                "and no entry released it.",
+                lock.index,
+            )
+
+
+def _check_token(row: Mapping[str, Any], token: _Token) -> None:
+    name = token.columns["name"]
+    for column, said in token.columns.items():
+        if row[column] != said:
+            raise VerificationError(
+                f"The {column} of the token {name} ({row['id']}) is not what entry {token.index} "
+                "recorded.",
+                token.index,
+            )
+    if not _is_moment(row["created"], token.created):
+        raise VerificationError(
+            f"The token {name} ({row['id']}) was not made when entry {token.index} recorded it.",
+            token.index,
+        )
+    if token.revoked is None:
+        if row["revoked"] is not None:
+            raise VerificationError(
+                f"The token {name} ({row['id']}), made by entry {token.index}, is revoked, and no "
+                "entry revoked it.",
+                token.index,
+            )
+        return
+    index, time = token.revoked
+    if not _is_moment(row["revoked"], time):
+        raise VerificationError(
+            f"The token {name} ({row['id']}) is not revoked as entry {index} recorded.", index
+        )
+
+
+def _is_lock(row: HeldLock, lock: _Lock) -> bool:
+    """Tell whether a lock, and the lock info that others are shown, are what an entry gave."""
+    try:
+        info = orjson.loads(row.info)
+        shown = [_printed(info[name]) for name in ("ID", "Operation", "Who")]
+        version = _printed(info["Version"], 64)
+    except (LookupError, TypeError, orjson.JSONDecodeError):
+        return False
+    said = [lock.run[name] for name in ("id", "operation", "who")]
+    return (
+        [_printed(row.id), row.operation, row.who] == shown == said
+        and _printed(row.version, 64) == version == lock.run["terraform_version"]
+        and row.actor == lock.actor
+        and _is_moment(row.taken, lock.time)
+    )
+
+
+def _is_moment(column: object, entry_time: str) -> bool:
+    """Tell whether a column holds the time of the transaction that appended such an entry."""
+    try:
+        since = micros_of(entry_time) - micros_of(column)  # type: ignore[arg-type]
+    except (InvalidInputError, TypeError):
+        return False
+    return 0 <= since < _BATCH_MICROS
+
+
+def _printed(value: object, limit: int = 256) -> object:
+    """Return a text as an entry shows it, and anything else as it is."""
+    return printable(value, limit) if isinstance(value, str) else value
