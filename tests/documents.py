@@ -119,6 +119,20 @@ def schema() -> str:
                 "type": "object",
                 "required": ["id", "operation", "who", "actor", "since"],
             },
+            "token": {
+                "description": "what is kept of a token; sha256 of its text, once it was made",
+                "type": "object",
+                "properties": {
+                    "id": _TEXT,
+                    "name": _TEXT,
+                    "role": _TEXT,
+                    "workspaces": {"type": "array", "items": _TEXT},
+                    "hint": {"type": "string", "maxLength": 6},
+                    "expires": {"type": ["string", "null"]},
+                    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                },
+                "additionalProperties": False,
+            },
             "state": {
                 "type": "object",
                 "properties": {
