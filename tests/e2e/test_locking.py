@@ -495,7 +495,7 @@ def test_the_administrator_releases_a_lock(
     ledger.hold()
     ledger.skip()
 
-    released = json.loads(ledger.command("lock", "release", ledger.workspace(), "--json"))
+    released = json.loads(ledger.command("lock", "release", "--yes", ledger.workspace(), "--json"))
     terraform.run("plan")
 
     assert HOLDER == released["released"]["id"]
