@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import ssl
 import sys
@@ -25,6 +26,7 @@ from proxy.logs import configure_logging
 from proxy.preparers import spare_cores
 from proxy.program import Program, now, open_program
 from proxy.server import appkeys
+from proxy.server.connections import Runner, most_connections, request_ids
 from proxy.server.metrics import Metrics
 from proxy.server.middleware import Gatekeeper, Traffic
 from proxy.server.readiness import Readiness
@@ -59,6 +61,7 @@ def create_app(
         immediate=config.audit.flood_immediate,
         now=now,
     )
+    ids = request_ids(os.urandom(6).hex())
     gatekeeper = Gatekeeper(
         program.store,
         authenticator,
@@ -67,7 +70,7 @@ def create_app(
         traffic or Traffic(),
         open_handlers=OPEN,
         trusted_proxies=config.server.trusted_proxies,
-        request_prefix=os.urandom(6).hex(),
+        request_ids=ids,
     )
     app = web.Application(middlewares=[gatekeeper.handle])
     app[appkeys.CONFIG] = config
@@ -78,6 +81,7 @@ def create_app(
     app[appkeys.AUTHENTICATOR] = authenticator
     app[appkeys.FAILURES] = failures
     app[appkeys.METRICS] = metrics
+    app[appkeys.REQUEST_IDS] = ids
     app[appkeys.READINESS] = Readiness(program.store, time.monotonic)
     add_routes(app)
 
@@ -97,6 +101,7 @@ async def serve(config: Config) -> None:
     """
     configure_logging(config.log)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    files = _raise_open_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,8 +116,9 @@ async def serve(config: Config) -> None:
             await record_start(
                 program.store, caller, config=_settings(config), keys=_public(program.keys)
             )
-            runner = web.AppRunner(
+            runner = Runner(
                 create_app(program, metrics, traffic),
+                most=most_connections(files),
                 access_log=None,
                 keepalive_timeout=config.server.keepalive,
                 read_bufsize=_READ_BUFFER,
@@ -146,6 +152,16 @@ async def require_address(config: Config) -> None:
         raise _no_address(config, error) from error
     listener.close()
     await listener.wait_closed()
+
+
+def _raise_open_files() -> int:
+    """Let this process open as many files as it may at all; return how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems refuse what they call unlimited: then it stays as it is.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 async def _listen(runner: web.AppRunner, config: Config) -> None:
@@ -221,7 +237,8 @@ def _only_server(config: Config) -> IO[str]:
     """
     path = config.data.directory / _SERVER_LOCK
     try:
-        file = path.open("w")
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "w")
+        os.fchmod(file.fileno(), 0o600)
     except OSError as error:
         raise ConfigError(
             f"the data directory {config.data.directory} can't be written: {error.strerror}"

@@ -200,6 +200,21 @@ class LockService:
             raise value
         return Committed(None, committed.index) if value else None
 
+    async def refuse_unread(
+        self, caller: Caller, workspace: str, event: str, error: InvalidInputError
+    ) -> NoReturn:
+        """Record and raise why the body of a LOCK or an UNLOCK could not be read.
+
+        Args:
+            caller: who asks.
+            workspace: what was to be locked or unlocked.
+            event: ``state.lock_refused`` or ``state.unlock_refused``.
+            error: told as the reason; gets the index of its entry.
+        """
+        refusal = refused(event, "error", error, caller, workspace)
+        error.audit_index = (await self._store.write(lambda tx: tx.append(refusal))).index
+        raise error
+
     async def _refuse_lock(
         self,
         caller: Caller,

@@ -24,17 +24,45 @@ _QUIET: Final = ("aiohttp.access", "asyncio")
 class _Unquoted(logging.Filter):
     """Takes what a malformed request said out of aiohttp's complaint about it.
 
-    Its parser quotes the line it stumbled over, which may hold a token or a piece of a state.
+    Its parser quotes what it stumbled over, which may hold a token or a piece of a state.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if type(error).__module__ == "aiohttp.http_exceptions":
+        if type(error).__module__ in {"aiohttp.http_exceptions", "aiohttp.web_protocol"}:
             record.exc_info = None
         return True
 
 
 _UNQUOTED: Final = _Unquoted()
+
+_NO_FILES_LEFT: Final = "socket.accept() out of system resource"
+_NO_FILES_SECONDS: Final = 60.0
+
+
+class _Once(logging.Filter):
+    """Lets asyncio complain once a minute that it can't accept, not for each connection it can't.
+
+    It tries a hundred times a second, with a traceback each, and would fill the disk.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._quiet_until = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not str(record.msg).startswith(_NO_FILES_LEFT):
+            return True
+        if record.created < self._quiet_until:
+            return False
+        self._quiet_until = record.created + _NO_FILES_SECONDS
+        record.msg = "no file descriptor is left for a connection: raise the limit of open files"
+        record.args = None
+        record.exc_info = None
+        return True
+
+
+_ONCE: Final = _Once()
 
 
 class Settings(Protocol):
@@ -95,5 +123,6 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
     logging.getLogger("aiohttp.server").addFilter(_UNQUOTED)
+    logging.getLogger("asyncio").addFilter(_ONCE)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -7,6 +7,10 @@ class BodyTooLargeError(InvalidInputError):
     """The body is longer than the server takes."""
 
 
+class EncodedBodyError(InvalidInputError):
+    """The body is compressed: nothing is unpacked here, so that no small one becomes a huge one."""
+
+
 class ForgedReadError(InvalidInputError):
     """A GET that carries an upload's headers: a redirect on the way made a read of a write."""
 

@@ -21,6 +21,7 @@ STATUSES: Final[Mapping[type[errors.TfauditError], int]] = {
     refusals.LockGoneError: 410,
     refusals.SerialRegressionError: 412,
     refusals.BodyTooLargeError: 413,
+    refusals.EncodedBodyError: 415,
     refusals.LineageChangedError: 421,
     NotAStateError: 422,
     errors.LockedError: 423,

@@ -16,6 +16,7 @@ from proxy.access import Caller, Principal, Role
 from proxy.app import create_app
 from proxy.config import AuditConfig, Config, DataConfig, ServerConfig
 from proxy.program import Program, open_program
+from proxy.server.connections import Runner
 from proxy.server.metrics import Metrics
 from proxy.server.middleware import Traffic
 from tests.samples import last_of, log_of
@@ -157,17 +158,23 @@ def a_config(directory: Path, **server: Any) -> Config:
 
 
 class _Server(TestServer):
-    """A server that, as the real one, ends no handler because its client hung up."""
+    """A server on the real one's runner, which ends no handler because its client hung up."""
+
+    def __init__(self, app: web.Application, limits: dict[str, Any]) -> None:
+        super().__init__(app)
+        self._limits = limits
 
     async def _make_runner(self, **options: Any) -> web.BaseRunner:
-        return await super()._make_runner(**options | {"handler_cancellation": False})
+        return Runner(self.app, **self._limits, **options | {"handler_cancellation": False})
 
 
 @asynccontextmanager
-async def a_face(directory: Path, **server: Any) -> AsyncIterator[Face]:
-    """Run the application over a new store in a directory."""
+async def a_face(
+    directory: Path, *, limits: dict[str, Any] | None = None, **server: Any
+) -> AsyncIterator[Face]:
+    """Run the application over a new store in a directory; limits are Runner's."""
     async with open_program(a_config(directory, **server), create=True) as program:
         traffic = Traffic()
         app = create_app(program, Metrics(), traffic)
-        async with TestClient(_Server(app)) as client:
+        async with TestClient(_Server(app, limits or {})) as client:
             yield Face(program, client, traffic)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import ssl
@@ -253,6 +254,29 @@ async def test_counted_failures_are_committed_at_the_stop(data: Path) -> None:
         await server.stop()
     failed = [entry for entry in await entries(data) if entry["event"] == "auth.failed"]
     assert [None, None, 5] == [entry.get("count") for entry in failed]
+
+
+# ---------------------------------------------------------------- what it holds
+
+
+async def test_as_many_files_may_be_open_as_the_system_allows(data: Path) -> None:
+    """A shell's low limit is not the server's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), hard))
+    try:
+        async with serving(data) as server:
+            limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (hard, hard) == limits
+
+
+async def test_the_servers_lock_is_nobody_elses_to_hold(data: Path) -> None:
+    """0600, also when it was there with more: who can open it can keep the server from starting."""
+    data.mkdir()
+    (data / "server.lock").touch(0o644)
+    async with serving(data):
+        assert 0o600 == (data / "server.lock").stat().st_mode & 0o777
 
 
 # ---------------------------------------------------------------- what stops a start

@@ -60,6 +60,18 @@ def test_less_important_lines_are_left_out() -> None:
     assert ["loud"] == [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
 
 
+def test_a_lack_of_files_is_told_once_a_minute() -> None:
+    """Once for a thousand connections that can't be accepted; other lines go on."""
+    stream = configured()
+    logger = logging.getLogger("asyncio")
+    for _ in range(1000):
+        logger.error("socket.accept() out of system resource\nsocket: %s", "<socket>")
+    logger.error("another")
+    events = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    assert ["another"] == events[1:]
+    assert "file descriptor" in events[0]
+
+
 def test_access_lines_with_their_queries_never_show() -> None:
     """The access lines of aiohttp would repeat whole addresses."""
     stream = configured("debug")

@@ -17,6 +17,7 @@ _REFUSED_UPLOADS = {
     refusals.LockGoneError: 410,
     refusals.SerialRegressionError: 412,
     refusals.BodyTooLargeError: 413,
+    refusals.EncodedBodyError: 415,
     refusals.LineageChangedError: 421,
     NotAStateError: 422,
     refusals.LockedByAnotherError: 423,

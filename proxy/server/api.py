@@ -11,8 +11,8 @@ from aiohttp import web
 from proxy.contracts import LogQuery, StoredRecord
 from proxy.errors import InvalidInputError
 from proxy.records import json_line
-from proxy.server.appkeys import ADMIN, CALLER
-from proxy.server.bodies import send_continue
+from proxy.server.appkeys import ADMIN, CALLER, CONFIG
+from proxy.server.bodies import read_body
 from proxy.timestamps import micros_of, rfc3339
 
 MAX_BODY: Final = 65_536
@@ -52,6 +52,8 @@ async def read_log(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     try:
         await _send(response, opened.records)
+    except ConnectionError:
+        pass  # the client hung up; that it asked is on record
     except BaseException:
         # The status is out: only a connection that breaks tells the client that lines are missing.
         if request.transport is not None:
@@ -141,12 +143,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
     # remembered password; it can't make it send this type.
     if request.content_type != "application/json":
         raise InvalidInputError("send the body as JSON, with Content-Type: application/json")
-    await send_continue(request)
-    content = bytearray()
-    async for chunk in request.content.iter_any():
-        content += chunk
-        if len(content) > MAX_BODY:
-            raise InvalidInputError(f"the body is longer than {MAX_BODY:,} bytes")
+    content = await read_body(request, request.app[CONFIG].server, MAX_BODY)
     try:
         body = orjson.loads(content)
     except orjson.JSONDecodeError as error:

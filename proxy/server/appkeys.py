@@ -1,5 +1,6 @@
 """The typed names under which handlers find the services, and the caller on a request."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from aiohttp import web
@@ -23,6 +24,7 @@ ADMIN: Final = web.AppKey("admin", AdminService)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 FAILURES: Final = web.AppKey("failures", FailureLog)
 METRICS: Final = web.AppKey("metrics", Metrics)
+REQUEST_IDS: Final[web.AppKey[Iterator[str]]] = web.AppKey("request_ids")
 READINESS: Final = web.AppKey("readiness", Readiness)
 
 CALLER: Final = web.RequestKey("caller", Caller)

@@ -16,6 +16,7 @@ from proxy.contracts import Committed
 from proxy.errors import InvalidInputError
 from proxy.server.appkeys import CALLER, CONFIG, LOCKS, STATES
 from proxy.server.bodies import read_body
+from proxy.server.targets import path_of
 from proxy.tfstate.lock import MAX_BODY_BYTES
 
 _STATE_TYPE: Final = "application/json"
@@ -55,9 +56,8 @@ async def write(request: web.Request) -> web.Response:
 async def lock(request: web.Request) -> web.Response:
     """LOCK, or POST or PUT to ``/lock``: take the lock; ``?wait=60`` waits for it."""
     workspace = _workspace(request)
-    config = request.app[CONFIG].server
-    wait = _seconds(request, config.lock_wait_limit)
-    body = await read_body(request, config, MAX_BODY_BYTES)
+    wait = _seconds(request, request.app[CONFIG].server.lock_wait_limit)
+    body = await _lock_info(request, workspace, "state.lock_refused")
 
     def is_gone() -> bool:
         return request.transport is None or request.transport.is_closing()
@@ -65,7 +65,7 @@ async def lock(request: web.Request) -> web.Response:
     committed = await request.app[LOCKS].lock(
         request[CALLER],
         workspace,
-        bytes(body),
+        body,
         request.headers.get(hdrs.CONTENT_MD5),
         wait=wait,
         is_gone=is_gone,
@@ -76,9 +76,9 @@ async def lock(request: web.Request) -> web.Response:
 async def unlock(request: web.Request) -> web.Response:
     """UNLOCK, or DELETE, POST or PUT to the unlock address; without a body a force-unlock."""
     workspace = _workspace(request)
-    body = await read_body(request, request.app[CONFIG].server, MAX_BODY_BYTES)
+    body = await _lock_info(request, workspace, "state.unlock_refused")
     committed: Committed[None] = await request.app[LOCKS].unlock(
-        request[CALLER], workspace, bytes(body), request.headers.get(hdrs.CONTENT_MD5)
+        request[CALLER], workspace, body, request.headers.get(hdrs.CONTENT_MD5)
     )
     return _done(committed.index)
 
@@ -94,6 +94,14 @@ async def delete(request: web.Request) -> web.Response:
     raise web.HTTPMethodNotAllowed("DELETE", ["GET", "POST", "PUT", "LOCK", "UNLOCK"])
 
 
+async def _lock_info(request: web.Request, workspace: str, refusal: str) -> bytes:
+    """Return the body of a LOCK or an UNLOCK; that it can't be read is on record as refusal."""
+    try:
+        return bytes(await read_body(request, request.app[CONFIG].server, MAX_BODY_BYTES))
+    except InvalidInputError as error:
+        await request.app[LOCKS].refuse_unread(request[CALLER], workspace, refusal, error)
+
+
 def _workspace(request: web.Request) -> str:
     """Return the workspace as the path spells it; nothing is decoded or normalised.
 
@@ -107,7 +115,7 @@ def _workspace(request: web.Request) -> str:
 
 def _path_name(request: web.Request) -> str:
     """Return what follows ``/state/``, as it is written."""
-    return request.raw_path.partition("?")[0].removeprefix("/state/")
+    return path_of(request).removeprefix("/state/")
 
 
 async def _state(request: web.Request, body: bytes, index: int | None) -> web.Response:

@@ -6,7 +6,7 @@ from aiohttp import ClientError, StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.config import ServerConfig
-from proxy.refusals import BodyTooLargeError, SlowUploadError
+from proxy.refusals import BodyTooLargeError, EncodedBodyError, SlowUploadError
 
 
 async def defer_continue(_: web.Request) -> None:
@@ -29,19 +29,21 @@ async def read_body(request: web.Request, config: ServerConfig, limit: int) -> b
         limit: bytes.
 
     Raises:
+        EncodedBodyError: compressed.
         BodyTooLargeError: longer than the limit; as soon as that is known.
         SlowUploadError: not whole in time, or the connection broke.
     """
+    _refuse_encoded(request)
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(length, limit)
     if not request.body_exists or length == 0:
         return b""
-    await send_continue(request)
     content = request.content
-    if content.is_eof() and content.total_bytes <= limit:
-        return content.read_nowait(-1)
     try:
+        await send_continue(request)
+        if content.is_eof() and content.total_bytes <= limit:
+            return content.read_nowait(-1)
         async with asyncio.timeout(config.upload_timeout):
             return await _receive(content, length, limit, config.upload_idle_timeout)
     except TimeoutError as error:
@@ -49,11 +51,20 @@ async def read_body(request: web.Request, config: ServerConfig, limit: int) -> b
             f"the upload stopped after {content.total_bytes} bytes and did not go on in time: send "
             "it again; if the link is slow, raise server.upload_timeout"
         ) from error
-    except (ConnectionError, ClientError, HttpProcessingError) as error:
+    except (ConnectionError, ClientError, HttpProcessingError, web.RequestPayloadError) as error:
+        # What is raised may quote the bytes that it stumbled over.
         raise SlowUploadError(
-            f"the connection broke after {content.total_bytes} bytes of "
+            f"the body broke off or was damaged after {content.total_bytes} bytes of "
             f"{length or 'an unknown number'}: nothing was stored; send it again"
         ) from error
+
+
+def _refuse_encoded(request: web.Request) -> None:
+    codings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
+    if any(coding.strip().lower() not in {"", "identity"} for coding in codings):
+        raise EncodedBodyError(
+            "the body is under a Content-Encoding, and this server unpacks none: send it as it is"
+        )
 
 
 async def _receive(
@@ -68,7 +79,7 @@ async def _receive(
             raise _too_large(end, limit)
         buffer[filled:end] = chunk
         filled = end
-    # A body under a Content-Encoding has another length than the header says.
+    # The zeros that were set aside for a length are never taken for what was sent.
     del buffer[filled:]
     return buffer
 

@@ -1,8 +1,8 @@
 """What every request passes: its ID, who is asking, and how a failure becomes an answer."""
 
 import asyncio
-import itertools
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
@@ -24,13 +24,16 @@ from proxy.gate import record_misdirected
 from proxy.refusals import LockRefusedError, UnlockRefusedError
 from proxy.server import health
 from proxy.server.appkeys import CALLER
+from proxy.server.connections import SERVER_NAME
 from proxy.server.metrics import Metrics
+from proxy.server.targets import path_of
 from proxy.statuses import status_of
 
 RETRY_SECONDS: Final = "10"
 """Sent as Retry-After: gives Terraform 1.1 and later two more tries over 20 seconds, not 3."""
 
 _MAX_PATH: Final = 512
+_WITH_PORT: Final = re.compile(r"\[(?P<v6>[^\]]+)\](?::[0-9]{1,5})?|(?P<v4>[^:]+):[0-9]{1,5}")
 _log = structlog.get_logger("tfaudit.server")
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -75,7 +78,7 @@ class Gatekeeper:
         traffic: shared with whoever stops the server.
         open_handlers: those that anybody may call.
         trusted_proxies: networks whose X-Forwarded-For is believed.
-        request_prefix: makes request IDs unique among servers and restarts.
+        request_ids: an ID for each request, unique among servers and restarts.
     """
 
     def __init__(  # noqa: PLR0913 - what one request needs, looked up once
@@ -88,7 +91,7 @@ class Gatekeeper:
         *,
         open_handlers: frozenset[_Handler],
         trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
-        request_prefix: str,
+        request_ids: Iterator[str],
     ) -> None:
         self._store = store
         self._identify = authenticator.identify
@@ -97,7 +100,7 @@ class Gatekeeper:
         self._traffic = traffic
         self._open = open_handlers
         self._trusted = trusted_proxies
-        self._ids = map((request_prefix + "-{:x}").format, itertools.count(1))
+        self._ids = request_ids
 
     @web.middleware
     async def handle(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -114,11 +117,14 @@ class Gatekeeper:
         except Exception:  # noqa: BLE001 - whatever a bug raises is answered, and told in the log
             _log.exception("internal error", request_id=request_id, route=route)
             response = _text(request, 500, "internal error: it is in the server's log")
+            index = await self._record_bug(request, request_id)
+            if index is not None:
+                response.headers["Audit-Index"] = str(index)
         finally:
             self._traffic.leave()
         if not response.prepared:
             response.headers["Request-Id"] = request_id
-            response.headers[hdrs.SERVER] = "tfaudit"
+            response.headers[hdrs.SERVER] = SERVER_NAME
             if response.status >= 500:
                 response.headers[hdrs.RETRY_AFTER] = RETRY_SECONDS
         if response.status >= 500:
@@ -156,6 +162,17 @@ class Gatekeeper:
             response.headers["Audit-Index"] = str(index)
             return response
 
+    async def _record_bug(self, request: web.Request, request_id: str) -> int | None:
+        """Record that a request of somebody known failed, if that can still be done."""
+        caller = request.get(CALLER)
+        if caller is None:
+            return None
+        try:
+            return await self._record(caller, "internal error: see the server's log", 500)
+        except Exception:  # noqa: BLE001 - the bug may be the record's own
+            _log.exception("the internal error is not on record", request_id=request_id)
+            return None
+
     async def _record(self, caller: Caller, message: str, status: int) -> int | None:
         return await record_misdirected(self._store, caller, message.strip(), status)
 
@@ -180,7 +197,7 @@ class Gatekeeper:
 
     def _caller(self, request: web.Request, request_id: str, principal: Principal) -> Caller:
         ip, forwarded_for = self._source(request)
-        path = request.raw_path.partition("?")[0]
+        path = path_of(request)
         return Caller(
             principal=principal,
             ip=ip,
@@ -197,20 +214,22 @@ class Gatekeeper:
 
         X-Forwarded-For is read from the right, as each proxy appends the peer it saw; the first
         address that is not a trusted proxy's is the client's. Whatever stands left of it was
-        written by the client and is not believed.
+        written by the client and is not believed, and nothing left of what is no address is.
         """
         peer = request.remote or ""
         if not self._trusted or hdrs.X_FORWARDED_FOR not in request.headers:
             return peer, ()
         chain = [
-            part.strip()
+            part
             for value in request.headers.getall(hdrs.X_FORWARDED_FOR)
             for part in value.split(",")
-            if part.strip()
         ]
         believed: list[str] = []
         while chain and self._is_trusted(peer):
-            peer = printable(chain.pop(), 64)
+            address = _address(chain.pop())
+            if address is None:
+                break
+            peer = address
             believed.append(peer)
         return peer, tuple(reversed(believed))
 
@@ -220,6 +239,15 @@ class Gatekeeper:
         except ValueError:
             return False
         return any(found in network for network in self._trusted)
+
+
+def _address(element: str) -> str | None:
+    """Return the IP address of one element of X-Forwarded-For, without a port; None for others."""
+    found = _WITH_PORT.fullmatch(element.strip())
+    try:
+        return str(ip_address(found["v6"] or found["v4"] if found else element.strip()))
+    except ValueError:
+        return None
 
 
 def _credentials(request: web.Request) -> str | None:

@@ -32,6 +32,7 @@ from proxy.app import SYSTEM, create_app
 from proxy.config import AuditConfig, Config, DataConfig, ServerConfig
 from proxy.contracts import LogQuery, Store
 from proxy.program import open_program
+from proxy.server.connections import Runner
 
 DATA = Path(__file__).parent.parent / "data" / "wire"
 
@@ -327,7 +328,7 @@ def start_server(data: Path, *, accept_unlocked_force: bool = False) -> Iterator
             create = program.admin.create_token
             minted = await create(admin, "wire", Role.ADMIN, ("*",), None)
             limited = await create(admin, "limited", Role.READER, ("elsewhere/*",), None)
-            runner = web.AppRunner(create_app(program), access_log=None)
+            runner = Runner(create_app(program), access_log=None)
             await runner.setup()
             try:
                 await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -11,8 +11,10 @@ from proxy.access import Role
 from proxy.admin_service import AdminService
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
+from proxy.config import Config
 from proxy.contracts import StoredToken
 from proxy.server import appkeys
+from proxy.server.connections import request_ids
 from proxy.server.metrics import Metrics
 from proxy.server.middleware import Gatekeeper, Traffic
 from proxy.server.readiness import Readiness
@@ -38,9 +40,10 @@ def api_app(store: FakeStore) -> web.Application:
         Traffic(),
         open_handlers=OPEN,
         trusted_proxies=(),
-        request_prefix="test",
+        request_ids=request_ids("test"),
     )
     app = web.Application(middlewares=[gatekeeper.handle])
+    app[appkeys.CONFIG] = Config()
     app[appkeys.STORE] = store
     app[appkeys.ADMIN] = AdminService(store, lambda: NOW, lambda n: bytes([next(calls)]) * n)
     app[appkeys.METRICS] = metrics

@@ -450,10 +450,17 @@ async def test_the_holder_is_told_with_an_offset(face: Face) -> None:
 
 @pytest.mark.parametrize("size", [16_385, 100_000])
 async def test_a_lock_info_has_a_limit(face: Face, size: int) -> None:
-    """413, on record."""
+    """413, on record with the workspace."""
     body = a_lock_info("x" * size)
-    answer = await face.ask("LOCK", body=body)
-    assert (413, 413) == (answer.status, (await face.last())["request"]["status"])
+    for method, event in (("LOCK", "state.lock_refused"), ("UNLOCK", "state.unlock_refused")):
+        answer = await face.ask(method, body=body)
+        entry = await face.last()
+        assert (413, 413, event, "prod/network") == (
+            answer.status,
+            entry["request"]["status"],
+            entry["event"],
+            entry["workspace"],
+        )
 
 
 # ---------------------------------------------------------------- waiting for a lock

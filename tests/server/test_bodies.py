@@ -9,10 +9,10 @@ from aiohttp import ClientPayloadError, StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import TransferEncodingError
 from aiohttp.test_utils import make_mocked_request
-from aiohttp.web import Request
+from aiohttp.web import Request, RequestPayloadError
 
 from proxy.config import ServerConfig
-from proxy.refusals import BodyTooLargeError, SlowUploadError
+from proxy.refusals import BodyTooLargeError, EncodedBodyError, SlowUploadError
 from proxy.server.bodies import read_body
 
 CONFIG = ServerConfig(upload_idle_timeout=0.1, upload_timeout=0.3)
@@ -101,6 +101,7 @@ async def test_an_upload_may_take_only_so_long_in_all() -> None:
         ConnectionResetError("gone"),
         ClientPayloadError("gone"),
         TransferEncodingError("no chunk"),
+        RequestPayloadError("400, message: no chunk"),
     ],
 )
 @pytest.mark.parametrize("is_before", [True, False], ids=["before", "while waiting"])
@@ -124,6 +125,31 @@ async def test_a_body_is_never_filled_up_to_its_length() -> None:
     await asyncio.sleep(0.01)
     stream.feed_eof()
     assert b"abc" == await reading
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "deflate, gzip", "identity, br", "zstd"])
+async def test_a_compressed_body_is_refused_without_reading(coding: str) -> None:
+    """A megabyte may hold a gigabyte."""
+    stream = a_stream(b"ab", is_whole=False)
+    with pytest.raises(EncodedBodyError):
+        await read_body(a_request(stream, Content_Length="10", Content_Encoding=coding), CONFIG, 10)
+    assert b"ab" == stream.read_nowait()
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+async def test_identity_is_no_compression(coding: str) -> None:
+    """Said by a client that says everything."""
+    request = a_request(a_stream(b"ab"), Content_Length="2", Content_Encoding=coding)
+    assert b"ab" == await read_body(request, CONFIG, 10)
+
+
+async def test_a_client_that_hangs_up_when_asked_for_its_body_is_a_refusal() -> None:
+    """The Continue can't be written."""
+    request = a_request(a_stream(is_whole=False), Content_Length="2", Expect="100-continue")
+    write: Any = request.writer.write
+    write.side_effect = ConnectionResetError("gone")
+    with pytest.raises(SlowUploadError):
+        await read_body(request, CONFIG, 10)
 
 
 async def test_a_body_is_asked_for_only_when_it_is_wanted() -> None:

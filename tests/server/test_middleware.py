@@ -221,13 +221,22 @@ async def test_a_body_too_large_is_refused_instead_of_asked_for(tmp_path: Path) 
         (["6.6.6.6, 10.1.9.9, 203.0.113.9, 10.1.2.3"], "203.0.113.9", ["203.0.113.9", "10.1.2.3"]),
         (["10.1.2.3"], "10.1.2.3", ["10.1.2.3"]),
         (["2001:db8::1"], "2001:db8::1", ["2001:db8::1"]),
-        (["unknown"], "unknown", ["unknown"]),
+        (["203.0.113.9:4711"], "203.0.113.9", ["203.0.113.9"]),
+        (["[2001:db8::1]:4711"], "2001:db8::1", ["2001:db8::1"]),
+        (["[2001:db8::1]"], "2001:db8::1", ["2001:db8::1"]),
+        (["203.0.113.9, 10.1.2.3:80"], "203.0.113.9", ["203.0.113.9", "10.1.2.3"]),
+        (["unknown"], "127.0.0.1", None),
+        ([""], "127.0.0.1", None),
+        (["6.6.6.6, "], "127.0.0.1", None),
+        (["6.6.6.6, unknown"], "127.0.0.1", None),
+        (["6.6.6.6, 1.2.3.4:"], "127.0.0.1", None),
+        (["6.6.6.6, _x, 10.1.2.3"], "10.1.2.3", ["10.1.2.3"]),
     ],
 )
 async def test_a_trusted_proxy_tells_whose_request_it_is(
     tmp_path: Path, forwarded: list[str], ip: str, believed: list[str] | None
 ) -> None:
-    """Read from the right; what stands left of the first stranger is the stranger's own claim."""
+    """Read from the right, up to the first stranger, or up to what is no address."""
     async with a_face(tmp_path, trusted_proxies=PROXIES) as face:
         headers = b"".join(b"X-Forwarded-For: %b\r\n" % each.encode() for each in forwarded)
         await face.raw(b"GET /state/a HTTP/1.1\r\n%b{auth}\r\n\r\n" % headers)
@@ -283,6 +292,91 @@ async def test_a_bug_is_an_internal_error_that_tells_nothing(
         answer.headers["retry-after"],
         b"secret detail" not in answer.body,
     )
+
+
+async def test_a_bug_met_by_somebody_known_is_on_record(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever came of the request, it is not without an entry."""
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(type(face.program.states), "read", fail)
+    answer = await face.ask("GET")
+    entry = await face.last()
+    assert (500, "access.denied", "error", "writer", 500) == (
+        answer.status,
+        entry["event"],
+        entry["outcome"],
+        entry["actor"]["name"],
+        entry["request"]["status"],
+    )
+    assert await face.program.store.size() - 1 == answer.index
+    assert "secret detail" not in str(entry)
+
+
+async def test_a_bug_that_can_not_be_recorded_is_answered_all_the_same(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """500 without an entry: the store may be what is broken."""
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    await face.token(Role.WRITER)
+    monkeypatch.setattr(face.program.store, "write", fail)
+    answer = await face.ask("GET")
+    assert (500, None) == (answer.status, answer.index)
+
+
+@pytest.mark.parametrize(
+    ("method", "event"),
+    [
+        (b"POST", "state.write_refused"),
+        (b"LOCK", "state.lock_refused"),
+        (b"UNLOCK", "state.unlock_refused"),
+    ],
+)
+async def test_a_damaged_body_is_a_refusal_on_record(
+    tmp_path: Path, method: bytes, event: str
+) -> None:
+    """Chunks that are none, after the head: no internal error, and with its workspace."""
+    async with a_face(tmp_path, upload_idle_timeout=0.2) as face:
+        answer = await face.raw(
+            b"%b /state/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{auth}\r\n\r\n" % method,
+            0.1,
+            b'5\r\n{"ver\r\nhunter2\r\n',
+        )
+        entry = await face.last()
+        assert (408, event, "a") == (answer.status, entry["event"], entry["workspace"])
+        assert "hunter2" not in str(entry)
+
+
+async def test_a_target_with_credentials_is_served_and_recorded_without_them(face: Face) -> None:
+    """The absolute form of RFC 9112 section 3.2.2, as clients of a proxy send it."""
+    answer = await face.raw(b"GET http://user:hunter2@host/state/a HTTP/1.1\r\n{auth}\r\n\r\n")
+    entry = await face.last()
+    assert (404, "a", "/state/a") == (answer.status, entry["workspace"], entry["request"]["path"])
+    assert "hunter2" not in str(await face.log())
+
+
+async def test_a_token_that_expires_on_the_way_does_nothing(face: Face) -> None:
+    """It stood in line for a lock, and gets none."""
+    minted = await face.program.admin.create_token(
+        SYSTEM, "short", "writer", ("*",), timedelta(seconds=1)
+    )
+    await face.ask("LOCK", body=a_lock_info("lock-1"))
+    waiting = asyncio.create_task(
+        face.ask("LOCK", f"{STATE}?wait=20", a_lock_info("lock-2"), token=minted.text)
+    )
+    await asyncio.sleep(1.1)
+    await face.ask("UNLOCK", body=a_lock_info("lock-1"))
+    answer = await waiting
+    entry = await face.last()
+    assert 401 == answer.status
+    assert [] == await face.program.store.locks()
+    assert ("short", "expired" in entry["message"]) == (entry["actor"]["name"], True)
 
 
 async def test_a_store_that_fails_is_503_with_retry_after(
