@@ -10,9 +10,8 @@ Format: Terraform `statefile/version4.go` (resources, outputs, check results), `
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -76,8 +75,15 @@ class Address(NamedTuple):
     deposed: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Unredacted(msgspec.Struct, frozen=True):
+    """What may hold secrets; its text shows none of it, since a repr ends up in logs."""
+
+    def __repr__(self) -> str:
+        """The type alone."""
+        return f"{type(self).__name__}(...)"
+
+
+class Instance(Unredacted, frozen=True):
     """One version of an object, still in slices.
 
     Attributes:
@@ -95,13 +101,14 @@ class Instance:
     settings: Mapping[str, Slice]
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceChange:
+class ResourceChange(Unredacted, frozen=True):
     """What happened to one object of a resource.
 
     Attributes:
         differences: its attributes that differ; for a new or removed object, each that it has.
         settings: what differs beside the attributes, each path one name from `Instance.settings`.
+        roots: both versions' attributes, decoded, of an object whose attributes changed, if they
+            could be decoded at once; None otherwise.
     """
 
     address: Address
@@ -109,27 +116,26 @@ class ResourceChange:
     before: Instance | None
     after: Instance | None
     settings: tuple[Difference, ...] = ()
-    _differences: tuple[Difference, ...] | None = field(default=None, repr=False)
+    _differences: tuple[Difference, ...] | None = None
+    roots: tuple[dict[str, Value], dict[str, Value]] | None = None
 
     @property
     def differences(self) -> tuple[Difference, ...]:
         """Found once for a changed object; anew for a whole one, which would cost memory."""
         if self._differences is not None:
             return self._differences
-        return _attribute_differences(self.before, self.after)
+        return _attribute_differences(self.before, self.after)[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Unredacted, frozen=True):
     """One version of an output."""
 
-    value: Slice
-    type: Slice
-    sensitive: bool
+    value: Slice = NOTHING
+    type: Slice = NOTHING
+    sensitive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OutputChange:
+class OutputChange(Unredacted, frozen=True):
     """What happened to an output of the root module, or (v3) of a module.
 
     Attributes:
@@ -144,8 +150,7 @@ class OutputChange:
     differences: tuple[Difference, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckChange:
+class CheckChange(Unredacted, frozen=True):
     """The result of a check or condition that differs.
 
     Attributes:
@@ -157,8 +162,7 @@ class CheckChange:
     differences: tuple[Difference, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Unredacted, frozen=True):
     """Everything that differs between two versions. Unredacted: see the module's warning.
 
     Attributes:
@@ -169,8 +173,8 @@ class Changes:
         other: names of further top-level members that differ, such as v3's `backend`.
         encrypted: whether the versions (before, after) are encrypted; then nothing is known of
             the content, and all lists are empty.
-        sensitive_outputs: the values of all sensitive outputs, changed or not: what `redact`
-            must also find inside other values.
+        sensitive_outputs: the values of all sensitive outputs of both versions, changed or not:
+            what `redact` must also find inside other values.
     """
 
     resources: tuple[ResourceChange, ...] = ()
@@ -179,7 +183,7 @@ class Changes:
     terraform_version: tuple[str, str] | None = None
     other: tuple[str, ...] = ()
     encrypted: tuple[bool, bool] = (False, False)
-    sensitive_outputs: tuple[Slice, ...] = field(default=(), repr=False)
+    sensitive_outputs: tuple[Slice, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -197,14 +201,41 @@ class Changes:
 _VALUE: Final = msgspec.json.Decoder(float_hook=Number)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_EMPTY: Final[Mapping[str, Slice]] = {}
-_NO_RESOURCE: Final = (NOTHING, _EMPTY)
+_OUTPUTS: Final = msgspec.json.Decoder(dict[str, Output])
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 
-_INSTANCE_PARTS: Final = frozenset(
-    {"index_key", "deposed", "status", "attributes", "attributes_flat", "sensitive_attributes"}
-)
-_RESOURCE_PARTS: Final = frozenset({"module", "mode", "type", "name", "instances"})
+
+class _Header(msgspec.Struct, forbid_unknown_fields=True):
+    """A resource of version 4 as Terraform 0.12 and later and OpenTofu write it."""
+
+    module: str = ""
+    mode: str = ""
+    type: str = ""
+    name: str = ""
+    each: msgspec.Raw = NOTHING
+    provider: msgspec.Raw = NOTHING
+    instances: list[msgspec.Raw] = []
+
+
+_HEADER: Final = msgspec.json.Decoder(_Header)
+_HEADER_TEXTS: Final = ("module", "mode", "type", "name")
+
+
+class _Resource(msgspec.Struct):
+    """A resource of version 4 in its parts.
+
+    Attributes:
+        slice: all of it.
+        shared: what it says for all its instances, such as the provider.
+        instances: their slices.
+    """
+
+    slice: Slice
+    shared: Mapping[str, Slice]
+    instances: Sequence[Slice]
+
+
+_NO_RESOURCE: Final = _Resource(NOTHING, {}, ())
 
 
 def diff(previous: Document | None, current: Document) -> Changes:
@@ -216,29 +247,25 @@ def diff(previous: Document | None, current: Document) -> Changes:
     """
     before = previous if previous is not None else _NO_STATE
     encrypted = (before.kind == "encrypted", current.kind == "encrypted")
-    versions = (before.terraform_version, current.terraform_version)
-    terraform_version = None if versions[0] == versions[1] or any(encrypted) else versions
-    if any(encrypted):
-        return Changes(terraform_version=terraform_version, encrypted=encrypted)
-    resources = [
-        change
-        for address, old, new in _objects(before, current)
-        if (change := _resource_change(address, old, new)) is not None
-    ]
-    resources.sort(key=lambda change: _sort_key(change.address))
-    outputs = list(_output_changes(before, current))
-    outputs.sort(key=lambda change: (change.module, change.name))
-    checks = tuple(_check_changes(before.check_results, current.check_results))
+    if encrypted != (False, False):
+        return Changes(encrypted=encrypted)
+    resources = _resource_changes(before, current)
+    outputs = _output_changes(before, current)
+    checks: tuple[CheckChange, ...] = ()
+    if before.check_results != current.check_results:
+        checks = tuple(_check_changes(before.check_results, current.check_results))
     known: tuple[Slice, ...] = ()
     if resources or outputs or checks:
-        known = (*_sensitive_outputs(before), *_sensitive_outputs(current))
+        known = _sensitive_outputs(before, current)
+    versions = (before.terraform_version, current.terraform_version)
     return Changes(
-        resources=tuple(resources),
-        outputs=tuple(outputs),
-        checks=checks,
-        terraform_version=terraform_version,
-        other=_changed_names(before.other, current.other),
-        sensitive_outputs=known,
+        tuple(resources),
+        tuple(outputs),
+        checks,
+        None if versions[0] == versions[1] else versions,
+        _changed_names(before.other, current.other) if before.other != current.other else (),
+        encrypted,
+        known,
     )
 
 
@@ -248,12 +275,16 @@ def decode(slice_: Slice) -> Value:
     Like Go, it reads bytes that are no UTF-8 as U+FFFD. What is nested too deep for Python is a
     text that says so, with a digest that tells two such values apart.
     """
+    value: Value
     try:
-        return cast("Value", _VALUE.decode(slice_))
+        value = _VALUE.decode(slice_)
     except UnicodeDecodeError:
-        return cast("Value", _VALUE.decode(bytes(slice_).decode("utf-8", "replace").encode()))
+        value = _VALUE.decode(bytes(slice_).decode("utf-8", "replace").encode())
+    except msgspec.ValidationError:  # an integer of more digits than Python reads
+        value = f"(not readable; SHA-256 {hashlib.sha256(slice_).hexdigest()})"
     except RecursionError:
-        return f"(nested too deep to be shown; SHA-256 {hashlib.sha256(slice_).hexdigest()})"
+        value = f"(nested too deep to be shown; SHA-256 {hashlib.sha256(slice_).hexdigest()})"
+    return value
 
 
 def differences(before: Value, after: Value, path: Path = ()) -> Iterator[Difference]:
@@ -292,30 +323,41 @@ def _same(before: Value, after: Value) -> bool:
 
 def _attribute_differences(
     before: Instance | None, after: Instance | None
-) -> tuple[Difference, ...]:
-    """The attributes that differ; null and absent are one when an object is new or gone."""
+) -> tuple[tuple[Difference, ...], tuple[dict[str, Value], dict[str, Value]] | None]:
+    """The attributes that differ, and both versions decoded if that was of use.
+
+    Null and absent are one when an object is new or gone.
+    """
     if before is None or after is None:
         whole = {n: v for n, v in sorted(attributes(after or before).items()) if v is not None}
         return tuple(
             Difference((name,), *((ABSENT, value) if before is None else (value, ABSENT)))
             for name, value in whole.items()
-        )
+        ), None
     if before.flat != after.flat:
-        return tuple(_across_formats(before, after))
+        return tuple(_across_formats(before, after)), None
     if before.attributes == after.attributes:
-        return ()
-    old, new = members(before.attributes), members(after.attributes)
+        return (), None
+    old_slices, new_slices = members(before.attributes), members(after.attributes)
+    names = [name for name, slice_ in new_slices.items() if slice_ != old_slices.get(name)]
+    if old_slices.keys() != new_slices.keys():
+        names += [name for name in old_slices if name not in new_slices]
+    names.sort()
+    old, new = decode(before.attributes), decode(after.attributes)
+    roots = None
+    if isinstance(old, dict) and isinstance(new, dict):
+        roots = (old, new)
+    else:  # one is no object, or nested too deep to be decoded at once
+        old = {name: decode(slice_) for name, slice_ in old_slices.items() if name in names}
+        new = {name: decode(slice_) for name, slice_ in new_slices.items() if name in names}
     found: list[Difference] = []
-    for name in sorted(old.keys() | new.keys()):
-        raw_old, raw_new = old.get(name), new.get(name)
-        if raw_old is not None and raw_new is not None and raw_old == raw_new:
-            continue
-        found += differences(
-            ABSENT if raw_old is None else decode(raw_old),
-            ABSENT if raw_new is None else decode(raw_new),
-            (name,),
-        )
-    return tuple(found)
+    for name in names:
+        was, is_ = old.get(name, ABSENT), new.get(name, ABSENT)
+        if isinstance(is_, dict | list) and isinstance(was, dict | list):
+            found += differences(was, is_, (name,))
+        elif type(was) is not type(is_) or was != is_:
+            found.append(Difference((name,), was, is_))
+    return tuple(found), roots
 
 
 def _across_formats(before: Instance, after: Instance) -> Iterator[Difference]:
@@ -349,25 +391,30 @@ def _flattened(value: Value, key: str = "") -> Iterator[tuple[str, str]]:
 
 # ---------------------------------------------------------------- resources
 
-_Object: TypeAlias = tuple[Address, Instance | None, Instance | None]
 
-
-def _objects(before: Document, current: Document) -> Iterator[_Object]:
-    """Every object whose slice differs, with what it was and what it is."""
-    old_slices, new_slices = _differing(before.resources, current.resources)
+def _resource_changes(before: Document, current: Document) -> list[ResourceChange]:
+    """What happened to every object whose slice differs, sorted by address."""
+    old_slices: Sequence[Slice] = before.resources
+    new_slices: Sequence[Slice] = current.resources
+    if before.kind == current.kind:
+        old_slices, new_slices = _differing(old_slices, new_slices)
+    found: list[ResourceChange] = []
     if before.kind == current.kind == "v4":
-        yield from _objects_v4(old_slices, new_slices)
-        return
-    old = _instances(before, old_slices if before.kind == current.kind else before.resources)
-    new = _instances(current, new_slices if before.kind == current.kind else current.resources)
-    for address in {**old, **new}:
-        yield address, old.get(address), new.get(address)
+        _compare_resources(old_slices, new_slices, found)
+    else:
+        _compare(_instances(before, old_slices), _instances(current, new_slices), found)
+    if len(found) > 1:
+        found.sort(key=_sort_key)
+    return found
 
 
 def _differing(
     before: Sequence[Slice], after: Sequence[Slice]
 ) -> tuple[Sequence[Slice], Sequence[Slice]]:
-    """Both without what they have in common at the beginning and at the end."""
+    """Both without what is the same in both at the same place, from the start or from the end."""
+    if len(before) == len(after):
+        pairs = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
+        return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     shorter = min(len(before), len(after))
     start = 0
     while start < shorter and before[start] == after[start]:
@@ -378,45 +425,79 @@ def _differing(
     return before[start : len(before) - end], after[start : len(after) - end]
 
 
-def _objects_v4(before: Sequence[Slice], after: Sequence[Slice]) -> Iterator[_Object]:
+def _compare_resources(
+    before: Sequence[Slice], after: Sequence[Slice], found: list[ResourceChange]
+) -> None:
     """Pair the resources by address, then the instances of those whose slices differ."""
     old, new = _resources_by_address(before), _resources_by_address(after)
-    for resource in {**old, **new}:
-        old_slice, old_parts = old.get(resource, _NO_RESOURCE)
-        new_slice, new_parts = new.get(resource, _NO_RESOURCE)
-        if old_slice == new_slice:
+    for address in old if old.keys() == new.keys() else {**old, **new}:
+        was, is_ = old.get(address, _NO_RESOURCE), new.get(address, _NO_RESOURCE)
+        if was.slice == is_.slice:
             continue
-        old_shared, new_shared = _shared_settings(old_parts), _shared_settings(new_parts)
-        old_slices = _elements(old_parts.get("instances"))
-        new_slices = _elements(new_parts.get("instances"))
-        if old_shared == new_shared:
+        old_slices, new_slices = was.instances, is_.instances
+        if was.shared == is_.shared:
             old_slices, new_slices = _differing(old_slices, new_slices)
-        old_instances = _instances_v4(resource, old_slices, old_shared)
-        new_instances = _instances_v4(resource, new_slices, new_shared)
-        for address in {**old_instances, **new_instances}:
-            yield address, old_instances.get(address), new_instances.get(address)
-
-
-def _resources_by_address(
-    slices: Sequence[Slice],
-) -> dict[Address, tuple[Slice, Mapping[str, Slice]]]:
-    """Resources, whole and in parts, by address; a second of the same address gets a number."""
-    found: dict[Address, tuple[Slice, Mapping[str, Slice]]] = {}
-    for slice_ in slices:
-        parts = members(slice_)
-        address = Address(
-            _text(parts.get("module")),
-            _text(parts.get("mode")),
-            _text(parts.get("type")),
-            _text(parts.get("name")),
+        _compare(
+            _instances_v4(address, old_slices, was.shared),
+            _instances_v4(address, new_slices, is_.shared),
+            found,
         )
-        found[_unused(address, found)] = slice_, parts
+
+
+def _compare(
+    before: Mapping[Address, Instance],
+    after: Mapping[Address, Instance],
+    found: list[ResourceChange],
+) -> None:
+    """Pair objects by address."""
+    for address in before if before.keys() == after.keys() else {**before, **after}:
+        change = _resource_change(address, before.get(address), after.get(address))
+        if change is not None:
+            found.append(change)
+
+
+def _resources_by_address(slices: Sequence[Slice]) -> dict[Address, _Resource]:
+    """Resources by address; a second of the same address gets a number."""
+    found: dict[Address, _Resource] = {}
+    taken: dict[Address, int] = {}
+    for slice_ in slices:
+        address, resource = _resource(slice_)
+        if address in found:
+            address = _unused(address, found, taken)
+        found[address] = resource
     return found
 
 
-def _unused(address: Address, used: Mapping[Address, object]) -> Address:
-    """The address, or one with a number behind its name when it is taken: nothing is lost."""
-    candidate, number = address, 1
+def _resource(slice_: Slice) -> tuple[Address, _Resource]:
+    """A resource's address and parts, read at once if it is written as usual."""
+    try:
+        usual = _HEADER.decode(slice_)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _odd_resource(slice_)
+    shared = {} if usual.provider is NOTHING else {"provider": usual.provider}
+    if usual.each is not NOTHING:
+        shared["each"] = usual.each
+    address = Address(usual.module, usual.mode, usual.type, usual.name)
+    return address, _Resource(slice_, shared, usual.instances)
+
+
+def _odd_resource(slice_: Slice) -> tuple[Address, _Resource]:
+    """The same of one that may be anything."""
+    shared = members(slice_)
+    instances = _elements(shared.pop("instances", None))
+    address = Address(*(_text(shared.pop(name, None)) for name in _HEADER_TEXTS))
+    return address, _Resource(slice_, shared, instances)
+
+
+def _unused(address: Address, used: Mapping[Address, object], taken: dict[Address, int]) -> Address:
+    """The address, or one with a number behind its name when it is taken: nothing is lost.
+
+    Args:
+        address: the one that is wanted.
+        used: those that are taken.
+        taken: the last number given for an address, so that many equal ones cost no search each.
+    """
+    candidate, number = address, taken.get(address, 1)
     while candidate in used:
         number += 1
         candidate = Address(
@@ -427,12 +508,8 @@ def _unused(address: Address, used: Mapping[Address, object]) -> Address:
             address.instance_key,
             address.deposed,
         )
+    taken[address] = number
     return candidate
-
-
-def _shared_settings(resource: Mapping[str, Slice]) -> dict[str, Slice]:
-    """What a resource says for all its instances, such as the provider."""
-    return {name: slice_ for name, slice_ in resource.items() if name not in _RESOURCE_PARTS}
 
 
 def _instances_v4(
@@ -440,46 +517,50 @@ def _instances_v4(
 ) -> dict[Address, Instance]:
     """A resource's instances by address."""
     found: dict[Address, Instance] = {}
+    taken: dict[Address, int] = {}
     for slice_ in slices:
         parts = members(slice_)
-        index = decode(parts["index_key"]) if "index_key" in parts else None
-        if isinstance(index, bool) or not (index is None or isinstance(index, str | int)):
-            index = bytes(parts["index_key"]).decode("utf-8", "replace")
-        address = Address(
-            resource.module,
-            resource.mode,
-            resource.type,
-            resource.name,
-            index,
-            _text(parts.get("deposed")),
-        )
-        flat = "attributes" not in parts and "attributes_flat" in parts
-        found[_unused(address, found)] = Instance(
-            attributes=parts.get("attributes_flat" if flat else "attributes", NOTHING),
-            flat=flat,
-            marks=parts.get("sensitive_attributes", NOTHING),
-            tainted=_text(parts.get("status")) == "tainted",
-            settings={**shared}
-            | {name: part for name, part in parts.items() if name not in _INSTANCE_PARTS},
+        index_slice, deposed = parts.pop("index_key", None), parts.pop("deposed", None)
+        address = resource
+        if index_slice is not None or deposed is not None:
+            module, mode, type_, name, _, _ = resource
+            index = None if index_slice is None else _index_key(index_slice)
+            address = Address(module, mode, type_, name, index, _text(deposed))
+        if address in found:
+            address = _unused(address, found, taken)
+        nested, flat = parts.pop("attributes", None), parts.pop("attributes_flat", None)
+        found[address] = Instance(
+            (NOTHING if flat is None else flat) if nested is None else nested,
+            nested is None and flat is not None,
+            parts.pop("sensitive_attributes", NOTHING),
+            _text(parts.pop("status", None)) == "tainted",
+            {**shared, **parts},
         )
     return found
+
+
+def _index_key(slice_: Slice) -> str | int | None:
+    """An instance's key; the literal of what can't be one."""
+    index = decode(slice_)
+    if isinstance(index, bool) or not (index is None or isinstance(index, str | int)):
+        return bytes(slice_).decode("utf-8", "replace")
+    return index
 
 
 def _instances(document: Document, slices: Sequence[Slice]) -> dict[Address, Instance]:
     """All objects of some slices of a document of any format."""
     found: dict[Address, Instance] = {}
+    taken: dict[Address, int] = {}
     if document.kind == "v4":
-        for resource, (_, parts) in _resources_by_address(slices).items():
-            found |= _instances_v4(
-                resource, _elements(parts.get("instances")), _shared_settings(parts)
-            )
+        for address, resource in _resources_by_address(slices).items():
+            found |= _instances_v4(address, resource.instances, resource.shared)
         return found
     for slice_ in slices:
         parts = members(slice_)
         module = _module_address(parts.get("path"))
         for key, resource_slice in members(parts.get("resources", NOTHING)).items():
             for address, instance in _instances_v3(module, key, members(resource_slice)):
-                found[_unused(address, found)] = instance
+                found[_unused(address, found, taken)] = instance
     return found
 
 
@@ -530,8 +611,10 @@ def _resource_change(
     if before is None or after is None:
         action: Action = "delete" if after is None else "depose" if address.deposed else "create"
         return ResourceChange(address, action, before, after)
-    found = _attribute_differences(before, after)
-    settings = tuple(_setting_differences(before, after))
+    found, roots = _attribute_differences(before, after)
+    settings: tuple[Difference, ...] = ()
+    if before.settings != after.settings or before.marks != after.marks:
+        settings = tuple(_setting_differences(before, after))
     tainted = before.tainted != after.tainted
     if not (found or settings or tainted):
         return None
@@ -541,13 +624,11 @@ def _resource_change(
         action = "taint" if after.tainted else "untaint"
     else:
         action = "no-op"
-    return ResourceChange(address, action, before, after, settings, found)
+    return ResourceChange(address, action, before, after, settings, found, roots)
 
 
 def _setting_differences(before: Instance, after: Instance) -> Iterator[Difference]:
     """What differs beside the attributes; the marks count as a setting."""
-    if before.settings == after.settings and before.marks == after.marks:
-        return
     old = {**before.settings, "sensitive_attributes": before.marks}
     new = {**after.settings, "sensitive_attributes": after.marks}
     for name in sorted(old.keys() | new.keys()):
@@ -559,8 +640,9 @@ def _setting_differences(before: Instance, after: Instance) -> Iterator[Differen
             yield Difference((name,), value_old, value_new)
 
 
-def _sort_key(address: Address) -> tuple[str, str, str, str, bool, int, str, str]:
+def _sort_key(change: ResourceChange) -> tuple[str, str, str, str, bool, int, str, str]:
     """Terraform's own order: module, mode, type, name, index (numbers before texts), deposed."""
+    address = change.address
     index = address.instance_key
     return (
         address.module,
@@ -600,20 +682,32 @@ def _output(slice_: Slice) -> Output:
     )
 
 
-def _sensitive_outputs(document: Document) -> Iterator[Slice]:
-    """The values of a document's sensitive outputs."""
-    for slice_ in _document_outputs(document).values():
-        output = _output(slice_)
-        if output.sensitive:
-            yield output.value
-
-
-def _output_changes(before: Document, current: Document) -> Iterator[OutputChange]:
-    """The outputs that differ."""
+def _sensitive_outputs(before: Document, current: Document) -> tuple[Slice, ...]:
+    """The values of the sensitive outputs of both."""
     if before.kind == current.kind == "v4" and before.outputs == current.outputs:
-        return
+        outputs = _outputs(current)
+    else:
+        outputs = _outputs(before) + _outputs(current)
+    return tuple([output.value for output in outputs if output.sensitive])
+
+
+def _outputs(document: Document) -> list[Output]:
+    """All outputs, read at once if they are written as usual."""
+    if document.kind == "v4":
+        try:
+            return list(_OUTPUTS.decode(document.outputs).values())
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+    return [_output(slice_) for slice_ in _document_outputs(document).values()]
+
+
+def _output_changes(before: Document, current: Document) -> list[OutputChange]:
+    """The outputs that differ, sorted by module and name."""
+    if before.kind == current.kind == "v4" and before.outputs == current.outputs:
+        return []
+    changes: list[OutputChange] = []
     old, new = _document_outputs(before), _document_outputs(current)
-    for key in {**old, **new}:
+    for key in sorted({**old, **new}):
         old_slice, new_slice = old.get(key), new.get(key)
         if old_slice is not None and new_slice is not None and old_slice == new_slice:
             continue
@@ -626,7 +720,8 @@ def _output_changes(before: Document, current: Document) -> Iterator[OutputChang
             action = "update"
         else:
             continue
-        yield OutputChange(*key, action, output_before, output_after, found)
+        changes.append(OutputChange(*key, action, output_before, output_after, found))
+    return changes
 
 
 def _output_parts(output: Output | None) -> dict[str, Value]:
@@ -642,8 +737,6 @@ def _output_parts(output: Output | None) -> dict[str, Value]:
 
 def _check_changes(before: Slice, after: Slice) -> Iterator[CheckChange]:
     """The check results that differ, object by object."""
-    if before == after:
-        return
     old, new = dict(_checks(before)), dict(_checks(after))
     for address in {**old, **new}:
         found = tuple(differences(old.get(address, {}), new.get(address, {})))
@@ -686,14 +779,14 @@ def _changed_names(before: Mapping[str, Slice], after: Mapping[str, Slice]) -> t
 # ---------------------------------------------------------------- slices that may be anything
 
 
-def members(slice_: Slice) -> Mapping[str, Slice]:
+def members(slice_: Slice) -> dict[str, Slice]:
     """The members of an object, as slices; none for anything else."""
     try:
         return _OBJECT.decode(slice_)
     except UnicodeDecodeError:
         return _OBJECT.decode(bytes(slice_).decode("utf-8", "replace").encode())
     except msgspec.DecodeError:
-        return _EMPTY
+        return {}
 
 
 def _elements(slice_: Slice | None) -> Sequence[Slice]:
@@ -708,10 +801,12 @@ def _elements(slice_: Slice | None) -> Sequence[Slice]:
 
 def _text(slice_: Slice | None) -> str:
     """A string's value; "" for what is absent or null, the literal for anything else."""
-    value = decode(slice_) if slice_ is not None else None
+    if slice_ is None:
+        return ""
+    value = decode(slice_)
     if isinstance(value, str):
         return str(value)
-    return "" if value is None or slice_ is None else bytes(slice_).decode("utf-8", "replace")
+    return "" if value is None else bytes(slice_).decode("utf-8", "replace")
 
 
 _NO_STATE: Final = Document(body=b"", kind="v4", serial=0, lineage="")

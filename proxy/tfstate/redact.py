@@ -15,9 +15,9 @@ import hashlib
 import hmac
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import quote
 
@@ -42,13 +42,16 @@ from proxy.tfstate.diff import (
 from proxy.tfstate.document import Document
 from proxy.tfstate.sensitive import (
     ANY_INDEX,
+    MarkPath,
     Marks,
+    has_shape,
     implied_marks,
     is_public,
     is_random,
     is_reference,
     is_secret_name,
     mark_paths,
+    may_have_shape,
     replace_shapes,
 )
 
@@ -61,6 +64,8 @@ DEFAULT_LIMIT_BYTES: Final = 48_000
 _LONG_TEXT_BYTES: Final = 4_096
 _SHOWN_CHARACTERS: Final = 1_024
 _CUT_ITEM_BYTES: Final = 4_096
+_WHOLE_DOCUMENT_BYTES: Final = 33_554_432
+"""Of attributes that the whole document beside an entry may be made from: about 3 s of work."""
 _NAME_CHARACTERS: Final = 100
 _OTHER_NAMES: Final = 20
 _DEPTH: Final = 32
@@ -87,36 +92,39 @@ _SHOWN_SETTINGS: Final = frozenset(
         "each",
     }
 )
-_ADDED: Final = frozenset({"create"})
-_CHANGED: Final = frozenset({"update", "taint", "untaint"})
-_REMOVED: Final = frozenset({"delete"})
-_NO_ATTRIBUTES: Final[Mapping[str, Value]] = {}
+_COUNTED: Final = {
+    "create": "added",
+    "update": "changed",
+    "taint": "changed",
+    "untaint": "changed",
+    "delete": "removed",
+}
 _JSON_BEGINNINGS: Final = frozenset("{[")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 _PAIR_NAMES: Final = ("name", "key")
 _PAIR_VALUES: Final = frozenset({"value", "values", "default", "content"})
+_PAIRS: Final = _PAIR_VALUES.union(_PAIR_NAMES)
+_FEW_ITEMS: Final = 16
+_SMALLEST_ITEM_BYTES: Final = len('{"action":"check","address":"","attributes":{}}')
+_DISTINCT_KEYS: Final = 10_000
+_FEW_MEMBERS: Final = 64
+_GRAM: Final = 8
+_CROWDED: Final = 8
+"""So many needles may share a gram before another part of a needle is taken."""
 
 
-def _window(start: int) -> slice:
-    """Where a secret that starts there must begin: its first eight characters."""
-    return slice(start, start + _SUBSTRING_CHARACTERS)
-
-
-_WINDOWS: Final = [_window(start) for start in range(_LONG_TEXT_BYTES)]
-
-
-@dataclass(frozen=True, slots=True)
-class RedactedChanges:
+class RedactedChanges(msgspec.Struct, frozen=True):
     """What may be recorded of a change.
 
     Attributes:
         entry: the `changes` object of an entry, cut to the limit.
         document: the whole object in canonical JSON, when `entry` had to be cut; its SHA-256
-            stands in `entry["sha256"]`.
+            stands in `entry["sha256"]`. Of a change of more than 32 MiB of attributes, it names
+            every object, but tells only the number (`omitted`) of the attributes of the last.
     """
 
     entry: dict[str, Shown]
-    document: bytes | None = field(default=None, repr=False)
+    document: bytes | None = None
 
 
 @lru_cache(maxsize=4096)
@@ -132,7 +140,7 @@ def summary(changes: Changes) -> str:
     """The change in a few words for an entry's message: `1 added, 2 changed, 0 removed`."""
     if any(changes.encrypted):
         return "encrypted, so the changes are unknown"
-    counts = _counts(change.action for change in changes.resources)
+    counts = _counts(changes.resources)
     words = ", ".join(f"{number} {what}" for what, number in counts.items())
     outputs = len(changes.outputs)
     return words + (f"; {outputs} output{'s'[: outputs > 1]} changed" if outputs else "")
@@ -148,10 +156,16 @@ def redact(changes: Changes, key: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES)
     """
     redactor = _Redactor(changes, key)
     head = redactor.head()
+    rendered: Iterable[dict[str, Shown]] = redactor.items()
+    if len(changes.resources) + len(changes.outputs) + len(changes.checks) <= _FEW_ITEMS:
+        rendered = list(rendered)
+        entry = head | {"items": rendered}
+        if len(_canonical(entry)) < limit_bytes:
+            return RedactedChanges(entry)
     shown: list[dict[str, Shown]] = []
     items: list[bytes] = []
     size = len(_canonical(head))
-    for item in redactor.items():
+    for item in rendered:
         items.append(_canonical(item))
         size += len(items[-1]) + 1
         if size <= limit_bytes:
@@ -163,6 +177,8 @@ def redact(changes: Changes, key: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES)
     left = limit_bytes - len(_canonical(cut))
     kept: list[dict[str, Shown]] = []
     for item_bytes in items:
+        if left < _SMALLEST_ITEM_BYTES:
+            break
         kept_item = _cut_item(item_bytes, min(left, _CUT_ITEM_BYTES))
         if kept_item is None:
             continue
@@ -178,7 +194,7 @@ def redact_document(document: Document, key: bytes) -> dict[str, Shown]:
         `kind`, `serial`, `lineage`, `terraform_version`, and, unless it is encrypted,
         `resources` (each with `address`, `attributes`, perhaps `tainted`) and `outputs`.
     """
-    redactor = _Redactor(diff(None, document), key)
+    redactor = _Redactor(diff(None, document), key, sys.maxsize)
     shown: dict[str, Shown] = {
         "kind": document.kind,
         "serial": document.serial,
@@ -200,23 +216,30 @@ def redact_document(document: Document, key: bytes) -> dict[str, Shown]:
 
 
 class _Redactor:
-    """Knows the secrets of one change and renders everything else."""
+    """Knows the secrets of one change and renders everything else.
 
-    def __init__(self, changes: Changes, key: bytes) -> None:
+    Args:
+        changes: what is to be rendered.
+        key: the workspace's key.
+        budget_bytes: of attributes, as they stand in the states, that are rendered; of objects
+            beyond, only the number of attributes is told.
+    """
+
+    def __init__(
+        self, changes: Changes, key: bytes, budget_bytes: int = _WHOLE_DOCUMENT_BYTES
+    ) -> None:
         self._changes = changes
+        self._budget_bytes = budget_bytes
         self._key = key
         self._marks: dict[str, Marks] = {}
         self._short: set[str] = set()
         self._long: set[str] = set()
         self._tokens: dict[str, str] = {}
-        self._changed_roots: dict[Address, tuple[dict[str, Value], dict[str, Value]]] = {}
         self._clean: set[str] = set()
+        self._keys: dict[str, str] = {}
         self._learn_all()
-        self._secrets = sorted(self._long, key=len, reverse=True)
-        self._beginnings: dict[str, list[str]] = {}
-        if len(self._secrets) > _FEW:
-            for secret in self._secrets:
-                self._beginnings.setdefault(secret[:_SUBSTRING_CHARACTERS], []).append(secret)
+        self._search = _Search(sorted(self._long, key=len, reverse=True))
+        self._met: _Met | None = None
 
     # ------------------------------------------------------------ what is secret
 
@@ -225,51 +248,50 @@ class _Redactor:
         for change in self._changes.resources:
             self._learn_marks(change)
         for change in self._changes.resources:
-            marks = self._marks[change.address.type]
-            old, new = self._roots(change)
-            if change.before is not None:
-                self._learn_object(old, marks, {}, flat=change.before.flat)
-            if change.after is not None:
-                self._learn_object(new, marks, old, flat=change.after.flat)
+            self._learn_object(change)
         for slice_ in self._changes.sensitive_outputs:
             self._learn(decode(slice_))
         for output_change in self._changes.outputs:
             for output in filter(None, (output_change.before, output_change.after)):
                 self._learn_within({output_change.name: decode(output.value)}, None)
 
-    def _roots(self, change: ResourceChange) -> tuple[dict[str, Value], dict[str, Value]]:
-        """Both versions' attributes; kept for changed objects, which are mostly few."""
-        known = self._changed_roots.get(change.address)
-        if known is not None:
-            return known
-        roots = attributes(change.before), attributes(change.after)
-        if change.before is not None and change.after is not None:
-            self._changed_roots[change.address] = roots
-        return roots
-
     def _learn_marks(self, change: ResourceChange) -> None:
         """Collect the marks of both versions, for all objects of the type in this change."""
         type_ = change.address.type
-        marks = self._marks.get(type_)
-        if marks is None:
-            marks = self._marks[type_] = Marks()
-            for path in implied_marks(type_):
-                marks.add(path)
+        paths: Iterable[MarkPath] = () if type_ in self._marks else implied_marks(type_)
         for instance in (change.before, change.after):
             if instance is not None and len(memoryview(instance.marks)) > len("[]"):
-                for path in mark_paths(decode(instance.marks)):
-                    marks.add(path)
+                paths = (*paths, *mark_paths(decode(instance.marks)))
+        if paths:
+            marks = self._marks.setdefault(type_, Marks())
+            for path in paths:
+                marks.add(path)
 
-    def _learn_object(
-        self, root: dict[str, Value], marks: Marks, known: dict[str, Value], *, flat: bool
-    ) -> None:
-        """Collect the secret values of one version of an object, but for those `known` has too."""
-        if not flat:
-            self._learn_members(root, marks, 0, known)
+    def _learn_object(self, change: ResourceChange) -> None:
+        """Collect the secret values of both versions of an object.
+
+        What the versions have in common is looked at once, unless it forms a pair of name and
+        value, whose other half may have changed.
+        """
+        marks = self._marks.get(change.address.type)
+        before, after = change.before, change.after
+        if change.roots is not None and before is not None and not before.flat:
+            old, new = change.roots
+            self._learn_members(old, marks, 0)
+            names = {str(difference.path[0]) for difference in change.differences}
+            names |= new.keys() & _PAIRS
+            self._learn_members({name: new[name] for name in names if name in new}, marks, 0)
             return
-        for key, value in root.items():
-            if self._flat_level(key, (root,), marks):
-                self._learn(value)
+        for instance in (before, after):
+            if instance is None:
+                continue
+            root = attributes(instance)
+            if not instance.flat:
+                self._learn_members(root, marks, 0)
+                continue
+            for key, value in root.items():
+                if self._flat_level(key, (root,), marks):
+                    self._learn(value)
 
     def _learn_within(self, value: Value, marks: Marks | None, depth: int = 0) -> None:
         """Collect what is secret inside a value that is not secret as a whole."""
@@ -286,25 +308,38 @@ class _Redactor:
         elif isinstance(value, str) and value[:1] in _JSON_BEGINNINGS:
             self._learn_within(_json_inside(value), None, depth + 1)
 
-    def _learn_members(
-        self,
-        value: dict[str, Value],
-        marks: Marks | None,
-        depth: int,
-        known: Mapping[str, Value] = _NO_ATTRIBUTES,
+    def _learn_members(self, value: dict[str, Any], marks: Marks | None, depth: int) -> None:
+        """Collect what is secret among an object's members, and inside them."""
+        suspects: Iterable[str]
+        if len(value) <= _FEW_MEMBERS:
+            suspects = _suspects(tuple(value))
+        else:
+            suspects = filter(_is_suspect, value)
+        if marks is not None:
+            every = marks.secret or ANY_INDEX in marks.inner
+            suspects = value if every else {*suspects, *map(str, marks.inner)}
+        for name in suspects:
+            self._learn_member(name, value, marks, depth)
+        for inner in value.values():
+            kind = type(inner)
+            if kind is str:
+                if inner[:1] in _JSON_BEGINNINGS:
+                    self._learn_within(inner, None, depth + 1)
+            elif inner and (kind is dict or kind is list):
+                self._learn_within(inner, None, depth + 1)
+
+    def _learn_member(
+        self, name: str, parent: dict[str, Any], marks: Marks | None, depth: int
     ) -> None:
-        """Collect what is secret among an object's members, but for those `known` has too."""
-        secret = marks is not None and marks.secret
-        for name, inner in value.items():
-            if inner is None or isinstance(inner, bool):
-                continue
-            if known and known.get(name) == inner and name not in _PAIR_VALUES:
-                continue
-            below = marks.at(name) if marks is not None else None
-            if secret or _hides(name, inner, below, value):
-                self._learn(inner)
-            elif not isinstance(inner, str) or inner[:1] in _JSON_BEGINNINGS:
-                self._learn_within(inner, below, depth + 1)
+        """Collect a member that is secret by its mark, its name, or the name beside it."""
+        inner = parent.get(name)
+        if inner is None or isinstance(inner, bool):
+            return
+        below = marks.at(name) if marks is not None else None
+        if (marks is not None and marks.secret) or _hides(name, inner, below, parent):
+            self._learn(inner)
+        elif below is not None:
+            self._learn_within(inner, below, depth + 1)
 
     def _learn(self, value: Value, depth: int = 0) -> None:
         """Remember every scalar of a secret value."""
@@ -347,8 +382,8 @@ class _Redactor:
         """Everything but the items."""
         changes = self._changes
         head: dict[str, Shown] = {
-            "resources": _counts(change.action for change in changes.resources),
-            "outputs": _counts(change.action for change in changes.outputs),
+            "resources": _counts(changes.resources),
+            "outputs": _counts(changes.outputs),
             "items": [],
             "omitted": 0,
         }
@@ -357,7 +392,7 @@ class _Redactor:
             head["terraform_version"] = {"before": before, "after": after}
         if changes.other:
             head["other"] = [self._name(name) for name in changes.other[:_OTHER_NAMES]]
-        if any(changes.encrypted):
+        if changes.encrypted != (False, False):
             before_encrypted, after_encrypted = changes.encrypted
             head["encrypted"] = {"before": before_encrypted, "after": after_encrypted}
         return head
@@ -376,8 +411,15 @@ class _Redactor:
         item: dict[str, Shown] = {
             "address": self._address(change.address),
             "action": change.action,
-            "attributes": self._attributes(change) if change.action != "depose" else {},
+            "attributes": {},
         }
+        for instance in (change.before, change.after):
+            if instance is not None:
+                self._budget_bytes -= len(memoryview(instance.attributes))
+        if change.action != "depose" and self._budget_bytes >= 0:
+            item["attributes"] = self._attributes(change)
+        elif change.action != "depose":
+            item["omitted"] = len(change.differences)
         if change.settings:
             item["settings"] = {
                 self._name(str(setting.path[0])): self._setting(setting)
@@ -389,11 +431,14 @@ class _Redactor:
 
     def _attributes(self, change: ResourceChange) -> dict[str, Shown]:
         """The attributes that differ, by path."""
-        marks = self._marks[change.address.type]
-        flat = any(side is not None and side.flat for side in (change.before, change.after))
-        if not flat and (change.before is None or change.after is None):
+        marks = self._marks.get(change.address.type)
+        before, after = change.before, change.after
+        flat = (before is not None and before.flat) or (after is not None and after.flat)
+        if not flat and (before is None or after is None):
             return self._whole(change, marks)
-        roots = self._roots(change)
+        roots = change.roots
+        if roots is None:
+            roots = attributes(before), attributes(after)
         shown: dict[str, Shown] = {}
         for difference in change.differences:
             if flat:
@@ -403,26 +448,37 @@ class _Redactor:
             shown[path] = sides
         return shown
 
-    def _whole(self, change: ResourceChange, marks: Marks) -> dict[str, Shown]:
+    def _whole(self, change: ResourceChange, marks: Marks | None) -> dict[str, Shown]:
         """All attributes of a new or removed object but those that are null."""
         side = "before" if change.after is None else "after"
         root = attributes(change.after or change.before)
+        secret = marks is not None and marks.secret
         shown: dict[str, Shown] = {}
+        self._met = self._search.all_in(root)
         for name, value in root.items():
-            if value is not None:
-                below = marks.at(name)
-                secret = marks.secret or _hides(name, value, below, root)
-                rendered = self._secret(value) if secret else self._value(value, below)
-                shown[_ascii(name)] = {side: rendered}
+            if value is None:
+                continue
+            below = marks.at(name) if marks is not None else None
+            if secret or ((below or _is_suspect(name)) and _hides(name, value, below, root)):
+                rendered = self._secret(value)
+            else:
+                rendered = self._value(value, below)
+            shown[_attribute_name(name)] = {side: rendered}
+        self._met = None
         return shown
 
     def _sides(
         self, difference: Difference, roots: tuple[Value, Value], marks: Marks | None
     ) -> tuple[str, dict[str, Shown]]:
         """A difference's path and its sides, hidden from the first secret step on."""
+        level = 1 if marks is not None and marks.secret else 0
+        marked = level or (marks is not None and marks.at(difference.path[0]) is not None)
+        if not marked and not any(map(_is_suspect, difference.path)):
+            return self._path(difference.path), _sides(
+                self._value(difference.before), self._value(difference.after)
+            )
         node = marks
         old, new = roots
-        level = 1 if marks is not None and marks.secret else 0
         for number, step in enumerate(difference.path, start=1):
             node = node.at(step) if node is not None else None
             old_inner, new_inner = _at(old, step), _at(new, step)
@@ -435,7 +491,7 @@ class _Redactor:
         )
 
     def _flat_sides(
-        self, difference: Difference, roots: tuple[dict[str, Value], ...], marks: Marks
+        self, difference: Difference, roots: tuple[dict[str, Value], ...], marks: Marks | None
     ) -> tuple[str, dict[str, Shown]]:
         """The same for a flat map, whose keys are whole paths."""
         key = str(difference.path[0])
@@ -566,8 +622,7 @@ class _Redactor:
         The first step is an attribute's name, which the provider chose; the rest may be keys of
         maps, which can be secret.
         """
-        first = str(path[0]) if path else ""
-        text = _ascii(first)
+        text = _attribute_name(str(path[0])) if path else ""
         for step in path[1:]:
             if isinstance(step, int):
                 text += "[*]" if step == ANY_INDEX else f"[{step}]"
@@ -578,9 +633,15 @@ class _Redactor:
 
     def _key_text(self, key: str) -> str:
         """A key of a map or of `for_each`, escaped as in JSON; ASCII only."""
-        if key in self._short or is_random(key):
-            return self._marker(key)
-        return _ascii(self.text(key))
+        shown = self._keys.get(key)
+        if shown is None:
+            if key in self._short or is_random(key):
+                shown = self._marker(key)
+            else:
+                shown = _ascii(self.text(key))
+            if len(self._keys) < _DISTINCT_KEYS:
+                self._keys[key] = shown
+        return shown
 
     def _name(self, name: str) -> str:
         """A name that is no address, shortened."""
@@ -590,13 +651,17 @@ class _Redactor:
 
     def _value(self, value: Value, marks: Marks | None = None, depth: int = 0) -> Shown:
         """A value that is not secret as a whole; what is secret inside is hidden."""
+        if type(value) is str and marks is None and depth <= _DEPTH:
+            return self._string(value)
         if value is None or value is ABSENT or isinstance(value, bool):
             return value
         if (marks is not None and marks.contradicts(value)) or depth > _DEPTH:
             return self._secret(value)
         if isinstance(value, dict):
             return {
-                self._key_text(name): self._member(name, inner, marks, value, depth)
+                self._key_text(name): self._value(inner, None, depth + 1)
+                if marks is None and not _is_suspect(name)
+                else self._member(name, inner, marks, value, depth)
                 for name, inner in value.items()
             }
         if isinstance(value, list):
@@ -610,14 +675,23 @@ class _Redactor:
 
     def _scalar(self, value: int | str) -> Shown:
         """A number or text, unless it is as a whole the same as a secret elsewhere."""
+        if isinstance(value, str) and not isinstance(value, Number):
+            return self._string(value)
         text = str(value)
         if len(text) >= _EXACT_CHARACTERS and text.strip() in self._short:
             return self._secret(value)
         if isinstance(value, int) and abs(value) <= _MAX_INTEGER:
             return value
-        if isinstance(value, Number | int):
-            return {"number": text}
-        return self._long_text(self.text(text), text)
+        return {"number": text}
+
+    def _string(self, text: str) -> Shown:
+        """A text without the secrets that stand in it; a commitment if it is one."""
+        if len(text) < _EXACT_CHARACTERS:
+            return text
+        if text.strip() in self._short:
+            return self._secret(text)
+        shown = self.text(text) if self._met is None else self._cut(text, self._met)
+        return shown if len(shown) * 4 <= _LONG_TEXT_BYTES else self._long_text(shown, text)
 
     def _member(
         self, name: str, inner: Value, marks: Marks | None, parent: Value, depth: int
@@ -634,27 +708,22 @@ class _Redactor:
             return self._marker(text)
         if len(text) < _SUBSTRING_CHARACTERS or text in self._clean:
             return text
-        shown = text
-        for secret in self._secrets_in(text):
-            shown = shown.replace(secret, self._marker(secret))
-        shown = replace_shapes(shown, lambda match: self._marker(match[0]))
-        if shown == text and len(text) < _LONG_TEXT_BYTES and len(self._clean) < _CLEAN_TEXTS:
+        if not self._long and not has_shape(text):
+            return text
+        shown = self._cut(text, self._search.all_in_text(text))
+        if shown is text and len(text) < _LONG_TEXT_BYTES and len(self._clean) < _CLEAN_TEXTS:
             self._clean.add(text)
         return shown
 
-    def _secrets_in(self, text: str) -> Iterable[str]:
-        """The known secrets that stand in a text, longest first."""
-        if not self._beginnings:
-            return [secret for secret in self._secrets if secret in text]
-        last = len(text) - _SUBSTRING_CHARACTERS + 1
-        slices = _WINDOWS[:last] if last <= len(_WINDOWS) else map(_window, range(last))
-        found = {
-            secret
-            for beginning in self._beginnings.keys() & map(text.__getitem__, slices)
-            for secret in self._beginnings[beginning]
-            if secret in text
-        }
-        return sorted(found, key=len, reverse=True)
+    def _cut(self, text: str, met: "_Met") -> str:
+        """A text from which the secrets that were met, and secret shapes, are cut out."""
+        shown = text
+        for secret in met.secrets:
+            if secret in text:
+                shown = shown.replace(secret, self._marker(secret))
+        if met.shapes and has_shape(shown):
+            shown = replace_shapes(shown, lambda match: self._marker(match[0]))
+        return shown
 
     def _long_text(self, shown: str, original: str) -> Shown:
         """A text as it is, or the beginning of a long one with its length and commitment."""
@@ -693,6 +762,116 @@ class _Redactor:
         return f"hmac-sha256:{base64.b64encode(digest).decode('ascii')}"
 
 
+@lru_cache(maxsize=16_384)
+def _is_suspect(step: str | int) -> bool:
+    """Whether what has this name may be secret for its name or the name beside it.
+
+    Anything else is secret only if the state marks it.
+    """
+    return isinstance(step, str) and (step in _PAIR_VALUES or is_secret_name(step))
+
+
+@lru_cache(maxsize=4_096)
+def _suspects(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The suspects among an object's names; objects of one type have the same names."""
+    return tuple(filter(_is_suspect, names))
+
+
+class _Met(msgspec.Struct, frozen=True):
+    """What a search met.
+
+    Attributes:
+        secrets: those that may stand there, longest first; no other does.
+        shapes: whether what looks like a secret may stand there; if not, then certainly not.
+    """
+
+    secrets: list[str]
+    shapes: bool
+
+
+class _Search:
+    """Looks for secrets in one text, or in all texts of an object at once.
+
+    What is searched is JSON with no more escapes than it must have, in which a secret, escaped
+    alike, stands wherever it stands in a text.
+
+    Args:
+        secrets: of at least 8 characters each, longest first.
+    """
+
+    def __init__(self, secrets: list[str]) -> None:
+        self._secrets = secrets
+
+    @cached_property
+    def _escaped(self) -> dict[str, str]:
+        """The secrets by how they stand in JSON."""
+        return {
+            secret
+            if secret.isprintable() and '"' not in secret and "\\" not in secret
+            else json.dumps(secret, ensure_ascii=False)[1:-1]: secret
+            for secret in self._secrets
+        }
+
+    @cached_property
+    def _grams(self) -> "_Grams":
+        return _Grams(self._escaped)
+
+    def all_in_text(self, text: str) -> _Met:
+        """What may stand in a text."""
+        if len(self._secrets) > _FEW:
+            return self.all_in(text) or _Met(self._secrets, shapes=True)
+        return _Met(self._secrets, shapes=True)
+
+    def all_in(self, root: Value) -> _Met | None:
+        """What may stand in any text of a value; None if that can't be told for all at once."""
+        try:
+            body = orjson.dumps(root)
+        except orjson.JSONEncodeError:  # a huge integer, or nested deep
+            return None
+        shapes = may_have_shape(body)
+        if not self._secrets:
+            return _Met([], shapes)
+        if len(self._secrets) <= _FEW:
+            text = body.decode()
+            return _Met([name for form, name in self._escaped.items() if form in text], shapes)
+        candidates = self._grams.candidates(body)
+        return _Met(sorted(candidates, key=len, reverse=True), shapes)
+
+
+class _Grams:
+    """Looks for many texts at once: mostly none of them is there, and that is seen fast.
+
+    A gram is 8 successive bytes as a number. Each needle is known by one gram of its own; of a
+    text, all grams are looked up, wherever they begin.
+
+    Args:
+        needles: texts of at least 8 characters, each with the name by which it is reported.
+    """
+
+    def __init__(self, needles: Mapping[str, str]) -> None:
+        self._names: dict[int, list[str]] = {}
+        for needle, name in needles.items():
+            body = needle.encode()
+            last = len(body) - _GRAM
+            names: list[str] = []
+            for start in (last // 2, last, 0):  # the middle is where needles differ most
+                gram = int.from_bytes(body[start : start + _GRAM], sys.byteorder)
+                names = self._names.setdefault(gram, [])
+                if len(names) < _CROWDED:
+                    break
+            names.append(name)
+
+    def candidates(self, body: bytes) -> set[str]:
+        """The names of the needles that may stand in a text given in UTF-8; no other does."""
+        found: set[str] = set()
+        view = memoryview(body)
+        for offset in range(min(_GRAM, len(body) - _GRAM + 1)):
+            grams = view[offset : offset + (len(body) - offset & -_GRAM)].cast("Q")
+            for gram in self._names.keys() & grams:
+                found.update(self._names[gram])
+        return found
+
+
 def _hides(step: str | int, value: Value, marks: Marks | None, parent: Value) -> bool:
     """Whether a value is secret as a whole: by a mark, its name, or the name beside it."""
     if value is None or value is ABSENT:
@@ -728,14 +907,14 @@ def _sides(before: Shown, after: Shown) -> dict[str, Shown]:
     }
 
 
-def _counts(actions: Iterable[str]) -> dict[str, int]:
+def _counts(changes: Iterable[ResourceChange | OutputChange]) -> dict[str, int]:
     """How many were added, changed and removed; the rest is bookkeeping."""
-    all_actions = list(actions)
-    return {
-        "added": sum(action in _ADDED for action in all_actions),
-        "changed": sum(action in _CHANGED for action in all_actions),
-        "removed": sum(action in _REMOVED for action in all_actions),
-    }
+    counts = {"added": 0, "changed": 0, "removed": 0}
+    for change in changes:
+        counted = _COUNTED.get(change.action)
+        if counted is not None:
+            counts[counted] += 1
+    return counts
 
 
 def _portable(value: Value) -> Shown:
@@ -761,6 +940,10 @@ def _ascii(text: str) -> str:
     return json.dumps(text)[1:-1]
 
 
+_attribute_name = lru_cache(maxsize=4_096)(_ascii)
+"""An attribute's name, escaped; the provider chose it, so that few are ever met."""
+
+
 def _canonical(value: Shown) -> bytes:
     """The bytes of a value whose keys are ASCII: sorted keys, no space (RFC 8785)."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
@@ -778,7 +961,8 @@ def _cut_item(item_bytes: bytes, limit_bytes: int) -> dict[str, Shown] | None:
     if len(item_bytes) <= limit_bytes:
         return item
     whole = item["attributes"]
-    item |= {"attributes": {}, "omitted": len(whole)}
+    beyond = item.get("omitted", 0)
+    item |= {"attributes": {}, "omitted": beyond + len(whole)}
     item.pop("settings", None)
     size = len(_canonical(item))
     if size > limit_bytes:
@@ -788,5 +972,5 @@ def _cut_item(item_bytes: bytes, limit_bytes: int) -> dict[str, Shown] | None:
         if size > limit_bytes:
             break
         item["attributes"][path] = sides
-    item["omitted"] = len(whole) - len(item["attributes"])
+    item["omitted"] = beyond + len(whole) - len(item["attributes"])
     return item

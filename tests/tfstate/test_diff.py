@@ -14,6 +14,14 @@ from proxy.tfstate.diff import (
     Number,
     ResourceChange,
     Value,
+    _compare_resources,
+    _differing,
+    _document_outputs,
+    _odd_resource,
+    _output,
+    _outputs,
+    _resource,
+    _sort_key,
     attributes,
     decode,
     diff,
@@ -395,3 +403,104 @@ def test_no_object_has_no_attributes() -> None:
     """Attributes of nothing, and of an object whose attributes are no object."""
     assert attributes(None) == {}
     assert decode(NOTHING) is None
+
+
+# ---------------------------------------------------------------- the short ways
+
+
+@given(states().map(lambda value: json.dumps(value).encode()) | odd_states(versions=(4,)))
+def test_usual_resources_are_read_as_odd_ones_are(body: bytes) -> None:
+    """Reading all texts at once gives what reading them one by one gives."""
+    for slice_ in parse(body).resources:
+        (address, usual), (expected_address, expected) = _resource(slice_), _odd_resource(slice_)
+        assert expected_address == address
+        assert expected.shared == usual.shared
+        assert list(expected.instances) == list(usual.instances)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"module":null,"mode":"managed","type":"t","name":"n","instances":[]}',
+        b'{"name":"\\u006e","n\\u0061me":"m","instances":[1]}',
+        b'{"name":1.50,"type":{},"x":1,"each":"list"}',
+        b'{"name":"\xff","instances":null,"provider":null}',
+        b'{"provider":"a","provider":"b","instances":[{}],"instances":[]}',
+        b"[]",
+        b"{}",
+    ],
+)
+def test_odd_resources_are_read_alike(odd: bytes) -> None:
+    """Whatever the typed decoder does not take goes the long way."""
+    slice_ = Slice(odd)
+    (address, read), (expected_address, expected) = _resource(slice_), _odd_resource(slice_)
+    assert expected_address == address
+    assert expected.shared == read.shared
+    assert list(expected.instances) == list(read.instances)
+
+
+@given(states(), states(), st.data())
+def test_comparing_by_place_is_comparing_all(
+    first: dict[str, Any], second: dict[str, Any], data: st.DataObject
+) -> None:
+    """What is equal at the same place can be left out, whatever stands around it."""
+    kept = data.draw(st.lists(st.booleans(), min_size=4, max_size=4))
+    for number, keep in enumerate(kept):
+        if keep and number < min(len(first["resources"]), len(second["resources"])):
+            second["resources"][number] = first["resources"][number]
+    taken = {json.dumps(_address(found)) for found in second["resources"]}
+    if len(taken) < len(second["resources"]):
+        return  # no state has two of one address; which of them got a number may differ
+    before, after = (parse(json.dumps(side).encode()) for side in (first, second))
+    found: list[ResourceChange] = []
+    _compare_resources(before.resources, after.resources, found)
+    assert sorted(found, key=_sort_key) == list(diff(before, after).resources)
+
+
+def _address(found: dict[str, Any]) -> tuple[object, ...]:
+    return found.get("module", ""), found["mode"], found["type"], found["name"]
+
+
+@given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))
+def test_what_is_left_out_is_the_same_on_both_sides(first: list[str], second: list[str]) -> None:
+    """Nothing that only one side has is ever left out."""
+    old, new = ([Slice(json.dumps(x).encode()) for x in side] for side in (first, second))
+    left_old, left_new = _differing(old, new)
+    for value in "abc":
+        slice_ = Slice(json.dumps(value).encode())
+        gone = list(old).count(slice_) - list(left_old).count(slice_)
+        assert gone == list(new).count(slice_) - list(left_new).count(slice_)
+
+
+@given(odd_states(versions=(4,)))
+def test_sensitive_outputs_are_read_alike(body: bytes) -> None:
+    """All at once, or one by one."""
+    document = parse(body)
+    expected = [_output(slice_) for slice_ in _document_outputs(document).values()]
+    assert expected == _outputs(document)
+
+
+@pytest.mark.parametrize(
+    ("mark", "expected"),
+    [(b"true", True), (b"false", False), (b"null", False), (b"1", True), (b'"false"', True)],
+)
+def test_whatever_is_not_plainly_false_is_sensitive(mark: bytes, expected: bool) -> None:
+    """Also in an output that no client writes."""
+    body = b'{"version":4,"outputs":{"o":{"value":1,"sensitiv\\u0065":%b}}}' % mark
+    assert [expected] == [output.sensitive for output in _outputs(parse(body))]
+
+
+def test_attributes_that_are_no_object_have_no_members() -> None:
+    """What took their place, or was in their place before, is new or gone."""
+    found = change(resource(attributes=[1]), resource(attributes={"x": 1}))
+    assert found.roots is None
+    assert (Difference(("x",), ABSENT, 1),) == found.differences
+
+
+def test_changes_show_no_content() -> None:
+    """Their text ends up in messages and logs; the content may hold secrets."""
+    changes = diff(
+        state(resource(attributes={"x": 1})), state(resource(attributes={"x": "hunter2"}))
+    )
+    assert "hunter2" not in repr(changes)
+    assert "hunter2" not in repr(changes.resources)

@@ -4,16 +4,18 @@ import hashlib
 import json
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.tfstate.diff import diff
+from proxy.tfstate import redact as redaction
+from proxy.tfstate.diff import Changes, diff
 from proxy.tfstate.document import Document, parse
 from proxy.tfstate.redact import RedactedChanges, redact, redact_document, summary, workspace_key
-from tests.strategies import secrets, states
+from tests.strategies import names, secrets, states, texts
 from tests.tfstate.test_diff import resource, state, v3
 
 KEY = workspace_key(b"k" * 32, "prod/network")
@@ -585,3 +587,171 @@ def test_an_encrypted_state_shows_its_header() -> None:
         "lineage": "l",
         "terraform_version": "",
     } == redact_document(sealed, KEY)
+
+
+# ---------------------------------------------------------------- the short ways
+
+
+_SHAPES = (
+    "-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----",
+    "https://user:pass@host/",
+    "ghp_abcdefghijklmnopqrstuvwx",
+    "eyJhbGciOiJI.eyJzdWIiOiIx.c2ln",
+)
+_KNOWN = (
+    "first-known-secret",
+    'se"cret\\with\n<all>\x01&ü',
+    "4711",
+    "wJalrXUtnFEMIK7MDENGbPxRfiCY",
+)
+_carriers = st.builds(
+    "{}{}{}".format, texts, st.sampled_from((*_KNOWN, *_SHAPES)) | texts, texts
+) | st.sampled_from(_KNOWN)
+_names = names | st.sampled_from(("password", "name", "key", "value", "content", "tags"))
+_keys = _names | _carriers
+_values: st.SearchStrategy[Any] = st.recursive(
+    _carriers
+    | st.sampled_from((None, True, 4711, 1.5, 2**70, "x" * 5_000 + "first-known-secret"))
+    | _carriers.map(lambda text: json.dumps({"token": text, "text": text}))
+    | _carriers.map(lambda text: json.dumps(text).replace("&", "\\u0026")),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=3),
+    max_leaves=6,
+)
+_marks = st.lists(
+    st.sampled_from((mark("password"), mark("tags", "x"), mark("value", 0), mark("content"))),
+    max_size=2,
+)
+
+
+@st.composite
+def secretive(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Resources full of secrets, copies of them, and what looks like one."""
+    return [
+        resource(
+            name,
+            attributes=draw(st.dictionaries(_names, _values, max_size=5)),
+            sensitive_attributes=draw(_marks),
+        )
+        | {"type": draw(st.sampled_from(("aws_instance", "random_password")))}
+        for name in draw(st.lists(names, max_size=3, unique=True))
+    ] + [resource("holder", attributes={"password": dict.fromkeys("abcd", 0) | _held()})]
+
+
+def _held() -> dict[str, str]:
+    return {f"k{number}": secret for number, secret in enumerate(_KNOWN)}
+
+
+def rendered(changes: Changes, limit_bytes: int = 1_000_000) -> bytes:
+    """Everything that `redact` gives."""
+    found = redact(changes, KEY, limit_bytes)
+    return orjson.dumps(found.entry, option=orjson.OPT_SORT_KEYS) + (found.document or b"")
+
+
+@given(secretive(), secretive())
+def test_searching_an_object_at_once_is_searching_text_by_text(
+    first: list[dict[str, Any]], second: list[dict[str, Any]]
+) -> None:
+    """No secret is seen the one way and not the other, whether they are few or many."""
+    second[-1]["instances"][0]["attributes"]["changed"] = True  # so that its secrets are known
+    changes = diff(state(*first), state(*second))
+    for few in (0, 10_000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(redaction, "_FEW", few)
+            at_once = rendered(changes)
+            patch.setattr(redaction._Search, "all_in", lambda _self, _value: None)
+            assert rendered(changes) == at_once
+            for secret in _KNOWN:
+                assert_gone(orjson.loads(at_once), secret) if len(secret) >= 8 else None
+
+
+@given(secretive(), secretive(), st.data())
+def test_looking_once_at_what_did_not_change_misses_no_secret(
+    first: list[dict[str, Any]], second: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    """Changed objects are looked at in part, with the same result as both versions in full."""
+    for old, new in zip(first, second, strict=False):
+        new["name"], new["type"] = old["name"], old["type"]
+        before, after = (side["instances"][0]["attributes"] for side in (old, new))
+        for name in data.draw(st.sets(st.sampled_from(sorted(before)))) if before else ():
+            after[name] = before[name]
+    changes = diff(state(*first), state(*second))
+    in_full = msgspec.structs.replace(
+        changes,
+        resources=tuple(
+            msgspec.structs.replace(change, roots=None) for change in changes.resources
+        ),
+    )
+    assert rendered(in_full) == rendered(changes)
+
+
+@given(secretive(), st.integers(8_192, 12_000))
+def test_a_few_items_are_rendered_as_many_are(
+    resources: list[dict[str, Any]], limit_bytes: int
+) -> None:
+    """One size or another, the entry and the document are the same."""
+    changes = diff(None, state(*resources))
+    few = rendered(changes, limit_bytes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "_FEW_ITEMS", -1)
+        assert rendered(changes, limit_bytes) == few
+
+
+@given(st.dictionaries(_keys, _values, max_size=5))
+def test_members_are_learned_alike_however_many_they_are(value: dict[str, Any]) -> None:
+    """The names of few are remembered together, those of many one by one."""
+    changes = diff(None, state(resource(attributes=value)))
+    few = redaction._Redactor(changes, KEY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "_FEW_MEMBERS", -1)
+        many = redaction._Redactor(changes, KEY)
+    assert few._short == many._short
+    assert few._long == many._long
+
+
+@given(st.lists(st.text(min_size=8, max_size=20), max_size=30), st.text(max_size=40), st.data())
+def test_a_secret_is_found_among_many_wherever_it_begins(
+    many: list[str], text: str, data: st.DataObject
+) -> None:
+    """What is said to be all that may stand in a text is at least all that stands there."""
+    if many:
+        place = data.draw(st.integers(0, len(text)))
+        text = text[:place] + data.draw(st.sampled_from(many)) + text[place:]
+    grams = redaction._Grams({secret: secret for secret in many})
+    assert {secret for secret in many if secret in text} <= grams.candidates(text.encode())
+
+
+@given(st.lists(secrets | st.sampled_from(_KNOWN[:2]), max_size=5), texts, texts)
+def test_a_secret_is_found_in_the_json_of_an_object(
+    many: list[str], before: str, after: str
+) -> None:
+    """However it is escaped there."""
+    search = redaction._Search(sorted({text for text in many if len(text) >= 8}, key=len))
+    value = {"x": [f"{before}{text}{after}" for text in many]}
+    for few in (0, 10_000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(redaction, "_FEW", few)
+            met = search.all_in(value)
+        assert met is not None
+        assert set(search._secrets) <= set(met.secrets)
+
+
+def test_many_secrets_that_are_alike_are_each_found() -> None:
+    """Though no part of theirs tells them apart at once."""
+    many = [f"aaaaaaaaaaaaaaaaaaaaaaaa{number:03}aaaaaaaaaaaaaaaaaaaaaaaa" for number in range(99)]
+    grams = redaction._Grams({secret: secret for secret in many})
+    for secret in many:
+        assert secret in grams.candidates(f"x {secret} y".encode())
+
+
+def test_a_huge_change_names_every_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the budget only the number of attributes is told; secrets stay hidden."""
+    monkeypatch.setattr(redaction._Redactor.__init__, "__defaults__", (1_000,))
+    resources = [resource(f"r{n:02}", attributes={"x": "y" * 90, "z": SECRET}) for n in range(40)]
+    holder = resource("zz", attributes={"password": SECRET})
+    entry = redacted(None, state(*resources, holder)).entry
+    assert len(entry["items"]) == 41
+    assert "omitted" not in entry["items"][0]
+    assert ({}, 2) == (entry["items"][-2]["attributes"], entry["items"][-2]["omitted"])
+    assert_gone(entry)
+    whole = redact_document(state(*resources, holder), KEY)
+    assert all(len(found["attributes"]) for found in whole["resources"])

@@ -1,16 +1,22 @@
 """Which names and marks make a value secret, and which must stay readable."""
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.tfstate.sensitive import (
+    _SECRET_SHAPES,
     ANY_INDEX,
     Marks,
+    has_shape,
     implied_marks,
     is_public,
     is_random,
     is_reference,
     is_secret_name,
     mark_paths,
+    may_have_shape,
     replace_shapes,
 )
 
@@ -265,3 +271,26 @@ def test_what_is_too_common_to_be_looked_for() -> None:
     assert is_public("Password")
     assert is_public("-----BEGIN CERTIFICATE-----\nabc")
     assert not is_public("hunter2hunter2")
+
+
+_FRAGMENTS = (
+    *("-----BEGIN ", "RSA ", "PRIVATE KEY", " BLOCK", "-----", "-----END ", "\n", " ", '"', "\\"),
+    *("ghp_", "gh", "github_pat_", "glpat-", "xoxb-", "xox", "hvs.", "hv", "tfa_", "eyJ", "."),
+    *("://", "https://", ":", "@", "/", "user", "p@ss", "a" * 8, "Ab1" * 8, "é", "\x01", "\u3000"),
+)
+
+
+@given(st.lists(st.sampled_from(_FRAGMENTS) | st.text(max_size=3), max_size=12).map("".join))
+def test_the_fast_search_for_shapes_finds_what_is_replaced(text: str) -> None:
+    """Exactly in a text; at least, in many texts at once."""
+    found = _SECRET_SHAPES.search(text) is not None
+    assert found == has_shape(text)
+    if found:
+        assert may_have_shape(orjson.dumps({"a": ["x", text, "y"]}))
+
+
+@pytest.mark.parametrize("glued", ["", "jwt_", "Bearer%20", "eyJ", "-", "x."])
+def test_a_web_token_is_replaced_with_what_is_glued_to_it(glued: str) -> None:
+    """Whatever stands before it without a space."""
+    token = "eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl"
+    assert "eyJhbGciOiJI" not in replace_shapes(f"a {glued}{token} b", lambda _: "***")
