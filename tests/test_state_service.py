@@ -24,6 +24,7 @@ from proxy.errors import (
     UnavailableError,
 )
 from proxy.lock_service import LockService
+from proxy.preparation import Keys
 from proxy.refusals import (
     DamagedUploadError,
     ForgedReadError,
@@ -35,7 +36,6 @@ from proxy.refusals import (
     SerialRegressionError,
     SlowUploadError,
 )
-from proxy.preparation import Keys
 from proxy.state_service import StateService, Written
 from proxy.tfstate.document import NotAStateError, NotJsonError
 from tests.fakes import FakeStore, Fault
