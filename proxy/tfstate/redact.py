@@ -834,8 +834,7 @@ class _Search:
         if len(self._secrets) <= _FEW:
             text = body.decode()
             return _Met([name for form, name in self._escaped.items() if form in text], shapes)
-        candidates = self._grams.candidates(body)
-        return _Met(sorted(candidates, key=len, reverse=True), shapes)
+        return _Met(sorted(self._grams.names_in(body), key=len, reverse=True), shapes)
 
 
 class _Grams:
@@ -849,26 +848,34 @@ class _Grams:
     """
 
     def __init__(self, needles: Mapping[str, str]) -> None:
-        self._names: dict[int, list[str]] = {}
+        self._needles: dict[int, list[tuple[bytes, str]]] = {}
         for needle, name in needles.items():
             body = needle.encode()
-            last = len(body) - _GRAM
-            names: list[str] = []
-            for start in (last // 2, last, 0):  # the middle is where needles differ most
-                gram = int.from_bytes(body[start : start + _GRAM], sys.byteorder)
-                names = self._names.setdefault(gram, [])
-                if len(names) < _CROWDED:
-                    break
-            names.append(name)
+            self._least_shared(body).append((body, name))
 
-    def candidates(self, body: bytes) -> set[str]:
-        """The names of the needles that may stand in a text given in UTF-8; no other does."""
+    def _least_shared(self, body: bytes) -> list[tuple[bytes, str]]:
+        """The needles of a gram that the needle shares with few others, or with the fewest."""
+        last = len(body) - _GRAM
+        shared: list[list[tuple[bytes, str]]] = []
+        for eighths in (4, 8, 0, 2, 6, 1, 3, 5, 7):  # the middle is where needles differ most
+            start = last * eighths // 8
+            gram = int.from_bytes(body[start : start + _GRAM], sys.byteorder)
+            needles = self._needles.get(gram)
+            if needles is None:
+                needles = self._needles[gram] = []
+            if len(needles) < _CROWDED:
+                return needles
+            shared.append(needles)
+        return min(shared, key=len)
+
+    def names_in(self, body: bytes) -> set[str]:
+        """The names of the needles that stand in a text given in UTF-8."""
         found: set[str] = set()
         view = memoryview(body)
         for offset in range(min(_GRAM, len(body) - _GRAM + 1)):
             grams = view[offset : offset + (len(body) - offset & -_GRAM)].cast("Q")
-            for gram in self._names.keys() & grams:
-                found.update(self._names[gram])
+            for gram in self._needles.keys() & grams:
+                found.update(name for needle, name in self._needles[gram] if needle in body)
         return found
 
 
