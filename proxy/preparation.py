@@ -28,8 +28,6 @@ SMALL: Final = 65_536
 _KEPT: Final = 1024
 """So many small documents are kept."""
 
-_UNKNOWN: Final = "the changes are unknown, since the version before can't be opened"
-
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -106,7 +104,13 @@ class Failed(msgspec.Struct, array_like=True, tag=True):
 
 _ERRORS: Final[dict[str, type[TfauditError]]] = {
     error.__name__: error
-    for error in (NotJsonError, NotAStateError, InvalidInputError, DamagedUploadError)
+    for error in (
+        NotJsonError,
+        NotAStateError,
+        InvalidInputError,
+        DamagedUploadError,
+        UnavailableError,
+    )
 }
 
 
@@ -151,21 +155,14 @@ class Preparation:
 
         Raises:
             NotJsonError, NotAStateError, DamagedUploadError: see Preparer.
+            UnavailableError: the version before can't be opened; perhaps the master key is not
+                the right one, and then nothing may be sealed with it.
         """
         body = order.body
         check_md5(body, order.content_md5)
         document = parse(body)
-        changes: dict[str, Any] = {"unknown": True}
-        whole: bytes | None = None
-        words = _UNKNOWN
-        try:
-            found = diff(self._base(order), document)
-        except (UnavailableError, InvalidInputError):
-            # The upload must be saved all the same: a run may have made what it describes.
-            pass
-        else:
-            redacted = redact(found, workspace_key(self._keys.redaction, order.workspace))
-            changes, whole, words = redacted.entry, redacted.document, summary(found)
+        found = diff(self._base(order), document)
+        redacted = redact(found, workspace_key(self._keys.redaction, order.workspace))
         sealed = seal(
             body,
             master_key=self._keys.master,
@@ -182,9 +179,9 @@ class Preparation:
             hashlib.sha256(body).hexdigest(),
             len(body),
             sealed,
-            changes,
-            whole,
-            words,
+            redacted.entry,
+            redacted.document,
+            summary(found),
             order.number,
         )
 
@@ -192,7 +189,7 @@ class Preparation:
         """Return the version before as a document.
 
         Raises:
-            UnavailableError, InvalidInputError: it can't be opened.
+            UnavailableError: it can't be opened.
         """
         base = order.base
         if base is None:

@@ -7,7 +7,6 @@ refusal is committed as an entry first and raised afterwards.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn, cast
@@ -410,9 +409,7 @@ class StateService:
         at_hand = None if base is None else self._bodies.get(base.id)
         sealed: bytes | None = None
         if base is not None and at_hand is None:
-            # A body that is missing is told by the changes, which are then unknown.
-            with suppress(UnavailableError):
-                sealed = await self._store.sealed(base.id)
+            sealed = await self._store.sealed(base.id)
         return await self._preparer.prepare(
             Order(
                 workspace,

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -62,12 +63,13 @@ def main() -> None:
     source, target = sys.stdin.fileno(), sys.stdout.fileno()
     messages = Messages()
     preparation: Preparation | None = None
-    while data := os.read(source, _READ):
-        for message in messages.feed(data):
-            if preparation is None:
-                preparation = Preparation(Keys(*msgspec.msgpack.decode(message)))
-            else:
-                _write(target, encode(_carry_out(preparation, message)))
+    with suppress(BrokenPipeError):  # the server was killed: nobody waits for an answer
+        while data := os.read(source, _READ):
+            for message in messages.feed(data):
+                if preparation is None:
+                    preparation = Preparation(Keys(*msgspec.msgpack.decode(message)))
+                else:
+                    _write(target, encode(_carry_out(preparation, message)))
 
 
 def _carry_out(preparation: Preparation, message: bytes) -> Prepared | Failed:

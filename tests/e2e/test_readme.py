@@ -93,7 +93,8 @@ def test_make_serve(tmp_path: Path, make_server: MakeServer) -> None:
         process = subprocess.Popen(
             ["make", "serve"],
             cwd=ROOT,
-            env=server.env,
+            # Not with the options of a `make test ARGS=…` around this.
+            env={k: v for k, v in server.env.items() if k not in {"ARGS", "MAKEFLAGS", "MFLAGS"}},
             stdout=output,
             stderr=output,
             start_new_session=True,
