@@ -500,9 +500,10 @@ def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before 
 ) -> Written | TfauditError | _Moved:
     """Judge an upload by what is stored now, and store it if it was prepared for that."""
     head = transaction.head(workspace)
-    run = run_of(transaction.lock(workspace), caller)
+    lock = transaction.lock(workspace)
+    run = run_of(lock, caller)
     try:
-        accepted = decide(prepared, head, transaction.lock(workspace))
+        accepted = decide(prepared, head, lock)
     except TfauditError as error:
         parts = {**run, **upload_of(prepared)}
         transaction.append(
