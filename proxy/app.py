@@ -263,7 +263,10 @@ def _public(keys: KeyRing) -> dict[str, str]:
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """Return every setting as text by ``section.key``; of a secret only whether it is given."""
+    """Return every setting as text by ``section.key``; of a secret only whether it is given.
+
+    Lists of patterns stay lists.
+    """
     settings: dict[str, Any] = {}
     for section in fields(config):
         values = getattr(config, section.name)
@@ -271,6 +274,10 @@ def _settings(config: Config) -> dict[str, Any]:
             value = getattr(values, setting.name)
             if isinstance(value, Secret):
                 value = "given"
+            elif isinstance(value, tuple) and section.name == "redaction":
+                # A pattern may hold what would part it from the next.
+                settings[f"{section.name}.{setting.name}"] = list(value)
+                continue
             elif isinstance(value, tuple):
                 value = ", ".join(map(str, value))
             settings[f"{section.name}.{setting.name}"] = "" if value is None else str(value)

@@ -13,6 +13,15 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from proxy.errors import ConfigError
+from proxy.tfstate.policy import (
+    LIMIT_BYTES,
+    MODES,
+    Policy,
+    is_literal,
+    pattern_mistake,
+    size_of,
+    value_mistake,
+)
 
 T = TypeVar("T")
 Network = IPv4Network | IPv6Network
@@ -63,7 +72,11 @@ class Secret:
 
 
 def _setting(default: T, **rules: Any) -> T:  # noqa: ANN401 - each rule has its own type
-    """Declare a field with the rules its value must keep (low, high, above, choices, pattern)."""
+    """Declare a field with the rules its value must keep.
+
+    They are low, high, above, choices, pattern; of a list, what finds a mistake in one of its texts
+    (``mistake``) and what parts them in the environment (``separator``, else a comma).
+    """
     value: T = field(default=default, metadata=rules)
     return value
 
@@ -163,6 +176,28 @@ class AuditConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RedactionConfig:
+    """``[redaction]``: what is hidden in the record, beyond what tfaudit knows by itself.
+
+    The server's start puts it in force, on record; the command line uses what is in force.
+    """
+
+    # `standard` hides secrets, `strict` every value, `names-only` leaves out values altogether.
+    mode: str = _setting("standard", choices=MODES)
+    # Places that are hidden too, as TYPE.PATH, such as `*.internal_note` or `output.NAME`.
+    hidden: tuple[str, ...] = _setting((), mistake=pattern_mistake)
+    # Places that are shown though their names sound secret; never what the state itself marks.
+    readable: tuple[str, ...] = _setting((), mistake=pattern_mistake)
+    # Regular expressions (RE2) of values that are hidden wherever they stand; in the environment
+    # one a line.
+    hidden_values: tuple[str, ...] = _setting((), mistake=value_mistake, separator="\n")
+
+    def policy(self) -> Policy:
+        """Return what these settings say."""
+        return Policy(self.mode, self.hidden, self.readable, self.hidden_values)  # type: ignore[arg-type] # one of MODES
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that can be set."""
 
@@ -171,6 +206,7 @@ class Config:
     keys: KeysConfig = field(default_factory=KeysConfig)
     log: LogConfig = field(default_factory=LogConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
+    redaction: RedactionConfig = field(default_factory=RedactionConfig)
 
 
 _SECTIONS: Mapping[str, Any] = get_type_hints(Config)
@@ -236,6 +272,17 @@ def load_config(
     for one, other in (("certificate", "private_key"), ("private_key", "certificate")):
         if one in server and other not in server:
             mistakes.append(f"[server] {one} is set but {other} is not: HTTPS needs both")
+    patterns = [
+        text
+        for (section, _), value in values.items()
+        if section == "redaction" and isinstance(value, tuple)
+        for text in value
+    ]
+    if size_of(patterns) > LIMIT_BYTES:
+        mistakes.append(
+            f"[redaction] has patterns of {size_of(patterns)} bytes: together they may have "
+            f"{LIMIT_BYTES}, since the log must hold them; write fewer that say more"
+        )
     if mistakes:
         what = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         listed = "\n".join(f"  - {mistake}" for mistake in mistakes)
@@ -362,8 +409,9 @@ def _typed(option: _Option, text: str) -> object:
             return read(text)
         except ValueError:
             raise _WrongValueError(f"{_wanted(option)}, not {text!r}") from None
-    if option.type == tuple[Network, ...]:
-        return [part.strip() for part in text.split(",") if part.strip()]
+    if option.type in {tuple[Network, ...], tuple[str, ...]}:
+        parts = text.split(option.rules.get("separator", ","))
+        return [part.strip() for part in parts if part.strip()]
     return text
 
 
@@ -387,6 +435,8 @@ def _checked(option: _Option, value: object, folder: Path) -> object:
     """
     if option.type == tuple[Network, ...]:
         return _networks(value)
+    if option.type == tuple[str, ...]:
+        return _texts(option, value)
     if option.type in {int, float}:
         return _number(option, value)
     if not isinstance(value, bool if option.type is bool else str):
@@ -435,6 +485,20 @@ def _networks(value: object) -> tuple[Network, ...]:
                 f"must hold addresses or networks such as 10.0.0.0/8, not {text!r}"
             ) from None
     return tuple(networks)
+
+
+def _texts(option: _Option, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise _WrongValueError(f"must be a list of texts, not {value!r}")
+    find_mistake = option.rules["mistake"]
+    for number, text in enumerate(value, start=1):
+        mistake = find_mistake(text)
+        if mistake is not None:
+            # What is no expression may be the very value that is to be hidden.
+            is_value = find_mistake is value_mistake and is_literal(text)
+            shown = f"a text (number {number})" if is_value else repr(text)
+            raise _WrongValueError(f"holds {shown} that {mistake}")
+    return tuple(dict.fromkeys(value))
 
 
 def _nearest(name: str, known: Mapping[str, object] | list[str]) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from proxy.config import OPTIONS, Config, Secret, load_config
 from proxy.errors import ConfigError
+from proxy.tfstate.policy import STANDARD, Policy
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +43,7 @@ def test_nothing_set_gives_the_defaults() -> None:
         config.server.accept_unlocked_force,
     )
     assert Path("tfaudit-data/tfaudit.db") == config.data.database
+    assert STANDARD == config.redaction.policy()
 
 
 def test_the_environment_wins_over_the_file_and_the_option_over_both() -> None:
@@ -71,6 +73,15 @@ def test_the_environment_wins_over_the_file_and_the_option_over_both() -> None:
         ("TFAUDIT_LOG_FORMAT", "json", "log", "format", "json"),
         ("TFAUDIT_AUDIT_ORIGIN", "log.example.com/tf", "audit", "origin", "log.example.com/tf"),
         ("TFAUDIT_SERVER_CERTIFICATE", "", "server", "certificate", None),
+        ("TFAUDIT_REDACTION_MODE", "names-only", "redaction", "mode", "names-only"),
+        ("TFAUDIT_REDACTION_HIDDEN", "a.b, c.d[]", "redaction", "hidden", ("a.b", "c.d[]")),
+        (
+            "TFAUDIT_REDACTION_HIDDEN_VALUES",
+            "a{2,3}\nb+\n",
+            "redaction",
+            "hidden_values",
+            ("a{2,3}", "b+"),
+        ),
     ],
 )
 def test_a_variable_is_read_as_its_type(
@@ -124,6 +135,19 @@ def test_every_key_can_be_set_in_the_environment() -> None:
         ("[keys]\nentry_file = 1", "[keys] entry_file must be the path of a file"),
         ('[keys]\nentry_file = "none"', "none can't be read: No such file or directory"),
         ('[keys]\nentry_fil = "x"', "did you mean entry_file?"),
+        (
+            '[redaction]\nmode = "off"',
+            "must be one of standard, strict, names-only, not 'off'",
+        ),
+        ('[redaction]\nhidden = "a.b"', "[redaction] hidden must be a list of texts, not 'a.b'"),
+        ("[redaction]\nhidden = [1]", "[redaction] hidden must be a list of texts, not [1]"),
+        ('[redaction]\nhidden = ["a.b", "c"]', "hidden holds 'c' that is not TYPE.PATH"),
+        ('[redaction]\nreadable = ["a.b["]', "readable holds 'a.b[' that can't be read from"),
+        ('[redaction]\nhidden_values = ["("]', "hidden_values holds '(' that is no regular"),
+        (
+            f'[redaction]\nhidden = ["a.{"b" * 20_000}"]',
+            "[redaction] has patterns of 20006 bytes: together they may have 16384",
+        ),
         ("[server", "is not TOML"),
     ],
 )
@@ -151,6 +175,25 @@ def test_a_mistake_in_the_environment_is_named(environ: dict[str, str], mistake:
     """Each mistake is told with the variable's name."""
     (found,) = mistakes_of(environ=environ)
     assert mistake in found
+
+
+def test_a_value_among_the_expressions_is_not_repeated() -> None:
+    """It may be the very secret that was to be hidden."""
+    (found,) = mistakes_of('[redaction]\nhidden_values = ["a+", "hunter2"]')
+    assert "hidden_values holds a text (number 2) that is a plain text" in found
+    assert "hunter2" not in found
+
+
+def test_a_policy_is_read_from_the_file() -> None:
+    """Each list as it stands; what stands there twice counts once."""
+    path = toml(
+        Path(),
+        '[redaction]\nmode = "strict"\nhidden = ["*.note", "*.note"]\n'
+        "readable = ['a.b[\"x,y\"]']\nhidden_values = ['tok_\\d{2,4}']\n",
+    )
+    assert Policy("strict", ("*.note",), ('a.b["x,y"]',), (r"tok_\d{2,4}",)) == (
+        load_config(path, {}).redaction.policy()
+    )
 
 
 def test_all_mistakes_are_told_at_once() -> None:
