@@ -1,0 +1,1 @@
+"""Secrets in states: what must never leave, and what must stay readable."""
