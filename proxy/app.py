@@ -114,7 +114,11 @@ async def serve(config: Config) -> None:
         ) as program:
             caller = _system("serve")
             await record_start(
-                program.store, caller, config=_settings(config), keys=_public(program.keys)
+                program.store,
+                caller,
+                config=_settings(config),
+                keys=_public(program.keys),
+                policy=program.policy,
             )
             runner = Runner(
                 create_app(program, metrics, traffic),

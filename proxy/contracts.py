@@ -105,6 +105,18 @@ class StoredToken:
     revoked: str | None
 
 
+class Salt(NamedTuple):
+    """What makes the commitments of one workspace its own: see tfstate.commitment.
+
+    Attributes:
+        value: 32 random bytes.
+        since: RFC 3339 UTC; what was recorded before was hidden with another, or none.
+    """
+
+    value: bytes
+    since: str
+
+
 @dataclass(frozen=True, slots=True)
 class LogQuery:
     """Which entries; every field narrows, None does not.
@@ -216,6 +228,21 @@ class Transaction(Protocol):
     def revoke_token(self, token_id: str) -> None:
         """Mark the token revoked at this transaction's time."""
 
+    def salt(self, workspace: str) -> Salt | None:
+        """Return the salt of a workspace's commitments; None when it has none (any more)."""
+
+    def set_salt(self, workspace: str, value: bytes) -> None:
+        """Give the workspace a salt (32 bytes) from this transaction's time on."""
+
+    def destroy_salt(self, workspace: str) -> None:
+        """Take the workspace's salt away; ``Store.scrub`` then removes its last traces."""
+
+    def policy(self) -> bytes | None:
+        """Return the redaction policy in force, packed; None when none was ever put in force."""
+
+    def set_policy(self, packed: bytes) -> None:
+        """Put a redaction policy in force for every process."""
+
     def is_running(self) -> bool:
         """Tell whether a server started and has not recorded a stop."""
 
@@ -283,6 +310,14 @@ class Store(Protocol):
 
     def checkpoints(self) -> AsyncIterator[tuple[int, str]]:
         """Yield (tree size, signed checkpoint) of every commit, oldest first."""
+        ...
+
+    async def scrub(self) -> None:
+        """Make sure that no file of the store holds a salt that was destroyed before the call.
+
+        Raises:
+            UnavailableError: somebody is reading an older view; traces may be left.
+        """
         ...
 
     async def backup(self, target: Path) -> None:

@@ -17,9 +17,11 @@ from proxy.contracts import StateVersion
 from proxy.errors import InvalidInputError, TfauditError, UnavailableError
 from proxy.refusals import DamagedUploadError
 from proxy.sealing import seal, unseal
+from proxy.tfstate.commitment import workspace_key
 from proxy.tfstate.diff import diff
 from proxy.tfstate.document import Document, NotAStateError, NotJsonError, parse
-from proxy.tfstate.redact import redact, summary, workspace_key
+from proxy.tfstate.policy import STANDARD, Policy
+from proxy.tfstate.redact import redact, summary
 from proxy.uploads import check_md5
 
 SMALL: Final = 65_536
@@ -45,6 +47,7 @@ class Order(msgspec.Struct, array_like=True, tag=True):
 
     Attributes:
         workspace: whose state.
+        salt: of the workspace's commitments, 32 bytes.
         version_id: the ID that the upload gets if it is stored.
         body: the upload.
         content_md5: base64, as the client sent it; None when it sent none.
@@ -55,6 +58,7 @@ class Order(msgspec.Struct, array_like=True, tag=True):
     """
 
     workspace: str
+    salt: bytes
     version_id: str
     body: bytes
     content_md5: str | None = None
@@ -144,10 +148,12 @@ class Preparation:
 
     Args:
         keys: for sealing and for redaction.
+        policy: what is hidden.
     """
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, policy: Policy = STANDARD) -> None:
         self._keys = keys
+        self._policy = policy
         self._documents: OrderedDict[str, Document] = OrderedDict()
 
     def carry_out(self, order: Order) -> Prepared:
@@ -162,7 +168,7 @@ class Preparation:
         check_md5(body, order.content_md5)
         document = parse(body)
         found = diff(self._base(order), document)
-        redacted = redact(found, workspace_key(self._keys.redaction, order.workspace))
+        redacted = redact(found, workspace_key(self._keys.redaction, order.workspace, order.salt))
         sealed = seal(
             body,
             master_key=self._keys.master,

@@ -14,7 +14,8 @@ from typing import Final, Self, cast
 import structlog
 
 from proxy.preparation import Keys, Order, Preparation, Prepared, error_of
-from proxy.worker import Messages, decode_answer, encode
+from proxy.tfstate.policy import STANDARD, Policy
+from proxy.worker import Messages, Setup, decode_answer, encode
 
 _AT_ONCE: Final = 65_536
 """Bytes of a body that are prepared on the event loop when there is no worker."""
@@ -33,10 +34,11 @@ class LocalPreparer:
 
     Args:
         keys: for sealing and for redaction.
+        policy: what is hidden.
     """
 
-    def __init__(self, keys: Keys) -> None:
-        self._preparation = Preparation(keys)
+    def __init__(self, keys: Keys, policy: Policy = STANDARD) -> None:
+        self._preparation = Preparation(keys, policy)
 
     async def prepare(self, order: Order) -> Prepared:
         """Carry out one order; see preparation.Preparer."""
@@ -48,8 +50,8 @@ class LocalPreparer:
 class _Worker(asyncio.SubprocessProtocol):
     """One worker process and the orders it has not answered."""
 
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
         self._messages = Messages()
         self._waiting: dict[int, asyncio.Future[Prepared]] = {}
         self._numbers = count(1)
@@ -66,10 +68,10 @@ class _Worker(asyncio.SubprocessProtocol):
         return len(self._waiting)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Hand over the keys; through the pipe, where no other process can see them."""
+        """Hand over keys and policy; through the pipe, where no other process can see them."""
         self._process = cast("asyncio.SubprocessTransport", transport)
         self._input = cast("asyncio.WriteTransport", self._process.get_pipe_transport(0))
-        self._input.write(encode((self._keys.master, self._keys.redaction)))
+        self._input.write(encode(self._setup))
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - asyncio's form
         """Answer whoever waits for the orders that are done."""
@@ -134,12 +136,13 @@ class WorkerPool:
     Args:
         keys: for sealing and for redaction.
         size: number of worker processes.
+        policy: what is hidden.
     """
 
-    def __init__(self, keys: Keys, size: int) -> None:
-        self._keys = keys
+    def __init__(self, keys: Keys, size: int, policy: Policy = STANDARD) -> None:
+        self._setup = Setup(keys.master, keys.redaction, policy)
         self._size = size
-        self._local = LocalPreparer(keys)
+        self._local = LocalPreparer(keys, policy)
         self._workers: list[_Worker] = []
         self._lost: list[_Worker] = []
         self._starting: set[asyncio.Task[None]] = set()
@@ -186,7 +189,7 @@ class WorkerPool:
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         _, worker = await loop.subprocess_exec(
-            lambda: _Worker(self._keys),
+            lambda: _Worker(self._setup),
             sys.executable,
             "-m",
             "proxy.worker",

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
+
 from proxy.admin_service import AdminService
 from proxy.audit_log import AuditLog
 from proxy.config import Config
@@ -18,6 +20,7 @@ from proxy.preparation import Keys
 from proxy.preparers import WorkerPool
 from proxy.state_service import StateService
 from proxy.storage.sqlite import SQLiteStore
+from proxy.tfstate.policy import STANDARD, Policy
 from proxy.tlog.note import NoteVerifier
 from proxy.witness import Witness
 
@@ -43,6 +46,7 @@ class Program:
     locks: LockService
     admin: AdminService
     witness: Witness
+    policy: Policy
 
 
 @asynccontextmanager
@@ -57,7 +61,8 @@ async def open_program(
 
     Args:
         config: what to open.
-        create: make the data directory, keys and database when there are none.
+        create: make the data directory, keys and database when there are none, and hide what the
+            configuration says: a server does. Whoever works beside it hides what is in force.
         on_commit: told the number of jobs and entries and the seconds of each commit.
         workers: processes that prepare uploads; none prepares them in this one.
 
@@ -75,23 +80,45 @@ async def open_program(
     store = SQLiteStore(config.data.database, audit, create=create, on_commit=on_commit)
     witness = Witness(config.data.last_checkpoint, NoteVerifier.parse(keys.vkey))
     secrets = Keys(keys.master, keys.redaction)
-    async with store, WorkerPool(secrets, workers) as preparer:
+    async with store:
         await witness.check(store)
-        yield Program(
-            config=config,
-            keys=keys,
-            store=store,
-            states=StateService(
-                store,
-                secrets,
-                clock=clock,
-                random=os.urandom,
-                accept_unlocked_force=config.server.accept_unlocked_force,
-                preparer=preparer,
-            ),
-            locks=LockService(store),
-            admin=AdminService(store, now, os.urandom),
-            witness=witness,
-        )
+        policy = config.redaction.policy() if create else await _policy_in_force(store)
+        async with WorkerPool(secrets, workers, policy) as preparer:
+            yield Program(
+                config=config,
+                keys=keys,
+                store=store,
+                states=StateService(
+                    store,
+                    secrets,
+                    clock=clock,
+                    random=os.urandom,
+                    accept_unlocked_force=config.server.accept_unlocked_force,
+                    preparer=preparer,
+                    policy=policy,
+                ),
+                locks=LockService(store),
+                admin=AdminService(store, now, os.urandom),
+                witness=witness,
+                policy=policy,
+            )
         with suppress(TfauditError, OSError):
             await witness.note(store)
+
+
+async def _policy_in_force(store: Store) -> Policy:
+    """Return the policy that the last start of a server put on record.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
+    packed = (await store.write(lambda transaction: transaction.policy())).value
+    if packed is None:
+        return STANDARD
+    try:
+        return Policy.unpack(packed)
+    except (msgspec.DecodeError, TypeError) as error:
+        raise ConfigError(
+            "the redaction policy in force can't be read from the database, so nothing was done: "
+            "start the server, which puts the configured one in force"
+        ) from error

@@ -7,23 +7,26 @@ import orjson
 from proxy.access import Caller
 from proxy.audit_log import draft
 from proxy.contracts import LogQuery, Store, Transaction
+from proxy.tfstate.policy import Policy
 
 _LAST_START = LogQuery(event="audit.started", limit=1, newest_first=True)
 
 
 async def record_start(
-    store: Store, caller: Caller, *, config: dict[str, Any], keys: dict[str, str]
+    store: Store, caller: Caller, *, config: dict[str, Any], keys: dict[str, str], policy: Policy
 ) -> None:
     """Commit ``audit.started``, and before it whatever is news since the last start.
 
     That is ``audit.unclean_shutdown`` when no stop was recorded, ``key.rotated`` when keys are
-    in use that were not, and ``config.changed`` with each setting before and after.
+    in use that were not, and ``config.changed`` with each setting before and after. The redaction
+    policy comes into force with it, for the command line, too.
 
     Args:
         store: keeps the entries.
         caller: the system itself.
         config: settings by ``section.key``, without any secret.
         keys: what identifies the public parts of the keys.
+        policy: what is hidden from now on, as ``config`` says.
 
     Raises:
         UnavailableError: the entries could not be committed: don't serve.
@@ -69,6 +72,8 @@ async def record_start(
                 "audit.started", "success", "the server started", caller, config=config, keys=keys
             )
         )
+        if transaction.policy() != policy.packed:
+            transaction.set_policy(policy.packed)
         transaction.set_running(running=True)
 
     await store.write(job)

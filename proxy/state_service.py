@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, NoReturn, cast
 from proxy.access import Caller, Permission, printable
 from proxy.audit_log import draft
 from proxy.body_cache import BodyCache
-from proxy.contracts import Committed, HeldLock, StateVersion, Store, Transaction
+from proxy.contracts import Committed, HeldLock, Salt, StateVersion, Store, Transaction
 from proxy.errors import (
     ConflictError,
     InvalidInputError,
@@ -38,8 +38,10 @@ from proxy.state_entries import (
     written,
 )
 from proxy.tfstate import document as documents
+from proxy.tfstate.commitment import SALT_BYTES, workspace_key
 from proxy.tfstate.diff import diff
-from proxy.tfstate.redact import RedactedChanges, redact, redact_document, workspace_key
+from proxy.tfstate.policy import STANDARD, Policy
+from proxy.tfstate.redact import RedactedChanges, redact, redact_document
 from proxy.timestamps import uuid7
 from proxy.upload_rules import Accepted, Upload, judge
 
@@ -71,7 +73,28 @@ class Written:
 class _Moved(NamedTuple):
     """The newest version is not the one that the work was prepared for."""
 
+    head: StateVersion
+
+
+class _Base(NamedTuple):
+    """What an upload is prepared for; the transaction checks that it is still so.
+
+    Attributes:
+        head: the newest version.
+        salt: of the workspace's commitments.
+    """
+
     head: StateVersion | None
+    salt: Salt | None
+
+
+class _Attempt(NamedTuple):
+    """An upload that is ready to be stored."""
+
+    version_id: str
+    prepared: Prepared
+    base: _Base
+    salt: bytes
 
 
 _Judge = Callable[[Prepared, StateVersion | None, HeldLock | None], Accepted]
@@ -88,6 +111,7 @@ class StateService:
         cache_limit: bytes of bodies kept in memory.
         accept_unlocked_force: see upload_rules.judge.
         preparer: where uploads are prepared; by default in this process.
+        policy: what is hidden; the preparer's, too.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of, and three settings
@@ -100,15 +124,17 @@ class StateService:
         cache_limit: int = 64 << 20,
         accept_unlocked_force: bool = False,
         preparer: Preparer | None = None,
+        policy: Policy = STANDARD,
     ) -> None:
         self._store = store
         self._keys = keys
         self._clock = clock
         self._random = random
         self._bodies = BodyCache(cache_limit)
-        self._newest: dict[str, StateVersion] = {}
+        self._newest: dict[str, _Base] = {}
         self._accept_unlocked_force = accept_unlocked_force
-        self._preparer = preparer or LocalPreparer(keys)
+        self._preparer = preparer or LocalPreparer(keys, policy)
+        self._policy = policy
 
     # ------------------------------------------------------------ reading
 
@@ -157,8 +183,7 @@ class StateService:
             value = committed.value
             if isinstance(value, Reading):
                 return Reading(value.version, value.body, committed.index)
-            if value.head is not None:
-                carried = {value.head.id: await self._load_for(caller, value.head)}
+            carried = {value.head.id: await self._load_for(caller, value.head)}
         raise _too_busy(workspace)
 
     async def _load_for(self, caller: Caller, version: StateVersion) -> bytes:
@@ -195,7 +220,7 @@ class StateService:
         version = await self._find(workspace, reference)
         body = await self._load(version)
         await self._record_version_read(caller, "looked at", version)
-        key = workspace_key(self._keys.redaction, workspace)
+        key = await self._key(workspace)
         return await asyncio.to_thread(lambda: redact_document(documents.parse(body), key))
 
     async def compare(
@@ -222,7 +247,7 @@ class StateService:
         for version in (before, after):
             if version is not None:
                 await self._record_version_read(caller, "compared", version)
-        key = workspace_key(self._keys.redaction, workspace)
+        key = await self._key(workspace)
 
         def work() -> RedactedChanges:
             start = None if first is None else documents.parse(first)
@@ -377,56 +402,44 @@ class StateService:
         """Prepare the upload for the newest version, judge and store it in one transaction."""
         base = self._newest.get(workspace)
         if base is None:
-            base = (await self._store.write(lambda transaction: transaction.head(workspace))).value
+            base = (await self._store.write(partial(_base, workspace))).value
         version_id = uuid7(self._clock(), self._random(8))
         for _ in range(_ATTEMPTS):
+            salt = self._random(SALT_BYTES) if base.salt is None else base.salt.value
+            order = Order(workspace, salt, version_id, cast("bytes", body), content_md5, base.head)
             try:
-                prepared = await self._prepare(workspace, version_id, body, base, content_md5)
+                prepared = await self._prepare(order)
             except (InvalidInputError, DamagedUploadError) as error:
                 await self._refuse_write(caller, workspace, "error", error, lock_id)
 
-            job = partial(_store, caller, version_id, prepared, base, decide, event, workspace)
+            attempt = _Attempt(version_id, prepared, base, salt)
+            job = partial(_store, caller, attempt, self._policy, decide, event, workspace)
             committed = await self._store.write(job)
             value = committed.value
             if isinstance(value, Written):
                 self._bodies.put(value.version.id, body)
-                self._remember(value.version)
+                if not value.repeated:
+                    self._remember(value.version, base.salt or Salt(salt, value.version.created))
                 return Written(value.version, committed.index, value.repeated)
             if isinstance(value, TfauditError):
                 value.audit_index = committed.index
                 raise value
-            base = value.head
+            base = value
         raise _too_busy(workspace)
 
-    async def _prepare(
-        self,
-        workspace: str,
-        version_id: str,
-        body: bytes | bytearray,
-        base: StateVersion | None,
-        content_md5: str | None,
-    ) -> Prepared:
-        at_hand = None if base is None else self._bodies.get(base.id)
-        sealed: bytes | None = None
-        if base is not None and at_hand is None:
-            sealed = await self._store.sealed(base.id)
-        return await self._preparer.prepare(
-            Order(
-                workspace,
-                version_id,
-                cast("bytes", body),
-                content_md5,
-                base,
-                at_hand,
-                sealed,
-            )
-        )
+    async def _prepare(self, order: Order) -> Prepared:
+        """Have an order carried out, with the body of the version before."""
+        if order.base is not None:
+            order.base_body = self._bodies.get(order.base.id)
+            if order.base_body is None:
+                order.base_sealed = await self._store.sealed(order.base.id)
+        return await self._preparer.prepare(order)
 
-    def _remember(self, version: StateVersion) -> None:
-        """Keep which version is the newest: a guess, which the next transaction checks."""
+    def _remember(self, version: StateVersion, salt: Salt) -> None:
+        """Keep what the next upload builds on: a guess, which its transaction checks."""
         if len(self._newest) >= _REMEMBERED:
             self._newest.clear()
-        self._newest[version.workspace] = version
+        self._newest[version.workspace] = _Base(version, salt)
 
     async def _refuse_write(
         self,
@@ -456,6 +469,15 @@ class StateService:
                 f"{workspace} has no {what}: `tfaudit state versions {workspace}` lists them"
             )
         return found
+
+    async def _key(self, workspace: str) -> bytes:
+        """Return the key that values are hidden with when somebody looks at them.
+
+        Without a salt nothing on record was hidden with a key that still exists, so any will do.
+        """
+        salt = (await self._store.write(lambda transaction: transaction.salt(workspace))).value
+        value = self._random(SALT_BYTES) if salt is None else salt.value
+        return workspace_key(self._keys.redaction, workspace, value)
 
     async def _load(self, version: StateVersion) -> bytes:
         """Return a version's body, checked against the digest it was recorded with.
@@ -488,18 +510,24 @@ class StateService:
         return await self._store.write(lambda tx: tx.append(entry))
 
 
+def _base(workspace: str, transaction: Transaction) -> _Base:
+    return _Base(transaction.head(workspace), transaction.salt(workspace))
+
+
 def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before it
     caller: Caller,
-    version_id: str,
-    prepared: Prepared,
-    base: StateVersion | None,
+    attempt: _Attempt,
+    policy: Policy,
     decide: _Judge,
     event: str,
     workspace: str,
     transaction: Transaction,
-) -> Written | TfauditError | _Moved:
+) -> Written | TfauditError | _Base:
     """Judge an upload by what is stored now, and store it if it was prepared for that."""
-    head = transaction.head(workspace)
+    prepared = attempt.prepared
+    base = _base(workspace, transaction)
+    head = base.head
+    _require_in_force(policy, transaction)
     lock = transaction.lock(workspace)
     run = run_of(lock, caller)
     try:
@@ -513,14 +541,25 @@ def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before 
     if accepted.repeated and head is not None:
         transaction.append(repeated(event, caller, head, accepted.note, run))
         return Written(head, None, repeated=True)
-    if head != base:
-        return _Moved(head)
-    version = _version(workspace, version_id, prepared, head, transaction.time)
+    if base != attempt.base:
+        return base
+    version = _version(workspace, attempt.version_id, prepared, head, transaction.time)
+    if base.salt is None:
+        transaction.set_salt(workspace, attempt.salt)
     if head is None:
         transaction.append(created(caller, workspace))
     transaction.add_version(version, prepared.sealed)
     transaction.append(written(event, caller, version, head, prepared, note=accepted.note, run=run))
     return Written(version, None, repeated=False)
+
+
+def _require_in_force(policy: Policy, transaction: Transaction) -> None:
+    """Pass when what was prepared was hidden as the record says that things are hidden."""
+    in_force = transaction.policy()
+    if in_force is not None and in_force != policy.packed:
+        raise UnavailableError(
+            "the redaction policy was changed meanwhile, so nothing was done: try again"
+        )
 
 
 def _version(

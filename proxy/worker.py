@@ -1,8 +1,8 @@
 """A worker process: ``python -m proxy.worker`` carries out orders from its standard input.
 
 Each message is its length (8 bytes, big-endian) and as many bytes of MessagePack. The first holds
-the keys; then come orders, and each is answered on the standard output. The end of the input ends
-the worker, so that none outlives its server, however that ends.
+the keys and the redaction policy; then come orders, and each is answered on the standard output.
+The end of the input ends the worker, so that none outlives its server, however that ends.
 """
 
 import os
@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from proxy.preparation import Failed, Keys, Order, Preparation, Prepared, failure_of
+from proxy.tfstate.policy import Policy
 
 _LENGTH: Final = 8
 _READ: Final = 1 << 18
@@ -23,7 +24,18 @@ _ORDER: Final = msgspec.msgpack.Decoder(Order)
 _ANSWER: Final = msgspec.msgpack.Decoder(Prepared | Failed)
 
 
-def encode(message: Order | Prepared | Failed | tuple[bytes, bytes]) -> bytes:
+class Setup(msgspec.Struct, array_like=True):
+    """What a worker works with from its first order to its last; never shown."""
+
+    master: bytes
+    redaction: bytes
+    policy: Policy
+
+    def __repr__(self) -> str:
+        return "Setup(…)"
+
+
+def encode(message: Setup | Order | Prepared | Failed) -> bytes:
     """Return a message with its length before it."""
     packed = _ENCODER.encode(message)
     return len(packed).to_bytes(_LENGTH, "big") + packed
@@ -67,7 +79,8 @@ def main() -> None:
         while data := os.read(source, _READ):
             for message in messages.feed(data):
                 if preparation is None:
-                    preparation = Preparation(Keys(*msgspec.msgpack.decode(message)))
+                    setup = msgspec.msgpack.decode(message, type=Setup)
+                    preparation = Preparation(Keys(setup.master, setup.redaction), setup.policy)
                 else:
                     _write(target, encode(_carry_out(preparation, message)))
 

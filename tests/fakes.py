@@ -19,6 +19,7 @@ from proxy.contracts import (
     Draft,
     HeldLock,
     LogQuery,
+    Salt,
     StateVersion,
     Store,
     StoredRecord,
@@ -57,6 +58,8 @@ class _Contents:
     checkpoints: list[tuple[int, str]] = field(default_factory=list)
     head: LogHead = EMPTY_HEAD
     running: bool = False
+    salts: dict[str, Salt] = field(default_factory=dict)
+    policy: bytes | None = None
 
     def copy(self) -> "_Contents":
         return _Contents(
@@ -68,6 +71,8 @@ class _Contents:
             list(self.checkpoints),
             self.head,
             self.running,
+            dict(self.salts),
+            self.policy,
         )
 
 
@@ -119,6 +124,21 @@ class FakeTransaction(Transaction):
         for digest, token in self._contents.tokens.items():
             if token.id == token_id:
                 self._contents.tokens[digest] = replace(token, revoked=self.time)
+
+    def salt(self, workspace: str) -> Salt | None:
+        return self._contents.salts.get(workspace)
+
+    def set_salt(self, workspace: str, value: bytes) -> None:
+        self._contents.salts[workspace] = Salt(value, self.time)
+
+    def destroy_salt(self, workspace: str) -> None:
+        self._contents.salts.pop(workspace, None)
+
+    def policy(self) -> bytes | None:
+        return self._contents.policy
+
+    def set_policy(self, packed: bytes) -> None:
+        self._contents.policy = packed
 
     def is_running(self) -> bool:
         return self._contents.running
@@ -227,6 +247,9 @@ class FakeStore(Store):
     async def checkpoints(self) -> AsyncIterator[tuple[int, str]]:
         for each in list(self._read().checkpoints):
             yield each
+
+    async def scrub(self) -> None:
+        self._read()
 
     async def backup(self, target: Path) -> None:
         copy = b"\n".join(stored.record.entry for stored in self._read().records)

@@ -21,8 +21,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from proxy.config import Config, DataConfig
+from proxy.config import Config, DataConfig, RedactionConfig
+from proxy.errors import ConfigError
 from proxy.program import open_program
+from proxy.tfstate.policy import Policy
+from tests.contracts.store_contract import recorded
 from tests.e2e.server import free_port
 from tests.running import SYSTEM, Answer, read_answer
 from tests.samples import a_lock_info, a_state, log_of
@@ -401,6 +404,33 @@ async def test_a_certificate_that_can_not_be_used_stops_the_start(
     assert code != 0
     assert "server.certificate" in said
     assert "Traceback" not in said
+
+
+async def test_a_changed_policy_is_on_record_and_in_force_everywhere(data: Path) -> None:
+    """Before and after; a command without the server's settings works by them all the same."""
+    async with serving(data, redaction_hidden="*.note") as server:
+        async with open_program(Config(data=DataConfig(data)), create=False) as beside:
+            assert Policy(hidden=("*.note",)) == beside.policy
+        await server.stop()
+    async with serving(data, redaction_mode="strict") as server:
+        await server.stop()
+    changed = [entry for entry in await entries(data) if entry["event"] == "config.changed"]
+    assert {"before": "standard", "after": "strict"} == changed[-1]["changes"]["redaction.mode"]
+    assert {"before": ["*.note"], "after": []} == changed[-1]["changes"]["redaction.hidden"]
+    weaker = Config(data=DataConfig(data), redaction=RedactionConfig(readable=("*.note",)))
+    async with open_program(weaker, create=False) as program:
+        assert Policy("strict") == program.policy
+
+
+async def test_a_policy_in_force_that_can_not_be_read_stops_a_command(data: Path) -> None:
+    """It would hide less than the record promises; the server's start sets it right."""
+    async with open_program(Config(data=DataConfig(data)), create=True) as program:
+        await program.store.write(recorded(lambda tx: tx.set_policy(b"{")))
+    with pytest.raises(ConfigError, match="the redaction policy in force can't be read"):
+        await entries(data)
+    async with serving(data) as server:
+        await server.stop()
+    assert "audit.stopped" == (await entry_events(data))[-1]
 
 
 async def test_the_log_of_many_starts_verifies(data: Path) -> None:

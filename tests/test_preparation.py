@@ -18,13 +18,13 @@ from proxy.preparation import (
 )
 from proxy.refusals import DamagedUploadError
 from proxy.tfstate.document import NotAStateError, NotJsonError
-from tests.test_preparers import KEYS, state, version_of
+from tests.test_preparers import KEYS, SALT, state, version_of
 
 
 def test_an_upload_is_described_and_sealed() -> None:
     """Header, digest and size are the body's, and only its own version opens what is sealed."""
     body = state(7)
-    prepared = Preparation(KEYS).carry_out(Order("w", "id-1", body))
+    prepared = Preparation(KEYS).carry_out(Order("w", SALT, "id-1", body))
 
     assert ("v4", "l", 7, "1.11.4") == (
         prepared.kind,
@@ -40,9 +40,9 @@ def test_an_upload_is_described_and_sealed() -> None:
 def test_the_version_before_is_compared_however_it_comes(form: str) -> None:
     """From memory, as a body, or sealed: the change is the same."""
     preparation = Preparation(KEYS)
-    first = preparation.carry_out(Order("w", "id-1", state(1)))
+    first = preparation.carry_out(Order("w", SALT, "id-1", state(1)))
     base = version_of("id-1", first)
-    order = Order("w", "id-2", state(2), base=base)
+    order = Order("w", SALT, "id-2", state(2), base=base)
     if form == "at hand":
         preparation, order.base_body = Preparation(KEYS), state(1)
     if form == "sealed":
@@ -56,8 +56,8 @@ def test_the_version_before_is_compared_however_it_comes(form: str) -> None:
 @pytest.mark.parametrize("sealed", [None, b"", b"x" * 200])
 def test_nothing_is_sealed_when_the_version_before_cannot_be_opened(sealed: bytes | None) -> None:
     """The master key may be another's: what is sealed with it could be lost."""
-    base = version_of("id-1", Preparation(KEYS).carry_out(Order("w", "id-1", state(1))))
-    order = Order("w", "id-2", state(2), base=base, base_sealed=sealed)
+    base = version_of("id-1", Preparation(KEYS).carry_out(Order("w", SALT, "id-1", state(1))))
+    order = Order("w", SALT, "id-2", state(2), base=base, base_sealed=sealed)
     with pytest.raises(UnavailableError):
         Preparation(KEYS).carry_out(order)
 
@@ -65,9 +65,9 @@ def test_nothing_is_sealed_when_the_version_before_cannot_be_opened(sealed: byte
 @pytest.mark.parametrize(
     ("order", "error"),
     [
-        (Order("w", "i", b"{"), NotJsonError),
-        (Order("w", "i", b"{}"), NotAStateError),
-        (Order("w", "i", state(1), content_md5="AAAA"), DamagedUploadError),
+        (Order("w", SALT, "i", b"{"), NotJsonError),
+        (Order("w", SALT, "i", b"{}"), NotAStateError),
+        (Order("w", SALT, "i", state(1), content_md5="AAAA"), DamagedUploadError),
     ],
 )
 def test_a_failure_is_told_by_name(order: Order, error: type[Exception]) -> None:
@@ -95,7 +95,7 @@ def test_keys_are_not_shown() -> None:
 
 def test_another_version_opens_nothing() -> None:
     """A body is bound to its version."""
-    prepared = Preparation(KEYS).carry_out(Order("w", "id-1", state(1)))
+    prepared = Preparation(KEYS).carry_out(Order("w", SALT, "id-1", state(1)))
     other: StateVersion = version_of("id-2", prepared)
     with pytest.raises(UnavailableError):
         open_sealed(other, prepared.sealed, KEYS.master)

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from proxy.contracts import StateVersion
-from proxy.preparation import Keys, Order, Prepared
+from proxy.preparation import Failed, Keys, Order, Prepared
 from proxy.preparers import LocalPreparer, WorkerPool, spare_cores
 from proxy.refusals import DamagedUploadError
 from proxy.tfstate.document import NotJsonError
-from proxy.worker import Messages, encode
+from proxy.tfstate.policy import STANDARD
+from proxy.worker import Messages, Setup, encode
 
 KEYS = Keys(b"m" * 32, b"r" * 32)
+SALT = b"s" * 32
 
 
 def state(serial: int, filler: int = 0) -> bytes:
@@ -78,7 +80,7 @@ def children() -> list[int]:
 @pytest.mark.parametrize("filler", [0, 100_000, 2_000_000])
 async def test_a_worker_gives_what_is_given_here(filler: int) -> None:
     """Whether on the spot, on a thread, or in a worker: the same."""
-    order = Order("w", "id-1", state(3, filler))
+    order = Order("w", SALT, "id-1", state(3, filler))
     async with WorkerPool(KEYS, 1) as pool:
         there = await pool.prepare(order)
     here = await LocalPreparer(KEYS).prepare(order)
@@ -90,7 +92,7 @@ async def test_many_orders_at_once_get_each_its_own_answer() -> None:
     """Answers are told apart by number, not by order."""
     async with WorkerPool(KEYS, 2) as pool:
         found = await asyncio.gather(
-            *(pool.prepare(Order("w", f"id-{n}", state(n))) for n in range(300))
+            *(pool.prepare(Order("w", SALT, f"id-{n}", state(n))) for n in range(300))
         )
 
     assert list(range(300)) == [prepared.serial for prepared in found]
@@ -100,19 +102,20 @@ async def test_a_failure_in_a_worker_is_raised_here() -> None:
     """By its own name, and the worker goes on."""
     async with WorkerPool(KEYS, 1) as pool:
         with pytest.raises(NotJsonError):
-            await pool.prepare(Order("w", "i", b"{"))
+            await pool.prepare(Order("w", SALT, "i", b"{"))
         with pytest.raises(DamagedUploadError):
-            await pool.prepare(Order("w", "i", state(1), content_md5="AAAA"))
-        assert 2 == (await pool.prepare(Order("w", "i", state(2)))).serial
+            await pool.prepare(Order("w", SALT, "i", state(1), content_md5="AAAA"))
+        assert 2 == (await pool.prepare(Order("w", SALT, "i", state(2)))).serial
 
 
 async def test_a_worker_that_is_killed_costs_no_upload() -> None:
     """What it had is prepared here, and another takes its place."""
     async with WorkerPool(KEYS, 1) as pool:
-        await pool.prepare(Order("w", "i", state(1)))
+        await pool.prepare(Order("w", SALT, "i", state(1)))
         (worker,) = children()
         orders = [
-            asyncio.create_task(pool.prepare(Order("w", f"i{n}", state(n)))) for n in range(50)
+            asyncio.create_task(pool.prepare(Order("w", SALT, f"i{n}", state(n))))
+            for n in range(50)
         ]
         await asyncio.sleep(0)
         os.kill(worker, signal.SIGKILL)
@@ -143,13 +146,13 @@ def test_a_worker_ends_with_its_input_and_not_by_ctrl_c() -> None:
     ) as worker:
         assert worker.stdin is not None
         assert worker.stdout is not None
-        worker.stdin.write(encode((KEYS.master, KEYS.redaction)))
-        worker.stdin.write(encode(Order("w", "i", state(1), number=9)))
+        worker.stdin.write(encode(Setup(KEYS.master, KEYS.redaction, STANDARD)))
+        worker.stdin.write(encode(Order("w", SALT, "i", state(1), number=9)))
         worker.stdin.flush()
         assert worker.stdout.read(8)
         worker.send_signal(signal.SIGINT)
         worker.send_signal(signal.SIGTERM)
-        worker.stdin.write(encode(Order("w", "i", state(2), number=10)))
+        worker.stdin.write(encode(Order("w", SALT, "i", state(2), number=10)))
         worker.stdin.close()
         assert 0 == worker.wait(10)
 
@@ -166,7 +169,7 @@ async def test_keys_do_not_stand_in_the_command_line_or_environment() -> None:
 
 def test_messages_are_cut_wherever_the_stream_is() -> None:
     """Byte by byte or all at once."""
-    stream = encode((b"a", b"b")) + encode((b"c", b"d"))
+    stream = encode(Failed("a", "b")) + encode(Failed("c", "d"))
     whole, slow = Messages(), Messages()
 
     assert list(whole.feed(stream)) == [

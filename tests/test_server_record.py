@@ -8,6 +8,7 @@ import pytest
 from proxy.contracts import Store
 from proxy.errors import UnavailableError
 from proxy.server_record import record_start, record_stop
+from proxy.tfstate.policy import STANDARD, Policy
 from tests.fakes import FakeStore, Fault
 from tests.samples import a_caller, an_open_store, events_of, last_of, log_of
 
@@ -17,10 +18,13 @@ KEYS = {"entry": "0123456789abcdef", "checkpoint": "tfaudit.test+01020304+AAAA"}
 
 
 async def start(
-    store: Store, config: dict[str, Any] | None = None, keys: dict[str, str] | None = None
+    store: Store,
+    config: dict[str, Any] | None = None,
+    keys: dict[str, str] | None = None,
+    policy: Policy = STANDARD,
 ) -> None:
     """Record a start."""
-    await record_start(store, CALLER, config=config or CONFIG, keys=keys or KEYS)
+    await record_start(store, CALLER, config=config or CONFIG, keys=keys or KEYS, policy=policy)
 
 
 async def test_the_first_start_says_with_what(tmp_path: Path) -> None:
@@ -83,6 +87,15 @@ async def test_a_key_that_was_replaced_is_recorded(tmp_path: Path) -> None:
         rotated["event"],
         rotated["keys"],
     )
+
+
+async def test_a_start_puts_the_policy_in_force(tmp_path: Path) -> None:
+    """In the transaction that records it, for every process."""
+    async with an_open_store(tmp_path) as store:
+        for policy in (STANDARD, Policy("strict"), STANDARD):
+            await start(store, policy=policy)
+            in_force = (await store.write(lambda transaction: transaction.policy())).value
+            assert policy.packed == in_force
 
 
 @pytest.mark.parametrize("fault", Fault)

@@ -24,7 +24,8 @@ from proxy.errors import (
     UnavailableError,
 )
 from proxy.lock_service import LockService
-from proxy.preparation import Keys
+from proxy.preparation import Keys, Order, Prepared
+from proxy.preparers import LocalPreparer
 from proxy.refusals import (
     DamagedUploadError,
     ForgedReadError,
@@ -37,7 +38,9 @@ from proxy.refusals import (
     SlowUploadError,
 )
 from proxy.state_service import StateService, Written
+from proxy.tfstate.commitment import text_commitment, workspace_key
 from proxy.tfstate.document import NotAStateError, NotJsonError
+from proxy.tfstate.policy import Policy
 from tests.fakes import FakeStore, Fault
 from tests.samples import (
     LINEAGE,
@@ -45,6 +48,7 @@ from tests.samples import (
     WORKSPACE,
     Clock,
     a_caller,
+    a_draft,
     a_lock_info,
     a_state,
     an_encrypted_state,
@@ -555,6 +559,148 @@ async def test_a_forged_read_is_refused_and_recorded(store: Store, states: State
         (await last_of(store))["event"],
         (await last_of(store))["request"]["status"],
     )
+
+
+# ---------------------------------------------------------------- how secrets are hidden
+
+
+def a_secret_state(serial: int, password: str) -> bytes:
+    """Return a state with a password that its name gives away."""
+    return a_state(serial).replace(b'"id": "1"', f'"id": "1", "password": "{password}"'.encode())
+
+
+async def hidden(store: Store) -> dict[str, str]:
+    """Return what stands for the password before and after, in the newest entry of a write."""
+    entries = [entry for entry in await log_of(store) if entry["event"] == "state.written"]
+    (item,) = entries[-1]["changes"]["items"]
+    sides = item["attributes"]["password"]
+    return {side: value["redacted"] for side, value in sides.items()}
+
+
+async def forget(store: Store) -> None:
+    """Destroy the workspace's salt, as the command line does."""
+
+    def job(transaction: Transaction) -> None:
+        transaction.append(a_draft("forgotten"))
+        transaction.destroy_salt(WORKSPACE)
+
+    await store.write(job)
+
+
+async def salt_of(store: Store) -> bytes | None:
+    """Return the workspace's salt."""
+    salt = (await store.write(lambda transaction: transaction.salt(WORKSPACE))).value
+    return None if salt is None else salt.value
+
+
+async def test_the_first_write_gives_the_workspace_a_salt(
+    store: Store, states: StateService
+) -> None:
+    """In its own transaction; what is hidden from then on is hidden with it."""
+    assert await salt_of(store) is None
+    await write(states, a_secret_state(1, "hunter2"))
+    salt = await salt_of(store)
+    assert salt is not None
+    await write(states, a_secret_state(2, "hunter3"))
+    assert salt == await salt_of(store)
+    key = workspace_key(KEYS.redaction, WORKSPACE, salt)
+    assert {
+        "before": text_commitment(key, "hunter2"),
+        "after": text_commitment(key, "hunter3"),
+    } == await hidden(store)
+
+
+async def test_a_write_that_is_refused_gives_no_salt(store: Store, states: StateService) -> None:
+    """Nothing was hidden."""
+    with pytest.raises(NotAStateError):
+        await write(states, b"{}")
+    assert await salt_of(store) is None
+
+
+@pytest.mark.parametrize("is_fresh", [True, False], ids=["fresh", "remembering"])
+async def test_after_the_salt_is_destroyed_the_next_write_gets_another(
+    store: Store, states: StateService, is_fresh: bool
+) -> None:
+    """Also by a server that remembers the old one: nothing is hidden with it any more."""
+    await write(states, a_secret_state(1, "hunter2"))
+    old = await salt_of(store)
+    await forget(store)
+    await write(a_service(store) if is_fresh else states, a_secret_state(2, "hunter3"))
+    new = await salt_of(store)
+    assert new is not None
+    assert new != old
+    key = workspace_key(KEYS.redaction, WORKSPACE, new)
+    assert text_commitment(key, "hunter2") == (await hidden(store))["before"]
+
+
+async def test_a_salt_destroyed_while_a_write_was_prepared_is_not_used(store: Store) -> None:
+    """The transaction finds it gone, and the upload is prepared again."""
+    used: list[bytes] = []
+
+    class Preparer(LocalPreparer):
+        async def prepare(self, order: Order) -> Prepared:
+            used.append(order.salt)
+            if len(used) == 2:
+                await forget(store)
+            return await super().prepare(order)
+
+    states = a_service(store, preparer=Preparer(KEYS))
+    await write(states, a_secret_state(1, "hunter2"))
+    await write(states, a_secret_state(2, "hunter3"))
+    assert (used[0], 3) == (used[1], len(used))
+    assert used[2] == await salt_of(store) != used[1]
+
+
+async def test_the_same_bytes_after_the_salt_was_destroyed_hide_nothing(
+    store: Store, states: StateService
+) -> None:
+    """No new version, no change document, no new salt."""
+    await write(states, a_secret_state(1, "hunter2"))
+    await forget(store)
+    assert (await write(states, a_secret_state(1, "hunter2"))).repeated
+    assert await salt_of(store) is None
+
+
+async def test_a_look_at_a_state_is_hidden_as_the_record_is(
+    store: Store, states: StateService
+) -> None:
+    """While there is a salt; after that with what is good for nothing."""
+    await write(states, a_secret_state(1, "hunter2"))
+
+    async def shown() -> str:
+        (resource,) = (await states.show(READER, WORKSPACE))["resources"]
+        commitment: str = resource["attributes"]["password"]["redacted"]
+        return commitment
+
+    assert (await hidden(store))["after"] == await shown()
+    await forget(store)
+    assert (await hidden(store))["after"] != await shown() != await shown()
+
+
+async def test_a_write_needs_no_transaction_more_for_its_salt() -> None:
+    """One to find the newest version and the salt, and one for each write."""
+    store = FakeStore()
+    states = a_service(store)
+    for serial in (1, 2, 3):
+        await write(states, a_state(serial))
+    assert 1 + 3 == store.writes
+
+
+async def test_nothing_is_stored_under_another_policy_than_the_one_in_force(
+    store: Store, states: StateService
+) -> None:
+    """A command that began before the server was started anew with other settings."""
+
+    def job(transaction: Transaction) -> None:
+        transaction.append(a_draft("another policy"))
+        transaction.set_policy(Policy("strict").packed)
+
+    await write(states, a_state(1))
+    await store.write(job)
+    with pytest.raises(UnavailableError, match="the redaction policy was changed meanwhile"):
+        await write(states, a_state(2))
+    assert 1 == len(await store.versions(WORKSPACE))
+    await write(a_service(store, policy=Policy("strict")), a_state(2))
 
 
 # ---------------------------------------------------------------- versions, rollback, import

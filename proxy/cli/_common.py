@@ -153,10 +153,17 @@ async def opened(config: "Config", *, create: bool = False) -> "AsyncIterator[Pr
         )
     from proxy.logs import configure_logging  # noqa: PLC0415
     from proxy.program import open_program  # noqa: PLC0415 - quick start of the command line
+    from proxy.tfstate.policy import STANDARD  # noqa: PLC0415
 
     # What fails is raised, and told once.
     configure_logging(replace(config.log, level="critical"), sys.stderr)
     async with open_program(config, create=create) as program:
+        asked = config.redaction.policy()
+        if asked not in {program.policy, STANDARD}:
+            notice(
+                "The [redaction] settings here are not in force, so those of the last start are "
+                "used: start the server with them."
+            )
         yield program
 
 

@@ -94,3 +94,18 @@ def first(db: Database) -> None:
     tokens.create_index(["digest"], unique=True)
     db.execute("CREATE UNIQUE INDEX token_in_force ON token (name) WHERE revoked IS NULL")
     db.table("log_head").insert({"id": 1, "size": 0, "frontier": b"", "micros": 0, "running": 0})
+
+
+@MIGRATIONS()
+def redaction(db: Database) -> None:
+    """Create the salts of commitments and the redaction policy in force.
+
+    A workspace gets its salt with its next write, whose entry is the first that it hides values
+    in: a migration has no entry.
+    """
+    db.table("redaction_salt").create(
+        {"workspace": str, "value": bytes, "since": str},
+        pk="workspace",
+        not_null={"value", "since"},
+    )
+    db.table("redaction_policy").create({"id": int, "packed": bytes}, pk="id", not_null={"packed"})

@@ -14,7 +14,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
-from proxy.contracts import Draft, HeldLock, StateVersion, StoredToken
+from proxy.contracts import Draft, HeldLock, Salt, StateVersion, StoredToken
 from proxy.errors import UnauthenticatedError, UnavailableError
 
 MAX_KNOWN: Final = 10_000
@@ -88,6 +88,9 @@ class Known:
     def __init__(self) -> None:
         self.heads: dict[str, StateVersion | None] = {}
         self.locks: dict[str, HeldLock | None] = {}
+        self.salts: dict[str, Salt | None] = {}
+        # The policy in force; an empty list before it is read.
+        self.policy: list[bytes | None] = []
         # When each token expires, RFC 3339 as in a transaction's time; "" when it is not in force.
         self.tokens: dict[str, str] = {}
 
@@ -95,11 +98,14 @@ class Known:
         """Read everything anew from now on."""
         self.heads.clear()
         self.locks.clear()
+        self.salts.clear()
+        self.policy.clear()
         self.tokens.clear()
 
     def trim(self) -> None:
         """Keep the memory bounded; called between transactions."""
-        if max(len(self.heads), len(self.locks), len(self.tokens)) > MAX_KNOWN:
+        sizes = len(self.heads), len(self.locks), len(self.salts), len(self.tokens)
+        if max(sizes) > MAX_KNOWN:
             self.forget()
 
 
@@ -116,6 +122,8 @@ class SQLiteTransaction:
         self._drafts: list[Draft] = []
         self._versions: list[tuple[StateVersion, bytes]] = []
         self._locks: dict[str, HeldLock | None] = {}
+        self._salts: dict[str, Salt | None] = {}
+        self._policy: list[bytes | None] = []
         self._statements: list[tuple[str, tuple[Any, ...]]] = []
         self._kept_versions: list[tuple[StateVersion, bytes]] = []
         self._kept_statements: list[tuple[str, tuple[Any, ...]]] = []
@@ -129,6 +137,8 @@ class SQLiteTransaction:
         self._drafts = []
         self._versions = []
         self._locks = {}
+        self._salts = {}
+        self._policy = []
         self._statements = []
         self._changes_tokens = False
         return self._drafts
@@ -145,6 +155,10 @@ class SQLiteTransaction:
         for version, _ in self._versions:
             self._known.heads[version.workspace] = version
         self._known.locks.update(self._locks)
+        if self._salts:
+            self._known.salts.update(self._salts)
+        if self._policy:
+            self._known.policy = self._policy
         if self._changes_tokens:
             self._known.tokens.clear()
             self.changed_tokens = True
@@ -299,6 +313,59 @@ class SQLiteTransaction:
             ("UPDATE token SET revoked = ? WHERE id = ?", (self.time, token_id))
         )
         self._changes_tokens = True
+
+    def salt(self, workspace: str) -> Salt | None:
+        """Return the salt of a workspace's commitments; None when it has none (any more)."""
+        salts = self._known.salts
+        if workspace not in salts:
+            row = self._read(
+                "SELECT value, since FROM redaction_salt WHERE workspace = ?", (workspace,)
+            )
+            salts[workspace] = None if row is None else Salt(*row)
+        return salts[workspace]
+
+    def set_salt(self, workspace: str, value: bytes) -> None:
+        """Give the workspace a salt from this transaction's time on."""
+        self._salts[workspace] = Salt(value, self.time)
+        self._statements.append(
+            (
+                "INSERT INTO redaction_salt (workspace, value, since) VALUES (?, ?, ?)",
+                (workspace, value, self.time),
+            )
+        )
+
+    def destroy_salt(self, workspace: str) -> None:
+        """Take the workspace's salt away.
+
+        All others are written anew on fresh pages: SQLite leaves copies of a row in the free room
+        of a page that it once split, but overwrites a page with zeros when it frees it
+        (https://sqlite.org/pragma.html#pragma_secure_delete).
+        """
+        self.apply()
+        others = self._connection.execute(
+            "SELECT workspace, value, since FROM redaction_salt WHERE workspace <> ?", (workspace,)
+        ).fetchall()
+        self._salts[workspace] = None
+        self._statements.append(("DELETE FROM redaction_salt", ()))
+        self._statements += [
+            ("INSERT INTO redaction_salt (workspace, value, since) VALUES (?, ?, ?)", row)
+            for row in others
+        ]
+
+    def policy(self) -> bytes | None:
+        """Return the redaction policy in force, packed; None when none was ever put in force."""
+        known = self._known.policy
+        if not known:
+            row = self._read("SELECT packed FROM redaction_policy")
+            known.append(None if row is None else row[0])
+        return known[0]
+
+    def set_policy(self, packed: bytes) -> None:
+        """Put a redaction policy in force for every process."""
+        self._policy = [packed]
+        self._statements.append(
+            ("INSERT OR REPLACE INTO redaction_policy (id, packed) VALUES (1, ?)", (packed,))
+        )
 
     def is_running(self) -> bool:
         """Tell whether a server started and has not recorded a stop."""

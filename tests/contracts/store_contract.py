@@ -108,6 +108,11 @@ def recorded(job: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
     return run
 
 
+def puts_in_force(packed: bytes) -> Callable[[Transaction], None]:
+    """Return a job that changes the policy."""
+    return lambda tx: tx.set_policy(packed)
+
+
 class StoreContract:
     """The promises, one a test."""
 
@@ -637,6 +642,97 @@ class StoreContract:
         await other.write(recorded(lambda tx: tx.revoke_token("0193-1")))
         with pytest.raises(UnauthenticatedError):
             await store.write(as_token)
+
+    # ------------------------------------------------------------ salts and the policy
+
+    async def test_a_salt_is_had_until_it_is_destroyed(self, store: Store) -> None:
+        """With the time from which on it holds; another workspace's stays."""
+        await store.write(recorded(lambda tx: tx.set_salt(WORKSPACE, DIGEST)))
+        await store.write(recorded(lambda tx: tx.set_salt("other", DIGEST[::-1])))
+        salt = (await store.write(lambda tx: tx.salt(WORKSPACE))).value
+        assert salt is not None
+        assert (DIGEST, 27) == (salt.value, len(salt.since))
+
+        await store.write(recorded(lambda tx: tx.destroy_salt(WORKSPACE)))
+        assert (await store.write(lambda tx: tx.salt(WORKSPACE))).value is None
+        other = (await store.write(lambda tx: tx.salt("other"))).value
+        assert other is not None
+        assert DIGEST[::-1] == other.value
+
+        await store.write(recorded(lambda tx: tx.set_salt(WORKSPACE, bytes(32))))
+        again = (await store.write(lambda tx: tx.salt(WORKSPACE))).value
+        assert again is not None
+        assert bytes(32) == again.value
+        assert salt.since <= again.since
+
+    async def test_jobs_of_a_batch_see_each_others_salts(self, store: Store) -> None:
+        """Of ten who find none, one gives it; of ten who destroy it, one finds it."""
+
+        def give(tx: Transaction) -> bool:
+            if tx.salt(WORKSPACE) is not None:
+                return False
+            tx.set_salt(WORKSPACE, DIGEST)
+            return True
+
+        def destroy(tx: Transaction) -> bool:
+            if tx.salt(WORKSPACE) is None:
+                return False
+            tx.destroy_salt(WORKSPACE)
+            return True
+
+        given = await asyncio.gather(*(store.write(recorded(give)) for _ in range(10)))
+        assert [True] + [False] * 9 == [each.value for each in given]
+        destroyed = await asyncio.gather(*(store.write(recorded(destroy)) for _ in range(10)))
+        assert [True] + [False] * 9 == [each.value for each in destroyed]
+
+    async def test_a_salt_of_a_failed_job_was_never_there(self, store: Store) -> None:
+        """Nor is one gone that a failed job destroyed."""
+
+        def fail(tx: Transaction) -> None:
+            tx.append(a_draft())
+            tx.destroy_salt(WORKSPACE)
+            tx.set_salt("other", DIGEST)
+            raise JobError
+
+        await store.write(recorded(lambda tx: tx.set_salt(WORKSPACE, DIGEST)))
+        with pytest.raises(JobError):
+            await store.write(fail)
+        kept, never = (await store.write(lambda tx: (tx.salt(WORKSPACE), tx.salt("other")))).value
+        assert kept is not None
+        assert (DIGEST, None) == (kept.value, never)
+
+    async def test_a_salt_destroyed_by_another_process_is_gone_at_once(
+        self, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """As the command line does beside a running server."""
+        server = await stack.enter_async_context(reopen())
+        await server.write(recorded(lambda tx: tx.set_salt(WORKSPACE, DIGEST)))
+        async with reopen() as beside:
+            await beside.write(recorded(lambda tx: tx.destroy_salt(WORKSPACE)))
+            await beside.scrub()
+        assert (await server.write(lambda tx: tx.salt(WORKSPACE))).value is None
+
+    async def test_the_policy_in_force_is_everybodys(
+        self, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """None at first; then the last one that was put in force, for other processes, too."""
+        server = await stack.enter_async_context(reopen())
+        assert (await server.write(lambda tx: tx.policy())).value is None
+        for packed in (b"first", b"second"):
+            async with reopen() as beside:
+                await beside.write(recorded(puts_in_force(packed)))
+            assert packed == (await server.write(lambda tx: tx.policy())).value
+
+    async def test_a_salt_and_a_policy_need_an_entry(self, store: Store) -> None:
+        """No effect is without one."""
+        jobs: list[Callable[[Transaction], None]] = [
+            lambda tx: tx.set_salt(WORKSPACE, DIGEST),
+            lambda tx: tx.destroy_salt(WORKSPACE),
+            lambda tx: tx.set_policy(b"{}"),
+        ]
+        for job in jobs:
+            with pytest.raises(AssertionError, match="recorded nothing"):
+                await store.write(job)
 
     # ------------------------------------------------------------ the server's own mark
 

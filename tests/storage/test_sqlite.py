@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -339,6 +340,69 @@ async def test_two_processes_append_to_one_file_at_once(tmp_path: Path) -> None:
             own = [message for message in messages if message.startswith(name)]
             assert [f"{name}/{number}" for number in range(50)] == own
         assert 100 == await verify_whole(store)
+
+
+# ---------------------------------------------------------------- destroying
+
+
+def gives(workspace: str, value: bytes) -> Callable[[Transaction], None]:
+    """Return a job that gives a workspace a salt."""
+    return lambda tx: tx.set_salt(workspace, value)
+
+
+def destroys(workspace: str) -> Callable[[Transaction], None]:
+    """Return a job that destroys a salt."""
+    return lambda tx: tx.destroy_salt(workspace)
+
+
+def files_of(directory: Path) -> bytes:
+    """Return all bytes of all files of the store."""
+    return b"".join(path.read_bytes() for path in sorted(directory.iterdir()))
+
+
+async def test_nothing_is_left_of_a_destroyed_salt(tmp_path: Path) -> None:
+    """Neither in the database nor in its log, wherever pages were split and rows moved before.
+
+    While another process has the database open, as a server has.
+    """
+    random = Random(9)
+    names = [f"{number:03}-{'x' * random.randrange(60)}" for number in range(200)]
+    random.shuffle(names)
+    salts: dict[str, bytes] = {}
+
+    async with an_open_store(tmp_path) as server, an_open_store(tmp_path) as beside:
+
+        async def destroy(name: str) -> None:
+            await beside.write(recorded(destroys(name)))
+            await beside.scrub()
+            assert salts.pop(name) not in files_of(tmp_path)
+
+        for name in names:
+            salts[name] = random.randbytes(32)
+            await server.write(recorded(gives(name, salts[name])))
+            assert salts[name] in files_of(tmp_path)
+            if random.random() < 0.6:
+                await destroy(random.choice(list(salts)))
+        while len(salts) > 10:
+            await destroy(random.choice(list(salts)))
+        kept = (await server.write(lambda tx: [tx.salt(name) for name in salts])).value
+        assert list(salts.values()) == [salt.value for salt in kept if salt is not None]
+
+
+async def test_traces_that_a_reader_still_needs_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older view keeps what it sees: nobody may believe that it is gone."""
+    monkeypatch.setattr("proxy.storage.sqlite.BUSY_SECONDS", 0.05)
+    async with an_open_store(tmp_path) as store:
+        await append(store)
+        with closing(sqlite3.connect(tmp_path / "tfaudit.db", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM log_head").fetchall()
+            await append(store)
+            with pytest.raises(UnavailableError, match="somebody is reading the database"):
+                await store.scrub()
+        await store.scrub()
 
 
 # ---------------------------------------------------------------- backup
