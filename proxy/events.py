@@ -32,7 +32,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "token.created": Event("administration", "a token was made"),
     "token.revoked": Event("administration", "a token was taken out of force"),
     "token.expired": Event("administration", "a token was refused because its time was over"),
-    "key.rotated": Event("administration", "a key was added or replaced"),
+    "key.rotated": Event("administration", "a key was added, replaced or destroyed"),
     "config.changed": Event("administration", "the configuration or the stored data was changed"),
     "audit.started": Event("the log itself", "a server began to serve"),
     "audit.stopped": Event("the log itself", "a server stopped in order"),

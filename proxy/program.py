@@ -18,6 +18,7 @@ from proxy.keys import KeyRing, open_keys
 from proxy.lock_service import LockService
 from proxy.preparation import Keys
 from proxy.preparers import WorkerPool
+from proxy.secret_service import SecretService
 from proxy.state_service import StateService
 from proxy.storage.sqlite import SQLiteStore
 from proxy.tfstate.policy import STANDARD, Policy
@@ -45,6 +46,7 @@ class Program:
     states: StateService
     locks: LockService
     admin: AdminService
+    secrets: SecretService
     witness: Witness
     policy: Policy
 
@@ -99,6 +101,7 @@ async def open_program(
                 ),
                 locks=LockService(store),
                 admin=AdminService(store, now, os.urandom),
+                secrets=SecretService(store, secrets),
                 witness=witness,
                 policy=policy,
             )

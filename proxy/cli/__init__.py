@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from proxy.cli import backup, export, key, lock, log, serve, state, token, verify
+from proxy.cli import (
+    backup,
+    export,
+    forget,
+    key,
+    lock,
+    log,
+    serve,
+    state,
+    token,
+    verify,
+    whose_secret,
+)
 from proxy.cli._common import ReportingGroup
 
 app = typer.Typer(
@@ -50,6 +62,8 @@ app.add_typer(token.app, name="token")
 app.command("log")(log.log)
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
+app.command("whose-secret")(whose_secret.whose_secret)
+app.command("forget")(forget.forget)
 app.add_typer(state.app, name="state")
 app.add_typer(lock.app, name="lock")
 app.add_typer(key.app, name="key")

@@ -74,8 +74,18 @@ def commitments(key: bytes, text: str) -> frozenset[str]:
         text: the value, for example ``hunter2``, ``1234`` or ``{"user": "a"}``.
     """
     found = {text_commitment(key, form) for form in _forms(text)}
-    found |= {commitment(key, value) for value in _json_values(text)}
+    found |= {commitment(key, value) for value in json_values(text)}
     return frozenset(found)
+
+
+def json_values(text: str) -> Iterator[Value]:
+    """Yield what a text, typed by a person, may be as JSON that is no text."""
+    try:
+        value = json.loads(text, parse_float=Number)
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(value, str) or isinstance(value, Number):
+        yield value
 
 
 def _hash(key: bytes, message: bytes) -> str:
@@ -105,13 +115,3 @@ def _forms(text: str) -> Iterator[str]:
         yield escaped
         yield _GO_ESCAPES.sub(lambda match: f"\\u{ord(match[0]):04x}", escaped)
         yield quote(form, safe="", errors="replace")
-
-
-def _json_values(text: str) -> Iterator[Value]:
-    """Yield what the text may be as JSON that is no text: a number as it is written, too."""
-    try:
-        value = json.loads(text, parse_float=Number)
-    except (ValueError, RecursionError):
-        return
-    if not isinstance(value, str) or isinstance(value, Number):
-        yield value

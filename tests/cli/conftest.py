@@ -47,7 +47,7 @@ def tfaudit(data: Path) -> Tfaudit:
     """Return the command line on that directory: verb and arguments in, its result out."""
     runner = CliRunner()
 
-    def invoke(*args: object, answer: str | None = None, code: int = 0) -> Result:
+    def invoke(*args: object, answer: str | bytes | None = None, code: int = 0) -> Result:
         result = runner.invoke(app, [*map(str, args), "--data", str(data)], input=answer)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
