@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import translate
 from functools import lru_cache
+from typing import NamedTuple
 
 from proxy.errors import ForbiddenError, InvalidInputError
 
@@ -90,8 +91,7 @@ ANONYMOUS = Principal("anonymous", "", "anonymous", None, ())
 """Whoever has not proved who they are; allowed nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """One request as the record tells it: the principal, from where, by what.
 
     Attributes:
@@ -112,7 +112,7 @@ class Caller:
     method: str
     path: str
     user_agent: str = ""
-    forwarded_for: tuple[str, ...] = field(default=())
+    forwarded_for: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=512)

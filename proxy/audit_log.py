@@ -5,8 +5,7 @@ and the next head goes out, so that a batch that is rolled back leaves no trace 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -75,8 +74,7 @@ def draft(  # noqa: PLR0913 - the fields of an entry, in the order people ask fo
     return Draft(entry, document)
 
 
-@dataclass(frozen=True, slots=True)
-class LogHead:
+class LogHead(NamedTuple):
     """Where the log stands.
 
     Attributes:

@@ -52,7 +52,7 @@ _ATTEMPTS: Final = 20
 """How often a write is prepared anew because somebody else wrote in between."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
     """What a read gives: no version means that there is certainly no state."""
 
@@ -61,7 +61,7 @@ class Reading:
     index: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Written:
     """What a write gives; ``repeated`` when the same bytes were stored already."""
 

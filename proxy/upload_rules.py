@@ -6,7 +6,7 @@ migrations may legally bring any serial and lineage. Source: Terraform's
 ``internal/states/remote/state.go`` (PersistState) and ``statemgr/migrate.go`` (CheckValidImport).
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from proxy.contracts import HeldLock, StateVersion
 from proxy.refusals import (
@@ -20,8 +20,7 @@ from proxy.refusals import (
 from proxy.tfstate.lock import RUN_OPERATIONS
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(NamedTuple):
     """What is to be judged of an upload.
 
     Attributes:
@@ -39,8 +38,7 @@ class Upload:
     lock_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The upload may be stored.
 
     Attributes:

@@ -1,7 +1,6 @@
 """Tests of proxy.admin_service."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,7 +22,7 @@ from proxy.errors import (
 from proxy.tlog.entry import check
 from tests.fakes import FakeStore, Fault, a_caller
 
-SYSTEM = replace(a_caller(), principal=Principal("system", "cli", "root", Role.ADMIN))
+SYSTEM = a_caller()._replace(principal=Principal("system", "cli", "root", Role.ADMIN))
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)
 
@@ -144,7 +143,7 @@ async def test_a_token_that_was_revoked_meanwhile_lists_nothing(admin: AdminServ
     """Between the look at the credentials and the answer; no entry would have found out."""
     minted = await admin.create_token(SYSTEM, "root", "admin", ["*"], None)
     of_token = Principal("token", minted.token.id, "root", Role.ADMIN)
-    caller = replace(a_caller(), principal=of_token)
+    caller = a_caller()._replace(principal=of_token)
     assert ["root"] == [token.name for token in await admin.list_tokens(caller)]
     await admin.revoke_token(SYSTEM, "root")
     with pytest.raises(UnauthenticatedError, match="unknown or revoked"):

@@ -20,7 +20,7 @@ from proxy.tfstate.lock import FORCE_OPERATIONS, RUN_OPERATIONS
 from proxy.upload_rules import Accepted, Upload, judge
 from tests.samples import LINEAGE, OTHER_LINEAGE, WORKSPACE, a_held_lock, a_version
 
-HEAD = replace(a_version(), serial=5, sha256="5" * 64)
+HEAD = a_version()._replace(serial=5, sha256="5" * 64)
 
 
 def upload(
@@ -91,7 +91,7 @@ def test_a_push_or_migration_may_bring_any_serial_and_lineage(
 def test_a_state_without_a_lineage_is_judged_by_its_serial() -> None:
     """States of old versions have none."""
     assert Accepted() == judge(upload(6, lineage=""), HEAD, None)
-    assert Accepted() == judge(upload(6), replace(HEAD, lineage=""), None)
+    assert Accepted() == judge(upload(6), HEAD._replace(lineage=""), None)
 
 
 def test_a_run_whose_lock_was_forced_may_save_its_work() -> None:

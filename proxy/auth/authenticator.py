@@ -5,7 +5,8 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from hashlib import sha256
+from typing import Final, NamedTuple
 
 from proxy import tokens
 from proxy.access import Principal, Role
@@ -21,6 +22,8 @@ _HOW: Final = (
     "or as a Bearer token"
 )
 _NOT_IN_FORCE: Final = "the token is unknown or revoked: ask an administrator for a new one"
+_REMEMBERED: Final = 1024
+"""Headers whose token is remembered; of each only the digest is kept."""
 
 
 class TokenExpiredError(UnauthenticatedError):
@@ -47,12 +50,23 @@ class RevokedTokenError(UnauthenticatedError):
         self.principal = principal
 
 
+class _Read(NamedTuple):
+    """What a header was read as: facts of its text, and the principal of a token as stored."""
+
+    digest: bytes
+    stored: StoredToken
+    principal: Principal
+
+
 class Authenticator:
     """Knows a principal by its token.
 
     A token is looked up by its SHA-256 digest. Nothing secret is compared character by
     character: the time of a look-up tells at most something of the digest of what the client
     itself sent, from which no token can be found.
+
+    A header that held a token before is not taken apart again, but whether the token is in force
+    is asked of the store for each request.
 
     Args:
         store: keeps the tokens.
@@ -62,6 +76,7 @@ class Authenticator:
     def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
+        self._read: dict[bytes, _Read] = {}
 
     def identify(self, authorization: str | None) -> Principal:
         """Return whose credentials these are.
@@ -77,13 +92,7 @@ class Authenticator:
         """
         if authorization is None:
             raise UnauthenticatedError(f"there are no credentials: {_HOW}")
-        token = _token_of(authorization)
-        if not tokens.is_well_formed(token):
-            raise UnauthenticatedError(f"the credentials hold no valid token: {_HOW}")
-        stored = self._store.token_by_digest(tokens.digest(token))
-        if stored is None:
-            raise UnauthenticatedError(_NOT_IN_FORCE)
-        principal = _principal(stored)
+        stored, principal = self._look_up(authorization)
         if stored.revoked is not None:
             raise RevokedTokenError(_NOT_IN_FORCE, principal)
         if stored.expires is not None and _moment(stored.expires) <= self._now():
@@ -93,6 +102,30 @@ class Authenticator:
                 principal,
             )
         return principal
+
+    def _look_up(self, authorization: str) -> tuple[StoredToken, Principal]:
+        """Return the token that the header holds, as it is stored now."""
+        key = sha256(authorization.encode("utf-8", "surrogatepass")).digest()
+        read = self._read.get(key)
+        digest = _digest_of(authorization) if read is None else read.digest
+        stored = self._store.token_by_digest(digest)
+        if stored is None:
+            raise UnauthenticatedError(_NOT_IN_FORCE)
+        if read is not None and read.stored is stored:
+            return stored, read.principal
+        if len(self._read) >= _REMEMBERED:
+            self._read.clear()
+        principal = _principal(stored)
+        self._read[key] = _Read(digest, stored, principal)
+        return stored, principal
+
+
+def _digest_of(authorization: str) -> bytes:
+    """Return the digest of the token in the header; whether there is such a one is not asked."""
+    token = _token_of(authorization)
+    if not tokens.is_well_formed(token):
+        raise UnauthenticatedError(f"the credentials hold no valid token: {_HOW}")
+    return tokens.digest(token)
 
 
 def _token_of(authorization: str) -> str:
@@ -122,7 +155,6 @@ def _token_of(authorization: str) -> str:
     return password.decode("latin-1")
 
 
-@lru_cache(maxsize=1024)
 def _principal(stored: StoredToken) -> Principal:
     # A role that a later release gave is not ours to interpret: it allows nothing.
     role = Role(stored.role) if stored.role in set(Role) else None

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -104,7 +103,7 @@ def versions(
     if not found:
         raise NotFoundError(f"{workspace} has no state: `tfaudit state list` shows all workspaces")
     if as_json:
-        print_json([asdict(version) for version in found])
+        print_json([version._asdict() for version in found])
         return
     print_table(
         (">VERSION", ">SERIAL", "WRITTEN", ">SIZE", "TERRAFORM", "LINEAGE", "SHA-256", "ID"),
@@ -176,8 +175,8 @@ def diff(
     redacted, before, after = run(action())
     changes = plan_of(redacted)
     if as_json:
-        source = None if before is None else asdict(before)
-        print_json({"from": source, "to": asdict(after), "changes": changes})
+        source = None if before is None else before._asdict()
+        print_json({"from": source, "to": after._asdict(), "changes": changes})
         return
     start = "nothing" if before is None else f"version {before.number} (serial {before.serial})"
     typer.echo(f"{clean(workspace)}: {start} -> version {after.number} (serial {after.serial})")
@@ -296,7 +295,7 @@ def rollback(
 
     written = run(action())
     if as_json:
-        print_json(asdict(written.version))
+        print_json(written.version._asdict())
     else:
         typer.echo(
             f"Rolled {clean(workspace)} back to version {clean(version)}: it is now version "
@@ -325,7 +324,7 @@ def _summary_object(workspace: WorkspaceSummary) -> dict[str, object]:
         "workspace": workspace.name,
         "created": workspace.created,
         "versions": workspace.versions,
-        "head": asdict(workspace.head) if workspace.head else None,
+        "head": workspace.head._asdict() if workspace.head else None,
         "lock": {"id": lock.id, "operation": lock.operation, "who": lock.who, "taken": lock.taken}
         if lock
         else None,
@@ -407,7 +406,7 @@ def _import_object(file: Path, name: str, result: "Written | TfauditError") -> d
         "file": str(file),
         "workspace": name,
         "repeated": result.repeated,
-        "version": asdict(result.version),
+        "version": result.version._asdict(),
     }
 
 

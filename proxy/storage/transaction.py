@@ -23,7 +23,7 @@ MAX_KNOWN: Final = 10_000
 _NEVER: Final = "A"
 """Later than every time, which begins with a digit."""
 
-VERSION_COLUMNS: Final = ", ".join(f"v.{field.name}" for field in fields(StateVersion))
+VERSION_COLUMNS: Final = ", ".join(f"v.{field}" for field in StateVersion._fields)
 LOCK_COLUMNS: Final = ", ".join(field.name for field in fields(HeldLock))
 TOKEN_COLUMNS: Final = ", ".join(field.name for field in fields(StoredToken))
 
@@ -36,10 +36,9 @@ _COLUMNS: Final = {
         "idx, time, event, outcome, workspace, actor, actor_id, source_ip, key_id, leaf_hash, "
         "signature, entry, document"
     ),
-    "state_version": ", ".join(field.name for field in fields(StateVersion)),
+    "state_version": ", ".join(StateVersion._fields),
     "state_body": "id, sealed",
 }
-_VERSION_ROW: Final = attrgetter(*(field.name for field in fields(StateVersion)))
 _LOCK_ROW: Final = attrgetter(*(field.name for field in fields(HeldLock)))
 _CHUNKS: Final = (64, 16, 4, 1)
 """Rows in one INSERT: few different statements, so that SQLite's are all prepared once."""
@@ -171,7 +170,7 @@ class SQLiteTransaction:
         """
         if self._kept_versions:
             versions, bodies = zip(*self._kept_versions, strict=True)
-            insert_rows(self._connection, "state_version", list(map(_VERSION_ROW, versions)))
+            insert_rows(self._connection, "state_version", versions)
             insert_rows(
                 self._connection,
                 "state_body",

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +17,7 @@ NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
 def stranger(ip: str = "10.0.0.7") -> Caller:
     """Return a request of somebody unknown."""
-    return replace(a_caller(ip=ip), principal=ANONYMOUS)
+    return a_caller(ip=ip)._replace(principal=ANONYMOUS)
 
 
 def failure_log(store: FakeStore, *, window: float = 3600, immediate: int = 2) -> FailureLog:

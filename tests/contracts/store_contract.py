@@ -409,7 +409,7 @@ class StoreContract:
 
     async def test_a_document_is_kept_beside_its_entry(self, store: Store) -> None:
         """And an entry without one has none."""
-        with_one = replace(a_draft(), document=b'{"items": []}')
+        with_one = a_draft()._replace(document=b'{"items": []}')
         await store.write(lambda tx: tx.append(with_one))
         await store.write(appends("without one"))
         documents = [stored.document async for stored in store.entries(LogQuery())]
