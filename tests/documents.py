@@ -12,6 +12,7 @@ import jsonschema
 from proxy import config
 from proxy.events import EVENTS, OUTCOMES
 from proxy.tlog.entry import MAX_ENTRY_BYTES
+from tests.secret_names import page
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
 
@@ -212,6 +213,7 @@ FILES: Final = {
     "events.md": events,
     "entry.schema.json": schema,
     "configuration.md": configuration,
+    "redaction-names.md": page,
 }
 """Name of each file in docs/ and what makes it."""
 

@@ -8,7 +8,7 @@ adds to it what a provider's own schema marks.
 
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -19,14 +19,15 @@ from proxy.tfstate.names import is_plain_name
 
 FILES: Final = ("marked.json", "unmarked.json", "added.json")
 """In `data/`, each `{provider: {type: [path]}}`: what the providers' schemas mark; what they do not
-mark though it is secret; what was found elsewhere, its source in `sources.json` beside them."""
+mark though it is secret; what was found in other providers' schemas and documents."""
+READABLE: Final = "readable.json"
+"""Of the same form: what is no secret though its name says so."""
 
 _STEP: Final = re.compile(r"([A-Za-z0-9_-]+)(\[\]|\{\})?")
 _WILDCARDS: Final = {"[]": ANY_INDEX, "{}": ANY_KEY}
 
 _STORE_TYPE: Final = re.compile(r"secret|ssm_parameter|password|credential")
 _STORE_ATTRIBUTES: Final = (
-    "bcrypt_hash",
     "binary_data",
     "content",
     "data",
@@ -35,7 +36,6 @@ _STORE_ATTRIBUTES: Final = (
     "insecure_value",
     "payload",
     "plaintext",
-    "result",
     "secret_binary",
     "secret_data",
     "secret_string",
@@ -43,9 +43,12 @@ _STORE_ATTRIBUTES: Final = (
     "value",
     "value_wo",
 )
+_STORE_DATA_ATTRIBUTES: Final = ("entries", "items", "json", "map", "raw", "text", "values")
+"""Where data sources of stores keep what they read, beside that."""
 _ALWAYS: Final[dict[str, tuple[MarkPath, ...]]] = {
     "terraform_remote_state": (("config",), ("defaults",)),
 }
+"""The configuration of a backend, its password included."""
 
 
 @lru_cache(maxsize=8_192)
@@ -62,9 +65,9 @@ def known_marks(resource_type: str, mode: str) -> tuple[MarkPath, ...]:
     paths = dict.fromkeys(_ALWAYS.get(resource_type, ()))
     if _STORE_TYPE.search(resource_type):
         paths |= dict.fromkeys((name,) for name in _STORE_ATTRIBUTES)
+        if mode == "data":
+            paths |= dict.fromkeys((name,) for name in _STORE_DATA_ATTRIBUTES)
     paths |= dict.fromkeys(map(parse, _table().get(resource_type, ())))
-    if mode == "data":
-        paths |= dict.fromkeys(map(parse, _table().get(f"data.{resource_type}", ())))
     return tuple(paths)
 
 
@@ -77,6 +80,16 @@ def is_harmless_mark(path: MarkPath) -> bool:
     """
     names = [step for step in path if isinstance(step, str)]
     return bool(names) and is_plain_name(names[-1])
+
+
+@lru_cache(maxsize=8_192)
+def known_readable(resource_type: str) -> tuple[MarkPath, ...]:
+    """What is no secret in every object of a type, though its name says that it were one.
+
+    The name at the end of such a path is not to be judged; names below it are. A mark, of the
+    state or of the table, is stronger.
+    """
+    return tuple(map(parse, _readable().get(resource_type, ())))
 
 
 def parse(path: str) -> MarkPath:
@@ -96,9 +109,9 @@ def parse(path: str) -> MarkPath:
     return tuple(steps)
 
 
-def rows() -> Iterator[tuple[str, str, str, str]]:
-    """All rows of the table: file, provider, type, path."""
-    for file in FILES:
+def rows(*files: str) -> Iterator[tuple[str, str, str, str]]:
+    """All rows of some files of the table: file, provider, type, path."""
+    for file in files:
         for provider, types in _read(file).items():
             for type_, paths in types.items():
                 for path in paths:
@@ -107,9 +120,20 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
 
 @lru_cache(maxsize=1)
 def _table() -> dict[str, list[str]]:
-    """The paths of every type. Read once, when first asked for."""
+    """The secret paths of every type. Read once, when first asked for."""
+    return _by_type(FILES)
+
+
+@lru_cache(maxsize=1)
+def _readable() -> dict[str, list[str]]:
+    """The readable paths of every type. Read once, when first asked for."""
+    return _by_type((READABLE,))
+
+
+def _by_type(files: Iterable[str]) -> dict[str, list[str]]:
+    """The paths of every type in some files."""
     table: dict[str, list[str]] = {}
-    for file in FILES:
+    for file in files:
         for types in _read(file).values():
             for type_, paths in types.items():
                 table[type_] = table[type_] + paths if type_ in table else paths

@@ -18,39 +18,57 @@ def _words(text: str) -> frozenset[str]:
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD: Final = re.compile(r"[a-z0-9]+")
 
+_LONGEST_NAME: Final = 512
+"""Characters that are looked at; nobody gives a longer name."""
+
 _SECRET_WORD: Final = re.compile(
     r".*(?:password|passwort|passwd|passphrase|passcode|secret|token|credential|apikey|secretkey"
-    r"|privatekey|accesskey|authkey|sharedkey|kubeconfig|connectionstring|bindpass|userpass"
-    r"|rootpass|adminpass|dbpass)s?[0-9]*"
+    r"|privatekey|accesskey|authkey|sharedkey|kubeconfig|connectionstring|connstr|bindpass"
+    r"|userpass|rootpass|adminpass|dbpass|requirepass|masterauth)s?[0-9]*"
 )
 """A word that ends so is a secret, glued to others or not: `dbpassword`, `tokens`, `secret2`."""
 
 _SECRET_WORDS: Final = _words(
     """
-    pass pwd psk pin jwt sas dsn creds cred bearer htpasswd plaintext passkey otp totp
+    pass pwd pw psk pin jwt jwk sas dsn creds cred bearer htpasswd plaintext passkey otp totp
+    pfx p12 pkcs12 keytab
     """
 )
 
+_SECRET_LAST: Final = _words("sk pat salt")
+"""The same, but only at the end of a longer name: `STRIPE_SK`, `GITHUB_PAT`; `sk` is no secret."""
+
+_SECRET_KEYS: Final = (
+    "access secret private api app auth authorization account storage shared pre_?shared master"
+    " client encryption decryption signing service license licence primary secondary raw ssl tls"
+    " sp sas mac hmac session integration stream instrumentation insights admin function"
+    " subscription tsig dkim_private service_principal service_role data wrapping unseal recovery"
+    " consumer customer user rsa aes symmetric https genie ops_routing policy certificate"
+    " application anon server sdk ingest ingestion send segment_write extension extension_config"
+    " workspace validation pairing publisher read_?only metrics_publisher eab"
+).replace(" ", "|")
+
 _SECRET_PHRASES: Final = re.compile(
-    r"(?:^|_)(?:"
-    r"(?:access|secret|private|api|app|auth|authorization|account|storage|shared|master|client"
-    r"|encryption|signing|service|license|licence|primary|secondary|raw|ssl|tls|sp|sas|hmac|session"
-    r"|integration|stream|instrumentation|insights|admin|function|subscription|tsig|dkim_private"
-    r"|service_principal|data|wrapping|unseal|recovery|consumer|user|rsa|aes|symmetric|https"
-    r"|genie|ops_routing|policy|certificate)_keys?"
-    r"|disk_encryption_key|key_(?:material|base64|jwk|contents?)|connection_strings?"
-    r"|kube_configs?|sas_ur[il]s?|webhook_urls?|shared_access_signatures?|protected_settings"
+    rf"(?:^|_)(?:(?:{_SECRET_KEYS})_keys?(?:_[0-9])?"
+    r"|disk_encryption_key|key_(?:material|base64|jwk|contents?|pem|data|details)"
+    r"|connection_strings?|conn_str|(?:kube|talos)_(?:admin_|user_)?configs?(?:_raw)?|docker_?config_?json"
+    r"|sas_ur[il]s?|webhook_ur[il]s?|(?:slack|discord|teams|incoming)_webhooks?"
+    r"|shared_access_signatures?|protected_(?:settings|parameters?)"
     r"|secure_(?:values?|json_data|environment_variables)|(?:plain|clear)_text|pass_phrases?"
-    r"|pem_bundle|basic_auths?|auth_(?:data|string)|pre_shared|private_(?:pem|uri)"
-    r"|(?:session|auth)_cookies?|service_account_json|pkcs12(?:_base64)?|key_?stores?_(?:data|base64)"
+    r"|pem_bundle|basic_auths?|auth_(?:data|string|code)|authorization_(?:code|header)"
+    r"|(?:http|proxy|basic)_authorization|pre_shared|private_(?:pem|uri)"
+    r"|(?:session|auth)_cookies?|set_cookie|service_account_json|key_?stores?_(?:data|base64)"
     r")(?:_|$)"
+    r"|^authorization$|^sensitive_|(?<!case)(?<!is)_sensitive$"
 )
+"""Words that make a secret together."""
 
 _HARMLESS_FIRST: Final = _words(
     """
     enable enabled disable disabled manage managed get require required requires allow allowed
     rotate use uses create has is num number count must force generate auto automount skip
-    ignore max maximum min minimum show hide block prevent support supports reset public
+    ignore max maximum min minimum show hide block prevent support supports reset public existing
+    retain discard store validate
     """
 )
 """A name that begins so is a setting: `get_password_data`, `enable_key_rotation`."""
@@ -61,37 +79,38 @@ _HARMLESS_LAST: Final = _words(
     versions ttl type types policy policies spec specs enabled disabled required optional
     length size count counts min max limit limits fingerprint fingerprints thumbprint sha1
     sha256 sha512 md5 etag checksum digest url urls uri uris endpoint endpoints path paths
-    expiry expiration expires expired expire lifetime lifespan at on date time timestamp
-    duration days hour hours minute minutes second seconds period rotation rotated usage
-    algorithm alg source
+    file files filename dir directory expiry expiration expires expired expire lifetime lifespan
+    at on date time timestamp duration days hour hours minute minutes second seconds period
+    rotation rotated usage algorithm alg source
     status state format mode owner scope scopes audience audiences issuer issuers bits field
     header headers alias aliases class method prefix suffix hint validity created updated
     reset support location region provider engine backend age reuse prevention complexity
     cidrs cidr groups group role roles units unit unused interval window timeout schedule
     selector store namespace accessor recipient
+    config configuration configurations option options setting settings rule rules strategy
+    selection expression only list generation properties domains domain message manager
+    management authentication protection history strength change changed encryption recovery login
+    exchange revocation introspection review process claim claims template templates action
+    actions storage trigger triggers param parameter description label labels title tag tags
+    username
     """
 )
 """A name that ends so speaks about a secret: `token_ttl`, `password_policy`, `secret_arn`."""
 
-_ALWAYS_SECRET: Final = frozenset(
-    {
-        "secret_id",
-        "sas_url",
-        "sas_uri",
-        "webhook_url",
-        "private_uri",
-        "connection_string_alias",
-    }
+_ALWAYS_SECRET: Final = re.compile(
+    r"(?:^|_)(?:sas_ur[il]|webhook_ur[il]|private_uri|connection_string_alias|basic_authentication"
+    r"|(?:kube|talos)_?(?:admin_|user_)?config|docker_?config_?json|auth(?:orization)?_header"
+    r"|protected_(?:settings|parameter)|(?:approle|role|token|vault|wrapped)_secret_id"
+    r"|set_sensitive)$|^secret_id$|^sensitive_(?:config_vars|parameters?|settings|headers)$"
 )
-_NEVER_SECRET: Final = frozenset(
-    {
-        "http_tokens",
-        "api_key_source",
-        "customer_master_key_spec",
-        "primary_key_name",
-        "token_reviewer",
-    }
+"""Secrets, though they end like a setting or a reference."""
+_NEVER_SECRET: Final = re.compile(
+    r"^(?:http_tokens|api_key_source|customer_master_key_spec|primary_key_name|token_reviewer"
+    r"|image_pull_secrets?|(?:.*_)?kms_(?:.*_)?keys?(?:_.*)?|(?:.*_)?(?:creation|lock|update|version|dkim|next|page"
+    r"|continuation|sync|input|output|prompt|completion|total|context|cached|budget)_tokens?"
+    r"|tokens?_(?:per|to|for|in|bucket)_.*|.*_per_token)$"
 )
+"""Settings, references and public values, though they end like a secret."""
 
 
 @lru_cache(maxsize=16_384)
@@ -101,16 +120,21 @@ def is_secret_name(name: str) -> bool:
     Any spelling is understood: `db_password`, `dbPassword`, `DB-PASSWORD`. The name of a
     container speaks for everything in it.
     """
-    words = _WORD.findall(_CAMEL.sub("_", name).lower())
+    words = _WORD.findall(_CAMEL.sub("_", name[:_LONGEST_NAME]).lower())
     if not words:
         return False
     joined = "_".join(words)
-    if joined in _ALWAYS_SECRET or any(joined.endswith(f"_{end}") for end in _ALWAYS_SECRET):
+    if _ALWAYS_SECRET.search(joined) is not None:
         return True
-    if joined in _NEVER_SECRET or words[0] in _HARMLESS_FIRST or words[-1] in _HARMLESS_LAST:
+    if (
+        words[0] in _HARMLESS_FIRST
+        or words[-1] in _HARMLESS_LAST
+        or _NEVER_SECRET.fullmatch(joined) is not None
+    ):
         return False
     return (
         any(word in _SECRET_WORDS or _SECRET_WORD.fullmatch(word) for word in words)
+        or (len(words) > 1 and words[-1] in _SECRET_LAST)
         or (_SECRET_PHRASES.search(joined) is not None and "public" not in words)
         or _SECRET_WORD.fullmatch("".join(words)) is not None
     )
@@ -118,9 +142,22 @@ def is_secret_name(name: str) -> bool:
 
 _PLAIN_NAMES: Final = _words(
     """
-    username user loginname name id host hostname port engine dbname database
-    region location endpoint type kind apiversion namespace email
+    apiversion database dbname issuer namespace owner principal resource
+    firstname lastname middlename mobile subject tenant
     """
+)
+_PLAIN_LAST: Final = _words(
+    """
+    arn ca cas cert certificate certs certificates chain checksum cloud date dn email emails
+    endpoint engine fingerprint host hostname hosts id identifier identity ids issuer kid kind
+    location name names port protocol region scheme serial server servername sha1 sha256 sha512
+    status thumbprint type user username usernames users version zone
+    """
+)
+"""A name that ends so is public or shared by many: a certificate, a user, a host, an ID."""
+
+_NEVER_PLAIN: Final = re.compile(
+    r"(?:secret_?id|pfx|p12|pkcs12|keytab|wallet|private(?!_key_id)|session_id|chat_id|webhook)"
 )
 
 
@@ -128,6 +165,12 @@ _PLAIN_NAMES: Final = _words(
 def is_plain_name(name: str) -> bool:
     """Whether a value of this name is no secret in itself, even inside of a secret object.
 
-    It is hidden where it stands, but not hunted for elsewhere.
+    Such as a user's name, a host, a certificate, an ID. It is hidden where something secret is
+    hidden as a whole, but not hunted for elsewhere, else half of a record would be hidden.
     """
-    return "".join(_WORD.findall(name.lower())) in _PLAIN_NAMES
+    words = _WORD.findall(_CAMEL.sub("_", name[:_LONGEST_NAME]).lower())
+    if not words or _NEVER_PLAIN.search("_".join(words)) is not None:
+        return False
+    if words[-1] in {"pem", "content", "base64", "wo", "data"} and len(words) > 1:
+        words.pop()  # what it is comes before how it is written
+    return (words[-1] in _PLAIN_LAST or "".join(words) in _PLAIN_NAMES) and not is_secret_name(name)

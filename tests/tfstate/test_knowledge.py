@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.tfstate.knowledge import is_harmless_mark, known_marks, parse
+from proxy.tfstate.knowledge import is_harmless_mark, known_marks, known_readable, parse
 from proxy.tfstate.marks import ANY_INDEX, ANY_KEY
 
 
@@ -52,6 +52,47 @@ def test_stores_of_secrets_keep_them_under_names_that_say_nothing(
     assert (path,) in known_marks(type_, mode)
 
 
+@pytest.mark.parametrize(
+    ("type_", "path"),
+    [
+        ("postgresql_role", ("password",)),
+        ("mysql_user", ("plaintext_password",)),
+        ("tailscale_tailnet_key", ("key",)),
+        ("nomad_variable", ("items",)),
+        ("render_env_group", ("env_vars", ANY_KEY, "value")),
+        ("aws_wafv2_api_key", ("api_key",)),
+    ],
+)
+def test_other_providers_are_known(type_: str, path: tuple[str, ...]) -> None:
+    """Of those that the first table did not cover."""
+    assert path in known_marks(type_, "managed")
+
+
+def test_what_data_sources_of_stores_read() -> None:
+    """They keep it in places of their own."""
+    assert ("map",) in known_marks("someones_secrets", "data")
+    assert ("map",) not in known_marks("someones_secrets", "managed")
+
+
+@pytest.mark.parametrize(
+    ("type_", "path"),
+    [
+        ("aws_api_gateway_method", ("authorization",)),
+        ("aws_secretsmanager_secret_version", ("secret_id",)),
+        ("google_secret_manager_secret", ("secret_id",)),
+        ("aws_cognito_user_pool_client", ("token_validity_units", ANY_INDEX, "access_token")),
+    ],
+)
+def test_readable_whatever_the_name_says(type_: str, path: tuple[str, ...]) -> None:
+    """Settings and references, known by type."""
+    assert path in known_readable(type_)
+
+
+def test_no_type_is_readable_unless_it_is_listed() -> None:
+    """In doubt the name decides."""
+    assert () == known_readable("aws_db_instance")
+
+
 @pytest.mark.parametrize("type_", ["aws_vpc", "null_resource", "", "\0", "x" * 100_000])
 def test_nothing_is_known_of_other_types(type_: str) -> None:
     """Whatever the type's name is."""
@@ -85,5 +126,5 @@ def test_harmless_marks() -> None:
     assert is_harmless_mark(("site_credential", ANY_INDEX, "name"))
     assert is_harmless_mark(("username",))
     assert not is_harmless_mark(("site_credential", ANY_INDEX, "password"))
-    assert not is_harmless_mark(("names", ANY_INDEX))
+    assert not is_harmless_mark(("secure_values", ANY_INDEX))
     assert not is_harmless_mark(())

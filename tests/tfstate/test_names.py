@@ -1,6 +1,8 @@
 """Which names make a value secret, and which must stay readable."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.tfstate.names import is_plain_name, is_secret_name
 
@@ -144,14 +146,118 @@ def test_names_that_must_stay_readable(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["username", "user", "userName", "host", "port", "engine", "dbname", "apiVersion"]
+    "name",
+    [
+        *("DB_PASSWORD", "PGPASSWORD", "MYSQL_PWD", "MYSQL_ROOT_PW", "SMTP_PASS", "TF_VAR_db_pass"),
+        *("STRIPE_SK", "GITHUB_PAT", "AUTH_SALT", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+        *("GF_SECURITY_ADMIN_PASSWORD", "DJANGO_SECRET_KEY", "SECRET_KEY_BASE", "RAILS_MASTER_KEY"),
+        *("OPENAI_API_KEY", "SENTRY_DSN", "JWT_SIGNING_KEY", "SLACK_WEBHOOK", "SLACK_WEBHOOK_URL"),
+        *("AZURE_STORAGE_KEY", "SQLAZURECONNSTR_main", "VAULT_SECRET_ID", "LDAP_BIND_PW"),
+        *("spring.datasource.password", "requirepass", "ENCRYPTION_KEY", "HMAC_KEY", "NPM_TOKEN"),
+    ],
+)
+def test_names_of_environment_variables(name: str) -> None:
+    """As people write them."""
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("DATABASE_URL", "POSTGRES_USER", "POSTGRES_PASSWORD_FILE", "DB_HOST", "PATH", "PWD_PATH"),
+        *("AWS_ACCESS_KEY_ID", "AWS_REGION", "existingSecret", "existingSecretPasswordKey"),
+        *(
+            "secretName",
+            "imagePullSecrets",
+            "image_pull_secrets",
+            "tokenSecretRef",
+            "secret_options",
+        ),
+        *("max_tokens", "input_tokens", "completion_tokens", "tokens_per_minute", "creation_token"),
+        *("lock_token", "dkim_tokens", "next_token", "kms_encryption_key", "kms_key"),
+        *("password_authentication", "disable_password_authentication", "store_password"),
+        *("secret_description", "token_url_custom_properties", "credentials_parameter"),
+        *(
+            "jwt_configuration",
+            "token_selection",
+            "api_key_selection_expression",
+            "secret_arn_list",
+        ),
+        *(
+            "case_sensitive",
+            "is_sensitive",
+            "sensitive",
+            "config_nonsensitive",
+            "sk",
+            "salt",
+            "pat",
+        ),
+        *("binary_authorization", "authorization_type", "authorizer", "jwks", "network_pattern"),
+        *(
+            "sort_key",
+            "range_key",
+            "foreign_key",
+            "key_type",
+            "key_usage",
+            "deploy_key",
+            "routing_key",
+        ),
+    ],
+)
+def test_more_names_that_must_stay_readable(name: str) -> None:
+    """Paths, references, counts, tokens that only tell one request from another."""
+    assert not is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Authorization", "http_authorization", "authorization_header", "basic_authentication"),
+        *("sensitive_config_vars", "config_sensitive", "set_sensitive", "sensitive_settings"),
+        *(
+            "pfx_blob",
+            "certificate_p12",
+            "kerberos_keytab",
+            "kube_admin_config_raw",
+            "talos_config",
+        ),
+        *("key_pem", "private_key_file_content", "application_key", "customer_key", "mac_key"),
+        *(".dockerconfigjson", "docker_config_json", "connStr", "extension_key_1", "auth_code"),
+    ],
+)
+def test_more_names_of_secrets(name: str) -> None:
+    """Learned from what the schemas of providers mark."""
+    assert is_secret_name(name)
+
+
+@given(st.text() | st.text("aA_-.tokenSecr ", max_size=600))
+def test_any_text_may_be_a_name(name: str) -> None:
+    """Keys of maps are written by anyone."""
+    assert is_secret_name(name) in {True, False}
+    assert not (is_plain_name(name) and is_secret_name(name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("username", "user", "userName", "POSTGRES_USER", "host", "DB_HOST", "port", "engine"),
+        *("dbname", "dbInstanceIdentifier", "apiVersion", "kind", "type", "region", "namespace"),
+        *("ca_certificate", "client-certificate-data", "certificate_pem"),
+        *("client_id", "access_key_id", "tenant_id", "email", "oauth2_client_secret_sha256"),
+    ],
 )
 def test_plain_names(name: str) -> None:
     """Their values are hidden inside of a secret object, but not hunted for elsewhere."""
     assert is_plain_name(name)
 
 
-@pytest.mark.parametrize("name", ["password", "value", "data", "", "user_password", "hostkey"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("password", "value", "data", "", "user_password", "hostkey", "username_password", "url"),
+        *("secret_id", "pfx_certificate", "certificate_p12", "session_id", "pem", "content", "key"),
+    ],
+)
 def test_names_that_are_not_plain(name: str) -> None:
     """In doubt a value is hunted for."""
     assert not is_plain_name(name)
