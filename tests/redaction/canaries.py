@@ -34,6 +34,18 @@ _ROUNDS: Final = (
 
 _FLAT_ROUNDS: Final = 4
 
+_SAID: Final = (
+    ("query", "plain"),
+    ("header", "plain"),
+    ("cookie", "plain"),
+    ("credentials", "plain"),
+    ("wish", "plain"),
+    ("line that is no HTTP", "plain"),
+    ("user agent", "plain"),
+    ("lock info", "github"),
+)
+"""Secrets that requests say beside a state, and their shape: see `leaving`."""
+
 
 @dataclass(frozen=True)
 class Planted:
@@ -72,6 +84,9 @@ def plant(count: int = COUNT, seed: int = SEED) -> Planted:
         for scene in (*scenes.SCENES, *here):
             rng = random.Random(f"{seed} {stack.workspace} {scene.__name__}")
             scene(Scene(scene.__name__, number, stack, forge, canaries=canaries, rng=rng))
+    for place, shape in _SAID:
+        name = f"canary-{len(canaries):04}"
+        canaries.append(Canary(name, forge.make(shape), "request", shape, "format", place, ""))
     old = flat.FlatStack("legacy/app", ("0.11.14", "0.11.15"), (False, False))
     flat.play(old, _FLAT_ROUNDS, forge, canaries, seed)
     if len(canaries) > count:

@@ -130,7 +130,7 @@ def values(s: FlatScene) -> None:
         s.stack.values[v][f"login_{s.number}"] = {
             "sensitive": True,
             "type": "string",
-            "value": f"{v} {one[v]}",
+            "value": one[v],
         }
         s.stack.values[v][f"admin_password_{s.number}"] = {
             "sensitive": False,

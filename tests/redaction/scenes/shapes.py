@@ -75,7 +75,7 @@ def outputs(s: Scene) -> None:
     """Outputs that are marked, that only their name tells, and that are objects."""
     one, two = s.pair("output", "words", "mark"), s.pair("output", "plain")
     three, four = s.pair("output", "odd", "mark"), s.pair("output", "password")
-    s.output("bootstrap", lambda v: f"v{v} {one[v]}", sensitive=True)
+    s.output("bootstrap", lambda v: one[v], sensitive=True)
     s.output("admin_password", lambda v: two[v], sensitive=False)
     s.output(
         "cluster",
@@ -110,18 +110,22 @@ def deposed_and_tainted(s: Scene) -> None:
 
 
 def marked_once(s: Scene) -> None:
-    """A sensitive variable whose mark stands in one of the versions only; copies in both."""
+    """A value that is sensitive, and marked so, in one of the versions only, with its copies."""
     s.fate = "update"
+    marked = s.number % 2
     value = s.secret("mark of one version", s.rng.choice(("words", "odd")), "mark")
-    marks = ("label",)
+    label = [value if version == marked else "blue" for version in (OLD, NEW)]
     for version in (OLD, NEW):
         s.add(
             "acme_label",
-            lambda v: {"size": v, "label": value},
-            own_marks=marks if version == s.number % 2 else (),
+            lambda v: {"label": label[v]},
+            own_marks=("label",) if version == marked else (),
             fate=("delete", "create")[version],
         )
-    s.add("acme_banner", lambda v: {"html": f"<b>{value}</b> {v}", "raw": base64_text(value)})
+    s.add(
+        "acme_banner",
+        lambda v: {"html": f"<b>{label[v]}</b>", "raw": base64_text(f"- {label[v]} -")},
+    )
 
 
 def private_data(s: Scene) -> None:
