@@ -19,7 +19,7 @@ from proxy.cli._common import (
     settings,
 )
 from proxy.cli._output import clean, count_text, print_json, print_table, time_text
-from proxy.errors import InvalidInputError
+from proxy.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from proxy.secret_service import Whereabouts
@@ -58,7 +58,11 @@ def whose_secret(
 
     async def action() -> "Whereabouts":
         async with opened(loaded) as program:
-            return await program.secrets.find(caller("whose-secret"), workspace, value)
+            try:
+                return await program.secrets.find(caller("whose-secret"), workspace, value)
+            except NotFoundError as error:
+                # Not as such: its exit code would say that the value was not seen.
+                raise InvalidInputError(str(error)) from error
 
     found = run(action())
     if as_json:

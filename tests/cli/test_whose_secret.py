@@ -60,6 +60,11 @@ def test_what_is_no_value(tfaudit: Tfaudit, rolled_back: str, answer: str | byte
     assert "hunter1" not in tfaudit("whose-secret", rolled_back, answer=answer, code=2).output
 
 
+def test_a_workspace_that_is_not_there(tfaudit: Tfaudit) -> None:
+    """A typo must not look like "not seen": exit code 2."""
+    assert "there is no typo" in tfaudit("whose-secret", "typo", answer="x", code=2).stderr
+
+
 def test_a_value_is_no_argument(tfaudit: Tfaudit, rolled_back: str) -> None:
     """It would stand in the shell's history and in the list of processes."""
     tfaudit("whose-secret", rolled_back, "hunter1", code=2)
