@@ -183,11 +183,10 @@ def test_guides(server: Server, shell: Callable[..., str], tmp_path: Path) -> No
         if "--follow" not in line:
             shell(line, server)
 
-    for line in commands("Prove it"):
-        shell(line, server)
-
-    for line in commands("Operate it"):
-        shell(line, server)
+    (tmp_path / "leaked.txt").write_text("3\n")
+    for heading in ("A value leaked: where was it?", "Prove it", "Operate it"):
+        for line in commands(heading):
+            shell(line, server)
 
 
 def test_follow(server: Server) -> None:
