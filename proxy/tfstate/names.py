@@ -7,6 +7,7 @@ the table, see `docs/redaction-names.md`.
 
 import re
 from functools import lru_cache
+from string import digits
 from typing import Final
 
 
@@ -18,13 +19,21 @@ def _words(text: str) -> frozenset[str]:
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD: Final = re.compile(r"[a-z0-9]+")
 
-_LONGEST_NAME: Final = 512
-"""Characters that are looked at; nobody gives a longer name."""
+_LOOKED_AT: Final = 200
+"""Characters at the end of a name that are looked at; nobody gives a longer one."""
 
-_SECRET_WORD: Final = re.compile(
-    r".*(?:password|passwort|passwd|passphrase|passcode|secret|token|credential|apikey|secretkey"
-    r"|privatekey|accesskey|authkey|sharedkey|kubeconfig|connectionstring|connstr|bindpass"
-    r"|userpass|rootpass|adminpass|dbpass|requirepass|masterauth)s?[0-9]*"
+_SECRET_ENDS: Final = tuple(
+    end + plural
+    for end in sorted(
+        _words(
+            """
+            password passwort passwd passphrase passcode secret token credential apikey secretkey
+            privatekey accesskey authkey sharedkey kubeconfig connectionstring connstr bindpass
+            userpass rootpass adminpass dbpass requirepass masterauth
+            """
+        )
+    )
+    for plural in ("", "s")
 )
 """A word that ends so is a secret, glued to others or not: `dbpassword`, `tokens`, `secret2`."""
 
@@ -49,7 +58,7 @@ _SECRET_KEYS: Final = (
 ).replace(" ", "|")
 
 _SECRET_PHRASES: Final = re.compile(
-    rf"(?:^|_)(?:(?:{_SECRET_KEYS})_keys?(?:_[0-9])?"
+    rf"_(?:(?:{_SECRET_KEYS})_keys?(?:_[0-9])?"
     r"|disk_encryption_key|key_(?:material|base64|jwk|contents?|pem|data|details)"
     r"|connection_strings?|conn_str|(?:kube|talos)_(?:admin_|user_)?configs?(?:_raw)?|docker_?config_?json"
     r"|sas_ur[il]s?|webhook_ur[il]s?|(?:slack|discord|teams|incoming)_webhooks?"
@@ -58,8 +67,7 @@ _SECRET_PHRASES: Final = re.compile(
     r"|pem_bundle|basic_auths?|auth_(?:data|string|code)|authorization_(?:code|header)"
     r"|(?:http|proxy|basic)_authorization|pre_shared|private_(?:pem|uri)"
     r"|(?:session|auth)_cookies?|set_cookie|service_account_json|key_?stores?_(?:data|base64)"
-    r")(?:_|$)"
-    r"|^authorization$|^sensitive_|(?<!case)(?<!is)_sensitive$"
+    r")_"
 )
 """Words that make a secret together."""
 
@@ -98,17 +106,18 @@ _HARMLESS_LAST: Final = _words(
 """A name that ends so speaks about a secret: `token_ttl`, `password_policy`, `secret_arn`."""
 
 _ALWAYS_SECRET: Final = re.compile(
-    r"(?:^|_)(?:sas_ur[il]|webhook_ur[il]|private_uri|connection_string_alias|basic_authentication"
+    r"_(?:sas_ur[il]|webhook_ur[il]|private_uri|connection_string_alias|basic_authentication"
     r"|(?:kube|talos)_?(?:admin_|user_)?config|docker_?config_?json|auth(?:orization)?_header"
-    r"|protected_(?:settings|parameter)|(?:approle|role|token|vault|wrapped)_secret_id"
-    r"|set_sensitive)$|^secret_id$|^sensitive_(?:config_vars|parameters?|settings|headers)$"
+    r"|protected_(?:settings|parameter)|(?:approle|role|token|vault|wrapped)_secret_id)_\Z"
+    r"|\A_(?:secret_id|sensitive_(?:config_vars|parameters?|settings|headers))_\Z"
 )
 """Secrets, though they end like a setting or a reference."""
 _NEVER_SECRET: Final = re.compile(
-    r"^(?:http_tokens|api_key_source|customer_master_key_spec|primary_key_name|token_reviewer"
-    r"|image_pull_secrets?|(?:.*_)?kms_(?:.*_)?keys?(?:_.*)?|(?:.*_)?(?:creation|lock|update|version|dkim|next|page"
-    r"|continuation|sync|input|output|prompt|completion|total|context|cached|budget)_tokens?"
-    r"|tokens?_(?:per|to|for|in|bucket)_.*|.*_per_token)$"
+    r"\A_(?:http_tokens|api_key_source|customer_master_key_spec|primary_key_name|token_reviewer"
+    r"|image_pull_secrets?|tokens?_(?:per|to|for|in|bucket)_.*)_\Z"
+    r"|_kms_(?:[a-z0-9]+_){0,3}keys?_"
+    r"|_(?:creation|lock|update|version|dkim|next|page|continuation|sync|input|output|prompt"
+    r"|completion|total|context|cached|budget)_tokens?_\Z|_per_token_\Z"
 )
 """Settings, references and public values, though they end like a secret."""
 
@@ -120,24 +129,39 @@ def is_secret_name(name: str) -> bool:
     Any spelling is understood: `db_password`, `dbPassword`, `DB-PASSWORD`. The name of a
     container speaks for everything in it.
     """
-    words = _WORD.findall(_CAMEL.sub("_", name[:_LONGEST_NAME]).lower())
+    words = _WORD.findall(_CAMEL.sub("_", name[-_LOOKED_AT:]).lower())
     if not words:
         return False
-    joined = "_".join(words)
+    joined = f"_{'_'.join(words)}_"
     if _ALWAYS_SECRET.search(joined) is not None:
         return True
     if (
         words[0] in _HARMLESS_FIRST
         or words[-1] in _HARMLESS_LAST
-        or _NEVER_SECRET.fullmatch(joined) is not None
+        or _NEVER_SECRET.search(joined) is not None
     ):
         return False
     return (
-        any(word in _SECRET_WORDS or _SECRET_WORD.fullmatch(word) for word in words)
-        or (len(words) > 1 and words[-1] in _SECRET_LAST)
+        any(word in _SECRET_WORDS or _ends_secret(word) for word in words)
+        or (len(words) > 1 and _is_secret_end(words))
+        or joined == "_authorization_"
         or (_SECRET_PHRASES.search(joined) is not None and "public" not in words)
-        or _SECRET_WORD.fullmatch("".join(words)) is not None
+        or _ends_secret("".join(words))
     )
+
+
+def _is_secret_end(words: list[str]) -> bool:
+    """Whether the first or last of several words makes a secret of the others."""
+    return (
+        words[-1] in _SECRET_LAST
+        or words[0] == "sensitive"
+        or (words[-1] == "sensitive" and words[-2] not in {"case", "is"})
+    )
+
+
+def _ends_secret(word: str) -> bool:
+    """Whether a word, or what is glued together in it, ends like a secret; numbers don't count."""
+    return word.rstrip(digits).endswith(_SECRET_ENDS)
 
 
 _PLAIN_NAMES: Final = _words(
@@ -168,7 +192,7 @@ def is_plain_name(name: str) -> bool:
     Such as a user's name, a host, a certificate, an ID. It is hidden where something secret is
     hidden as a whole, but not hunted for elsewhere, else half of a record would be hidden.
     """
-    words = _WORD.findall(_CAMEL.sub("_", name[:_LONGEST_NAME]).lower())
+    words = _WORD.findall(_CAMEL.sub("_", name[-_LOOKED_AT:]).lower())
     if not words or _NEVER_PLAIN.search("_".join(words)) is not None:
         return False
     if words[-1] in {"pem", "content", "base64", "wo", "data"} and len(words) > 1:
