@@ -16,6 +16,7 @@ from proxy.errors import InvalidInputError, UnavailableError, VerificationError
 from proxy.events import EVENTS, OUTCOMES
 from proxy.timestamps import rfc3339, uuid7
 from proxy.tlog.checkpoint import Checkpoint, sign, verify_checkpoint
+from proxy.tlog.ed25519 import signer
 from proxy.tlog.entry import Record, canonical, key_id, signing_input
 from proxy.tlog.merkle import Frontier, leaf_hash
 from proxy.tlog.note import NoteSigner
@@ -111,7 +112,7 @@ class AuditLog:
         clock: Callable[[], int],
         random: Callable[[int], bytes],
     ) -> None:
-        self.sign_entry = entry_key.sign
+        self.sign_entry = signer(entry_key)
         public = entry_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         self.entry_key_id = key_id(public)
         self.note_signer = NoteSigner(origin, checkpoint_key)

@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from proxy.errors import InvalidInputError, VerificationError
+from proxy.tlog.ed25519 import signer
 
 MAX_NOTE_BYTES: Final = 1_000_000
 """The longest note that is read; the limit of Go's `sumdb/note`."""
@@ -124,12 +125,12 @@ class NoteSigner:
         InvalidInputError: the name is empty, or holds a space or a plus.
     """
 
-    __slots__ = ("_key_id", "_private_key", "_signature_start", "verifier")
+    __slots__ = ("_key_id", "_sign", "_signature_start", "verifier")
 
     def __init__(self, name: str, private_key: Ed25519PrivateKey) -> None:
         """Prepare whatever is the same for every note."""
         self.verifier = NoteVerifier(name, private_key.public_key())
-        self._private_key = private_key
+        self._sign = signer(private_key)
         self._key_id = self.verifier.key_id
         self._signature_start = f"\n{_SIGNATURE_START}{name} "
 
@@ -156,7 +157,7 @@ class NoteSigner:
             raise InvalidInputError(
                 "A note's text must end in a newline and hold no other control character."
             )
-        signature = self._private_key.sign(text.encode())
+        signature = self._sign(text.encode())
         return f"{text}{self._signature_start}{_encode(self._key_id + signature)}\n"
 
 
