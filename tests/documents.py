@@ -11,7 +11,10 @@ import jsonschema
 
 from proxy import config
 from proxy.events import EVENTS, OUTCOMES
+from proxy.tfstate.detectors import KINDS
 from proxy.tlog.entry import MAX_ENTRY_BYTES
+from tests.redaction.compare import COMPARED
+from tests.redaction.drawn import DRAWN
 from tests.secret_names import page
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
@@ -181,6 +184,41 @@ def configuration() -> str:
     return "\n".join(lines) + "\n"
 
 
+def detectors() -> str:
+    """Return docs/redaction-detectors.md: the kinds, and how they compare with libraries."""
+    lines = [
+        "# What is known as a secret by its shape",
+        "",
+        "Whatever its attribute is called, and inside longer texts too. Passwords have no shape:",
+        "marks, the providers' schemas and names find those.",
+        "",
+        "| kind | finds |",
+        "|---|---|",
+        *(f"| `{kind}` | {means} |" for kind, means in KINDS.items()),
+        "",
+        "Random text stays readable under a name that explains it (`source_code_hash`, `etag`,",
+        "`version_id`, `…_id`, `certificate`), and wherever it is hexadecimal, a UUID, of one case",
+        "or base64 of readable text (which is looked into). AWS access key IDs are never hidden.",
+        "Not found by shape: keys that are only hexadecimal digits or a UUID (Datadog, Linode,",
+        "Scaleway), keys of one case (old Azure DevOps tokens), random text below 20 characters.",
+        "",
+        "## Compared with libraries",
+        "",
+        f"`python -m tests.redaction.compare` plants 30 secrets of each of {len(DRAWN)} sorts",
+        "under the name `value` and reads the values of `readable.py`. Both corpora are ours,",
+        "so that our own figures flatter us.",
+        "",
+        "| detector | secrets noticed | secrets found whole | readable values hit | µs a text |",
+        "|---|---|---|---|---|",
+    ]
+    for name, figures in json.loads(COMPARED.read_text("utf-8")).items():
+        lines.append(
+            f"| {name} | {figures['noticed']} % | {figures['whole']} % | {figures['false']} % "
+            f"| {figures['microseconds']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def _comment(section: str, key: str) -> str:
     """Return the comment above the field, which is its documentation."""
     above: list[str] = []
@@ -214,6 +252,7 @@ FILES: Final = {
     "entry.schema.json": schema,
     "configuration.md": configuration,
     "redaction-names.md": page,
+    "redaction-detectors.md": detectors,
 }
 """Name of each file in docs/ and what makes it."""
 

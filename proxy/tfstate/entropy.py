@@ -10,6 +10,9 @@ import base64
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import product
+from operator import add
+from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Final
 
 SHORTEST: Final = 20
@@ -44,6 +47,7 @@ _SAME: Final = -0.68  # ln(0.38 / 0.75)
 _COMMON: Final = -0.9
 _UNCOMMON: Final = 1.3
 
+_DIGIT: Final = re.compile("[0-9]")
 _KNOWN_BINARY: Final = (
     *("MII", "MIG", "MIH", "MFkw", "MFYw", "MHYw", "MCow", "MDkw"),  # certificates, public keys
     *("AAAAB3NzaC1", "AAAAC3NzaC1", "AAAAE2VjZHNh", "AAAAGnNr", "AAAAInNr"),  # RFC 4253 section 6.6
@@ -78,6 +82,19 @@ def expects_random(name: str) -> bool:
     return _HARMLESS_NAME.search(_BORDER.sub("_", name).lower()) is not None
 
 
+def _weights() -> Iterator[tuple[str, float]]:
+    """What each two letters or digits that follow each other say."""
+    classes = (ascii_lowercase, ascii_uppercase, digits)
+    for first, second in product(classes, repeat=2):
+        for pair in map("".join, product(first, second)):
+            weight = _SAME if first is second else _CHANGE
+            if first is second is not digits:
+                weight += _COMMON if pair.lower() in _COMMON_PAIRS else _UNCOMMON
+            yield pair, weight
+
+
+_WEIGHTS: Final = dict(_weights())
+
 _DRAWN_ID: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:[0-9a-f]{8,}|[0-9A-F]{8,}"
     r"|(?:00[a-z]|0oa|exk|aus)[0-9a-z][A-Za-z0-9]{16})(?![A-Za-z0-9])"  # the last: ids of Okta
@@ -89,35 +106,22 @@ def score(run: str) -> float:
     """How much more likely the most random part of a run is random than written."""
     run = _DRAWN_ID.sub("-", run)
     best = total = 0.0
-    before, kind_before = "", 3
-    for character in run:
-        kind = _class(character)
-        if 3 not in (kind, kind_before):
-            total += _SAME if kind == kind_before else _CHANGE
-            if kind == kind_before != 2:
-                total += _COMMON if (before + character).lower() in _COMMON_PAIRS else _UNCOMMON
-            total = max(total, 0.0)
-            best = max(best, total)
-        before, kind_before = character, kind
+    for pair in map(add, run, run[1:]):
+        total += _WEIGHTS.get(pair, 0.0)
+        if total < 0.0:
+            total = 0.0
+        elif total > best:
+            best = total
     return best
-
-
-def _class(character: str) -> int:
-    """0 of a small letter, 1 of a capital, 2 of a digit, 3 of anything else."""
-    if character.islower():
-        return 0
-    if character.isupper():
-        return 1
-    return 2 if character.isdecimal() else 3
 
 
 def random_runs(text: str) -> Iterator[tuple[int, int]]:
     """Spans of runs that look drawn at random; a text below `SHORTEST` characters has none."""
     for match in _RUN.finditer(text):
         run = match[0][:_JUDGED]
-        if run.islower() or run.isupper() or run.startswith(_KNOWN_BINARY):
+        if run.islower() or run.isupper() or _DIGIT.search(run) is None:
             continue
-        if score(run) < RANDOM or not any(map(str.isdecimal, run)) or _is_text(run):
+        if score(run) < RANDOM or run.startswith(_KNOWN_BINARY) or _is_text(run):
             continue
         start, end = match.span()
         if _BEFORE_DIGEST.search(text[max(0, start - 32) : start]) is None:

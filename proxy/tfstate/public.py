@@ -18,7 +18,7 @@ _REFERENCE: Final = re.compile(
     r"|https://(?:secretmanager|www|cloudkms)\.googleapis\.com/[\w./:-]*/projects/[^\s]*"
     r"|//[a-z]+\.googleapis\.com/projects/[^\s]*"
     r"|ocid1\.[a-z0-9.-]+"
-    rf"|(?=[^A-Za-z]*(?:[A-Za-z]{{1,2}}[^A-Za-z]+)*+[A-Za-z]{{3}})(?:/{_SEGMENT}){{2,}}+/?"
+    rf"|(?=[^A-Za-z]*(?:[A-Za-z]{{1,2}}[^A-Za-z]+)*+[A-Za-z]{{3}})(?P<path>(?:/{_SEGMENT}){{2,}}+/?)"
     rf"|(?:secret|secrets|kv|kv-v[12]|cubbyhole)(?:/{_SEGMENT})++(?:[#:.]\w+)?"
     r"|(?:vault|ssm|aws-ssm|awssm|secretsmanager|keyvault|gcpsm|gcp-secret|sops|ref\+[a-z]+|secretref"
     r"|keyvaultref|k8s|doppler)(?:://?|:)[\w.-]*[/#][\w./#:?=&-]*|op://[\w ./-]+|env:[A-Z_]+"
@@ -37,9 +37,10 @@ def is_reference(text: str) -> bool:
     ARNs, resource names of Google Cloud and Azure, paths of parameters and of Vault, the places of
     a template, and what stands for a value that is not shown.
     """
-    return _REFERENCE.fullmatch(text) is not None and (
-        text[0] != "/" or score(text[:_LONGEST_SCORED]) < RANDOM
-    )
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        return False
+    return match["path"] is None or score(text[:_LONGEST_SCORED]) < RANDOM
 
 
 def _words(text: str) -> frozenset[str]:
