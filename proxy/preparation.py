@@ -18,10 +18,9 @@ from proxy.errors import InvalidInputError, TfauditError, UnavailableError
 from proxy.refusals import DamagedUploadError
 from proxy.sealing import seal, unseal
 from proxy.tfstate.commitment import workspace_key
-from proxy.tfstate.diff import diff
 from proxy.tfstate.document import Document, NotAStateError, NotJsonError, parse
 from proxy.tfstate.policy import STANDARD, Policy
-from proxy.tfstate.redact import redact, summary
+from proxy.tfstate.redact import Redactor
 from proxy.uploads import check_md5
 
 SMALL: Final = 65_536
@@ -153,7 +152,7 @@ class Preparation:
 
     def __init__(self, keys: Keys, policy: Policy = STANDARD) -> None:
         self._keys = keys
-        self._policy = policy
+        self._redactor = Redactor(policy)
         self._documents: OrderedDict[str, Document] = OrderedDict()
 
     def carry_out(self, order: Order) -> Prepared:
@@ -167,8 +166,8 @@ class Preparation:
         body = order.body
         check_md5(body, order.content_md5)
         document = parse(body)
-        found = diff(self._base(order), document)
-        redacted = redact(found, workspace_key(self._keys.redaction, order.workspace, order.salt))
+        key = workspace_key(self._keys.redaction, order.workspace, order.salt)
+        redacted, summary = self._redactor.change(self._base(order), document, key)
         sealed = seal(
             body,
             master_key=self._keys.master,
@@ -187,7 +186,7 @@ class Preparation:
             sealed,
             redacted.entry,
             redacted.document,
-            summary(found),
+            summary,
             order.number,
         )
 

@@ -39,9 +39,9 @@ from proxy.state_entries import (
 )
 from proxy.tfstate import document as documents
 from proxy.tfstate.commitment import SALT_BYTES, workspace_key
-from proxy.tfstate.diff import diff
+from proxy.tfstate.fitting import RedactedChanges
 from proxy.tfstate.policy import STANDARD, Policy
-from proxy.tfstate.redact import RedactedChanges, redact, redact_document
+from proxy.tfstate.redact import Redactor
 from proxy.timestamps import uuid7
 from proxy.upload_rules import Accepted, Upload, judge
 
@@ -135,6 +135,7 @@ class StateService:
         self._accept_unlocked_force = accept_unlocked_force
         self._preparer = preparer or LocalPreparer(keys, policy)
         self._policy = policy
+        self._redactor = Redactor(policy)
 
     # ------------------------------------------------------------ reading
 
@@ -221,7 +222,7 @@ class StateService:
         body = await self._load(version)
         await self._record_version_read(caller, "looked at", version)
         key = await self._key(workspace)
-        return await asyncio.to_thread(lambda: redact_document(documents.parse(body), key))
+        return await asyncio.to_thread(lambda: self._redactor.document(documents.parse(body), key))
 
     async def compare(
         self, caller: Caller, workspace: str, old: str | None, new: str | None
@@ -251,7 +252,7 @@ class StateService:
 
         def work() -> RedactedChanges:
             start = None if first is None else documents.parse(first)
-            return redact(diff(start, documents.parse(second)), key)
+            return self._redactor.change(start, documents.parse(second), key)[0]
 
         return await asyncio.to_thread(work), before, after
 

@@ -12,7 +12,7 @@ import typer
 from proxy.cli._output import clean
 
 if TYPE_CHECKING:
-    from proxy.tfstate.redact import RedactedChanges
+    from proxy.tfstate.fitting import RedactedChanges
 
 _ADDED: Final = ("+", "green")
 _CHANGED: Final = ("~", "yellow")
@@ -66,7 +66,7 @@ def state_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a drawn state, without line ends.
 
     Args:
-        shown: what ``redact_document`` returns.
+        shown: what ``Redactor.document`` returns.
     """
     version = shown["terraform_version"] or "unknown"
     yield (

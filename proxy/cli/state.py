@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from proxy.config import Config
     from proxy.program import Program
     from proxy.state_service import Reading, Written
-    from proxy.tfstate.redact import RedactedChanges
+    from proxy.tfstate.fitting import RedactedChanges
 
 SUFFIX: Final = ".tfstate"
 _S3_WORKSPACES: Final = "env:"

@@ -7,15 +7,16 @@ Format: Terraform `statefile/version4.go` (resources, outputs, check results), `
 `version2.go` (modules with flat attributes).
 """
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 import msgspec
 
-from proxy.tfstate.document import NOTHING, Document, Slice
+from proxy.tfstate.document import NOTHING, Document, Kind, Slice
 
 
 class Number(str):
@@ -173,8 +174,6 @@ class Changes(Unredacted, frozen=True):
         other: names of further top-level members that differ, such as v3's `backend`.
         encrypted: whether the versions (before, after) are encrypted; then nothing is known of
             the content, and all lists are empty.
-        sensitive_outputs: the values of all sensitive outputs of both versions, changed or not:
-            what `redact` must also find inside other values.
     """
 
     resources: tuple[ResourceChange, ...] = ()
@@ -183,7 +182,6 @@ class Changes(Unredacted, frozen=True):
     terraform_version: tuple[str, str] | None = None
     other: tuple[str, ...] = ()
     encrypted: tuple[bool, bool] = (False, False)
-    sensitive_outputs: tuple[Slice, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -254,9 +252,6 @@ def diff(previous: Document | None, current: Document) -> Changes:
     checks: tuple[CheckChange, ...] = ()
     if before.check_results != current.check_results:
         checks = tuple(_check_changes(before.check_results, current.check_results))
-    known: tuple[Slice, ...] = ()
-    if resources or outputs or checks:
-        known = _sensitive_outputs(before, current)
     versions = (before.terraform_version, current.terraform_version)
     return Changes(
         tuple(resources),
@@ -265,7 +260,6 @@ def diff(previous: Document | None, current: Document) -> Changes:
         None if versions[0] == versions[1] else versions,
         _changed_names(before.other, current.other) if before.other != current.other else (),
         encrypted,
-        known,
     )
 
 
@@ -285,6 +279,13 @@ def decode(slice_: Slice) -> Value:
     except RecursionError:
         value = f"(nested too deep to be shown; SHA-256 {hashlib.sha256(slice_).hexdigest()})"
     return value
+
+
+def json_inside(text: str) -> Value:
+    """The JSON that a text holds, or None."""
+    with contextlib.suppress(msgspec.DecodeError, RecursionError):
+        return cast("Value", msgspec.json.decode(text))
+    return None
 
 
 def differences(before: Value, after: Value, path: Path = ()) -> Iterator[Difference]:
@@ -402,7 +403,7 @@ def _resource_changes(before: Document, current: Document) -> list[ResourceChang
     if before.kind == current.kind == "v4":
         _compare_resources(old_slices, new_slices, found)
     else:
-        _compare(_instances(before, old_slices), _instances(current, new_slices), found)
+        _compare(objects_in(before.kind, old_slices), objects_in(current.kind, new_slices), found)
     if len(found) > 1:
         found.sort(key=_sort_key)
     return found
@@ -547,11 +548,11 @@ def _index_key(slice_: Slice) -> str | int | None:
     return index
 
 
-def _instances(document: Document, slices: Sequence[Slice]) -> dict[Address, Instance]:
-    """All objects of some slices of a document of any format."""
+def objects_in(kind: Kind, slices: Sequence[Slice]) -> dict[Address, Instance]:
+    """All objects of some slices of a document's `resources`."""
     found: dict[Address, Instance] = {}
     taken: dict[Address, int] = {}
-    if document.kind == "v4":
+    if kind == "v4":
         for address, resource in _resources_by_address(slices).items():
             found |= _instances_v4(address, resource.instances, resource.shared)
         return found
@@ -682,23 +683,17 @@ def _output(slice_: Slice) -> Output:
     )
 
 
-def _sensitive_outputs(before: Document, current: Document) -> tuple[Slice, ...]:
-    """The values of the sensitive outputs of both."""
-    if before.kind == current.kind == "v4" and before.outputs == current.outputs:
-        outputs = _outputs(current)
-    else:
-        outputs = _outputs(before) + _outputs(current)
-    return tuple([output.value for output in outputs if output.sensitive])
-
-
-def _outputs(document: Document) -> list[Output]:
-    """All outputs, read at once if they are written as usual."""
-    if document.kind == "v4":
+def outputs_in(kind: Kind, slice_: Slice) -> dict[tuple[str, str], Output]:
+    """All outputs of a document's `outputs` (v4), or of one module's slice, by module and name."""
+    if kind == "v4":
         try:
-            return list(_OUTPUTS.decode(document.outputs).values())
+            return {("", name): output for name, output in _OUTPUTS.decode(slice_).items()}
         except (msgspec.DecodeError, UnicodeDecodeError):
-            pass
-    return [_output(slice_) for slice_ in _document_outputs(document).values()]
+            return {("", name): _output(inner) for name, inner in members(slice_).items()}
+    parts = members(slice_)
+    module = _module_address(parts.get("path"))
+    outputs = members(parts.get("outputs", NOTHING))
+    return {(module, name): _output(inner) for name, inner in outputs.items()}
 
 
 def _output_changes(before: Document, current: Document) -> list[OutputChange]:

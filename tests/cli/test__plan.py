@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from proxy.cli._plan import plan_lines, plan_of, state_lines
-from proxy.tfstate.diff import diff
 from proxy.tfstate.document import parse
-from proxy.tfstate.redact import redact
+from proxy.tfstate.redact import Redactor
 from tests.cli.conftest import state
 
 
@@ -107,7 +106,7 @@ def test_an_encrypted_state_is_said_so() -> None:
 def test_a_plan_is_drawn_whole() -> None:
     """Also when the entry's copy of it had to be cut."""
     new = parse(state(2, **{f"a{number:04}": "x" * 40 for number in range(2000)}))
-    redacted = redact(diff(parse(state(1)), new), bytes(32))
+    redacted, _ = Redactor().change(parse(state(1)), new, bytes(32))
     assert redacted.document is not None
     assert 0 == plan_of(redacted)["omitted"]
     assert 2000 == sum("+ a" in line for line in plan_lines(plan_of(redacted)))

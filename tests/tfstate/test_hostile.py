@@ -7,7 +7,7 @@ import json
 
 from proxy.tfstate.diff import diff
 from proxy.tfstate.document import parse
-from proxy.tfstate.redact import redact
+from proxy.tfstate.redact import Redactor
 
 
 def state(*resources: dict[str, object]) -> bytes:
@@ -30,7 +30,7 @@ def test_a_run_of_token_beginnings() -> None:
     """A megabyte of "eyJ" is searched for tokens once."""
     body = state(resource(attributes={"a": "eyJ" * 300_000}))
 
-    assert 1 == redact(diff(None, parse(body)), b"k" * 32).entry["resources"]["added"]
+    assert 1 == Redactor().change(None, parse(body), b"k" * 32)[0].entry["resources"]["added"]
 
 
 def test_many_resources_of_one_address() -> None:
@@ -44,4 +44,4 @@ def test_an_integer_of_many_digits() -> None:
     """It is recorded, though no reader of ours can say its value."""
     body = state(resource(attributes={"a": 0})).replace(b'"a": 0', b'"a": ' + b"9" * 5000)
 
-    assert "9" * 100 not in repr(redact(diff(None, parse(body)), b"k" * 32).entry)
+    assert "9" * 100 not in repr(Redactor().change(None, parse(body), b"k" * 32)[0].entry)

@@ -1,0 +1,224 @@
+"""Learns all secret texts of two versions of a state, changed or not.
+
+The same secret stands again in siblings and in what was derived from it, also where nothing marks
+it. So everything found secret anywhere is hunted for everywhere; and since a resource that did not
+change may hold the original, all resources are learned from. What one slice taught is remembered:
+the next version has the same slices but a few.
+"""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from proxy.tfstate.detectors import is_public, is_random
+from proxy.tfstate.diff import (
+    Address,
+    Changes,
+    Path,
+    ResourceChange,
+    Value,
+    decode,
+    objects_in,
+    outputs_in,
+)
+from proxy.tfstate.document import Document, Kind, Slice
+from proxy.tfstate.inside import look
+from proxy.tfstate.judge import CARRIERS, DEPTH, Judge, Walk, leaf_name, subject_of
+from proxy.tfstate.names import is_plain_name
+from proxy.tfstate.secrets import EXACT_CHARACTERS
+
+
+class Lesson(NamedTuple):
+    """What one slice, or a whole change, teaches.
+
+    Attributes:
+        texts: every secret text.
+        clean: the objects that hold no secret of their own. In a change, those of slices that
+            differ, of which no version holds any.
+        unclean: the other ones.
+    """
+
+    texts: frozenset[str] = frozenset()
+    clean: frozenset[Address] = frozenset()
+    unclean: frozenset[Address] = frozenset()
+
+
+_KEPT_LESSONS: Final = 200_000
+_NOBODY: Final[frozenset[Address]] = frozenset()
+_OBJECT: Final = b"object"
+_OUTPUT: Final = b"output"
+_OTHER: Final = b"other"
+_DIGEST_BYTES: Final = 16
+_CARRIED_CHARACTERS: Final = 1 << 20
+
+
+class Learner:
+    """Collects secret texts; remembers what each slice taught. Threads may share it.
+
+    Args:
+        judge: says what is secret.
+    """
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._lessons: dict[bytes, Lesson] = {}
+        self._harmless: set[tuple[str, str]] = set()
+
+    def learn(self, old: Document | None, new: Document, changes: Changes) -> Lesson:
+        """Return all that both versions teach.
+
+        Args:
+            old: the version before, if there is one.
+            new: the version now.
+            changes: what differs: a mark in one version of an object counts for both.
+        """
+        pupil = _Pupil(self._judge, self._harmless)
+        differing: list[Lesson] = []
+        texts: set[str] = set()
+        if old is not None and old.kind == new.kind:
+            for before, now in zip(old.resources, new.resources, strict=False):
+                if before == now:
+                    texts |= self._lesson(new.kind, now, _OBJECT, pupil.objects).texts
+                else:
+                    differing += (
+                        self._lesson(new.kind, before, _OBJECT, pupil.objects),
+                        self._lesson(new.kind, now, _OBJECT, pupil.objects),
+                    )
+            shared = min(len(old.resources), len(new.resources))
+        else:
+            shared = 0
+        for document in (old, new):
+            if document is None or document.kind == "encrypted":
+                continue
+            kind = document.kind
+            for slice_ in document.resources[shared:]:
+                differing.append(self._lesson(kind, slice_, _OBJECT, pupil.objects))
+            texts |= self._lesson(kind, document.outputs, _OUTPUT, pupil.outputs).texts
+            for slice_ in document.other.values():
+                texts |= self._lesson(kind, slice_, _OTHER, pupil.other).texts
+        for change in changes.resources:
+            if _marked_differently(change):
+                pupil.both_versions(change)
+        texts |= pupil.taken().texts
+        return _together(differing, texts)
+
+    def _lesson(
+        self, kind: Kind, slice_: Slice, role: bytes, learn: Callable[[Kind, Slice], Lesson]
+    ) -> Lesson:
+        """What a slice teaches, learned once."""
+        # Of a format and a role, since equal slices teach different things in others.
+        digest = blake2b(
+            slice_, digest_size=_DIGEST_BYTES, person=role, salt=kind.encode()
+        ).digest()
+        lesson = self._lessons.get(digest)
+        if lesson is None:
+            lesson = learn(kind, slice_)
+            if len(self._lessons) >= _KEPT_LESSONS:
+                self._lessons.clear()
+            self._lessons[digest] = lesson
+        return lesson
+
+
+def _together(lessons: list[Lesson], texts: set[str]) -> Lesson:
+    """Several lessons as one; an object that one of them calls unclean is that."""
+    clean: set[Address] = set()
+    unclean: set[Address] = set()
+    for lesson in lessons:
+        texts |= lesson.texts
+        clean |= lesson.clean
+        unclean |= lesson.unclean
+    return Lesson(frozenset(texts), frozenset(clean - unclean), frozenset(unclean))
+
+
+def _marked_differently(change: ResourceChange) -> bool:
+    """Whether one version of an object has marks that the other hasn't."""
+    before, after = change.before, change.after
+    return before is not None and after is not None and before.marks != after.marks
+
+
+class _Pupil:
+    """Learns slices for one change."""
+
+    def __init__(self, judge: Judge, harmless: set[tuple[str, str]]) -> None:
+        self._walk = Walk(judge, self._report, harmless)
+        self._found: set[str] = set()
+        self._is_clean = True
+
+    def taken(
+        self, clean: frozenset[Address] = _NOBODY, unclean: frozenset[Address] = _NOBODY
+    ) -> Lesson:
+        """What was found since it was last taken."""
+        texts = frozenset(self._found)
+        self._found.clear()
+        return Lesson(texts, clean, unclean)
+
+    def objects(self, kind: Kind, slice_: Slice) -> Lesson:
+        """Learn from a resource, or (v3) from a module with its outputs."""
+        clean: set[Address] = set()
+        unclean: set[Address] = set()
+        for address, instance in objects_in(kind, (slice_,)).items():
+            self._is_clean = True
+            self._walk.object(subject_of(address.type, address.mode, instance), instance)
+            (clean if self._is_clean else unclean).add(address)
+        if kind != "v4":
+            self._from_outputs(kind, slice_)
+        return self.taken(frozenset(clean), frozenset(unclean))
+
+    def outputs(self, kind: Kind, slice_: Slice) -> Lesson:
+        """Learn from the outputs of version 4."""
+        if kind == "v4":
+            self._from_outputs(kind, slice_)
+        return self.taken()
+
+    def _from_outputs(self, kind: Kind, slice_: Slice) -> None:
+        for (_, name), output in outputs_in(kind, slice_).items():
+            self._walk.output(name, decode(output.value), sensitive=output.sensitive)
+
+    def other(self, _: Kind, slice_: Slice) -> Lesson:
+        """Learn from a member that is neither, such as v3's backend with its credentials."""
+        self._walk.value(decode(slice_))
+        return self.taken()
+
+    def both_versions(self, change: ResourceChange) -> None:
+        """Learn from an object whose marks changed: what one version marks, the other hides."""
+        subject = subject_of(change.address.type, change.address.mode, change.before, change.after)
+        for instance in filter(None, (change.before, change.after)):
+            self._walk.object(subject, instance)
+
+    # ------------------------------------------------------------ a secret's texts
+
+    def _report(self, path: Path, value: Value, _: str) -> None:
+        """Remember every text of a secret value."""
+        self._is_clean = False
+        if isinstance(value, dict | list) or not is_plain_name(leaf_name(path)):
+            self._learn(value, 0)
+
+    def _learn(self, value: Value, depth: int) -> None:
+        if depth > DEPTH:
+            return
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                if is_random(name):
+                    self._learn_text(name, depth)
+                if isinstance(inner, dict | list) or not is_plain_name(name):
+                    self._learn(inner, depth + 1)
+        elif isinstance(value, list):
+            for inner in value:
+                self._learn(inner, depth + 1)
+        elif isinstance(value, str):
+            self._learn_text(value, depth)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            self._learn_text(str(value), depth)
+
+    def _learn_text(self, text: str, depth: int) -> None:
+        """Remember a text and, if it carries others, those that may be secret by themselves."""
+        text = text.strip()
+        if len(text) < EXACT_CHARACTERS or text in self._found or is_public(text):
+            return
+        self._found.add(text)
+        carrier = look(text) if depth < CARRIERS and len(text) <= _CARRIED_CHARACTERS else None
+        if carrier is None:
+            return
+        for place in carrier.places:
+            if place.why or not is_plain_name(place.label or leaf_name(place.path)):
+                self._learn_text(place.value, depth + 1)

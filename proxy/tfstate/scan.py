@@ -1,0 +1,135 @@
+"""Tells what secrets lie in a state, where, and why it is thought so; never a secret itself."""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from proxy.tfstate.diff import Changes, Path, Value, attributes, decode, objects_in, outputs_in
+from proxy.tfstate.document import Document
+from proxy.tfstate.judge import (
+    BY_POLICY,
+    DEPTH,
+    MARKED,
+    NAMED,
+    OUTPUT,
+    Judge,
+    Walk,
+    is_covered,
+    subject_of,
+)
+from proxy.tfstate.learning import Learner
+from proxy.tfstate.policy import STANDARD, Policy
+from proxy.tfstate.rendering import Renderer
+from proxy.tfstate.secrets import MOST_SECRETS, Hunts, Secrets
+
+WHYS: Final = {
+    MARKED: "the provider's schema says so",
+    NAMED: "its name says so",
+    BY_POLICY: "the policy says so",
+}
+_STATED: Final = "Terraform marks it"
+_COPY: Final = "the same as a secret elsewhere in the state"
+
+
+class Finding(NamedTuple):
+    """A secret.
+
+    Attributes:
+        address: of the object or output that holds it, its keys redacted.
+        path: of the attribute, and on into the text that carries it; keys redacted.
+        why: the reason, in words.
+    """
+
+    address: str
+    path: str
+    why: str
+
+
+def scan(document: Document, policy: Policy = STANDARD) -> list[Finding]:
+    """Find all secrets of a state, in its order; an encrypted one shows none.
+
+    Args:
+        document: the state.
+        policy: what the configuration wants hidden and shown.
+    """
+    if document.kind == "encrypted":
+        return []
+    judge = Judge(policy)
+    texts = Learner(judge).learn(None, document, Changes()).texts
+    few = len(texts) <= MOST_SECRETS
+    secrets = Hunts().secrets(b"", texts) if few else Secrets(texts, ())
+    renderer = Renderer(Changes(), b"", judge, secrets, frozenset(), "names-only")
+    return list(dict.fromkeys(_findings(document, judge, secrets, renderer)))
+
+
+def _findings(
+    document: Document, judge: Judge, secrets: Secrets, renderer: Renderer
+) -> Iterator[Finding]:
+    """The findings of one object after the other."""
+    found: list[tuple[Path, Value, str]] = []
+    walk = Walk(judge, lambda path, value, why: found.append((path, value, why)))
+    for address, instance in objects_in(document.kind, document.resources).items():
+        subject = subject_of(address.type, address.mode, instance)
+        walk.object(subject, instance)
+        reasons = [
+            (path, _STATED if why is MARKED and is_covered(subject.stated, path, value) else why)
+            for path, value, why in found
+            if _says_something(value)
+        ]
+        found.clear()
+        shown = renderer.address(address)
+        root = attributes(instance)
+        yield from _worded(shown, [*reasons, *_copies(root, secrets, reasons)], renderer)
+    slices = (document.outputs,) if document.kind == "v4" else document.resources
+    for slice_ in slices:
+        for (module, name), output in outputs_in(document.kind, slice_).items():
+            value = decode(output.value)
+            walk.output(name, value, sensitive=output.sensitive)
+            reasons = [
+                (path, _STATED if why is MARKED else why)
+                for path, inner, why in found
+                if _says_something(inner)
+            ]
+            found.clear()
+            reasons += _copies({name: value}, secrets, reasons)
+            prefix = f"{renderer.address_text(module)}." if module else ""
+            within = [(("value", *path[1:]), why) for path, why in reasons]
+            yield from _worded(f"{prefix}{OUTPUT.type}.{renderer.name(name)}", within, renderer)
+
+
+def _worded(address: str, reasons: list[tuple[Path, str]], renderer: Renderer) -> Iterator[Finding]:
+    for path, why in reasons:
+        carrier, colon, reason = why.rpartition(": ")
+        yield Finding(address, renderer.path(path), f"{carrier}{colon}{WHYS.get(reason, reason)}")
+
+
+def _copies(
+    root: Value, secrets: Secrets, known: list[tuple[Path, str]]
+) -> Iterator[tuple[Path, str]]:
+    """The places that hold a secret of elsewhere, and that nothing else told."""
+    told = {path for path, _ in known}
+    for path, text in _texts(root, (), 0):
+        if any(path[:length] in told for length in range(len(path) + 1)):
+            continue
+        if any(inner[: len(path)] == path for inner in told):
+            continue
+        if text in secrets or secrets.spans(text):
+            yield path, _COPY
+
+
+def _texts(value: Value, path: Path, depth: int) -> Iterator[tuple[Path, str]]:
+    """All texts and numbers in a value, with their paths."""
+    if isinstance(value, dict) and depth <= DEPTH:
+        for name, inner in value.items():
+            yield from _texts(inner, (*path, name), depth + 1)
+    elif isinstance(value, list) and depth <= DEPTH:
+        for index, inner in enumerate(value):
+            yield from _texts(inner, (*path, index), depth + 1)
+    elif isinstance(value, str):
+        yield path, value
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield path, str(value)
+
+
+def _says_something(value: Value) -> bool:
+    """Whether there is anything to be kept secret: not an empty text or list."""
+    return value not in ("", [], {}, None)
