@@ -9,12 +9,23 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from proxy.tfstate.carriers import delimited, encoded, json_text, pairs, url
+from proxy.tfstate.carriers import (
+    accounts,
+    delimited,
+    encoded,
+    json_text,
+    mime,
+    pairs,
+    pem,
+    url,
+    xml_text,
+    yaml_text,
+)
 from proxy.tfstate.carriers.place import Carrier, Place, disjoint
 
 __all__ = ["Carrier", "Place", "look", "splice"]
 
-_SUSPECT: Final = re.compile(r'[={\["<\n@|\']')
+_SUSPECT: Final = re.compile(r'[={\["<\n@|\'$]')
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 _REDACTED: Final = re.compile(r"\[redacted [^\[\]\s]{1,80}\]")
 """What stands for a secret that was cut out before."""
@@ -29,7 +40,7 @@ def look(text: str) -> Carrier | None:
     """
     if _SUSPECT.search(text) is None:
         if " " not in text:
-            return encoded.look(text)
+            return encoded.look(text) or _account(text)
         if ": " not in text and " -" not in text:
             return None
     elif _BASE64.fullmatch(text) is not None:
@@ -41,6 +52,13 @@ def look(text: str) -> Carrier | None:
         if found is not None:
             return found
     return None
+
+
+def _account(text: str) -> Carrier | None:
+    """A single line of a pgpass: nothing in it stands out but its colons."""
+    if text.count(":") < _PGPASS_COLONS or text.startswith("arn:"):
+        return None
+    return accounts.look(text)
 
 
 def splice(text: str, changes: Iterable[tuple[Place, str]]) -> str:
@@ -98,9 +116,15 @@ def _in_lines(text: str) -> Carrier | None:
 
 _JSON_BEGINNINGS: Final = frozenset('{["')
 _FEW: Final = 2
+_PGPASS_COLONS: Final = 4
 _LOOKS: Final[tuple[Callable[[str], Carrier | None], ...]] = (
     _json,
     url.look,
     encoded.look,
+    pem.look,
+    mime.look,
+    xml_text.look,
+    accounts.look,
+    yaml_text.look,
     _in_lines,
 )

@@ -15,6 +15,7 @@ _QUOTED: Final = re.compile(
     r"\"(?:[^\"]++|\"\")*+\"|'(?:[^']++|'')*+'|\{(?:[^}]++|\}\})*+\}", re.DOTALL
 )
 _FEWEST: Final = 2
+_QUOTED_LENGTH: Final = 4_096
 
 
 class _Value(NamedTuple):
@@ -63,7 +64,7 @@ def _read(text: str, delimiter: str) -> list[Place]:
 
 def _value(text: str, start: int, delimiter: str) -> _Value:
     """The value that begins at an index."""
-    quoted = _QUOTED.match(text, start)
+    quoted = _QUOTED.match(text, start, start + _QUOTED_LENGTH)
     if quoted is not None:
         border = _find(text, delimiter, quoted.end())
         if not text[quoted.end() : border].strip():

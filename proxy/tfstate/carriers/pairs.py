@@ -22,26 +22,32 @@ from proxy.tfstate.carriers.quoting import (
     encode_word,
 )
 
+_NEAR: Final = 200
+"""Characters in which a command shows itself as one."""
+
 _QUOTED_LENGTH: Final = 65_536
 """Characters of a quoted value that goes over several lines."""
 
-_INTERESTING: Final = re.compile(
-    r"[=@]|:[ \t]|:\Z|=>|://| -|[A-Za-z0-9+/_-]{24}|BY '|passw|login|configure|define",
-    re.IGNORECASE,
+_STOP: Final = re.compile(
+    r"[=@]|:[ \t\r]|:$|-----| -|\[|(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24}"
+    r"|by '|passw|login|configure|define",
+    re.IGNORECASE | re.MULTILINE,
 )
+"""What makes a line worth reading."""
+
 _SECTION: Final = re.compile(
     r"[ \t]*+\[{1,2}[ \t]*+([\w .:\"'/@*-]{1,200}+)\]{1,2}[ \t]*+(?:[#;].*)?"
 )
 _ARMOR: Final = re.compile(r"[ \t]*+-----(BEGIN|END) [A-Z0-9 ]{1,40}+-----[ \t]*+")
 
 _HEAD: Final = re.compile(
-    r"[ \t]*+(?:(?:[-*]|#++|//++|;++|--|REM|rem|::)[ \t]++)?+"
+    r"[ \t]*+(?:(?:[-*]|--|REM|rem|::)[ \t]++|(?:#++|//++|;++)[ \t]*+)?+(?:- )?+"
     r"(?:(?:export|set|setx|local|readonly|declare(?: -\w++)?|typeset(?: -\w++)?|env|setenv"
-    r"|ENV|ARG|final|const|var|let|val|def|public|private|static|string|String)[ \t]++){0,3}+"
+    r"|ENV|ARG|final|const|var|let|val|def|public|private|static|string|String)[ \t]++){0,3}+:?+"
 )
 """What may stand before the key of a line."""
 
-_KEY: Final = r"[A-Za-z_$@%][\w$.:/\[\]-]{0,127}?"
+_KEY: Final = r"[A-Za-z_$@%][\w$./\[\]-]{0,127}+(?::[\w$./-]{1,127}+){0,4}+"
 _LINE: Final = re.compile(
     rf"(?P<key>{_KEY})(?P<before>[ \t]{{0,16}})(?P<sign>=>|:=|\+=|\?=|=(?!=)|:(?=[ \t]|\Z))[ \t]*+"
 )
@@ -51,14 +57,14 @@ _SPACED: Final = re.compile(r"[A-Za-z][\w.-]*+(?: [A-Za-z][\w.]*+){1,3}(?=[ \t]+
 """A key of several words, as in `User ID=sa`, only before an equals sign."""
 
 _INNER: Final = re.compile(
-    r"(?<![\w$.%\\-])(?:(?P<quote>[\"'])(?P<quoted>[^\"'\n\\]{1,128})(?P=quote)"
+    r"(?<![\w$.%\\/:-])(?:(?P<quote>[\"'])(?P<quoted>[^\"'\n\\]{1,128})(?P=quote)"
     r"[ \t]{0,8}(?::|=>|=(?!=)|,(?=[ \t]*[\"']))"
-    r"|(?P<key>[A-Za-z_$@][\w$.:/-]{0,127}?)"
+    r"|(?:-[De](?=\w)|:)?+(?P<key>[A-Za-z_$@][\w$./-]{0,127}+(?::[\w$./-]{1,127}+){0,4}+)"
     r"(?:[ \t]{0,4}(?:=>|:=)|=(?!=)| = (?=[\"'\w])))[ \t]{0,8}"
 )
 """A key anywhere in a line: quoted before any sign, or bare before an equals sign."""
 
-_LAST: Final = re.compile(r"[A-Za-z_][\w.-]{0,127}(?=:[ \t]++[^\s]++[ \t]*+\Z)")
+_LAST: Final = re.compile(r"(?<![\w.-])[A-Za-z_][\w.-]{0,127}+(?=:[ \t]++[^\s]++[ \t]*+\Z)")
 """The last word of a line before a colon and one word more: `the password: hunter2`."""
 
 _DOUBLE: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
@@ -69,7 +75,7 @@ _WORD: Final = re.compile(WORD)
 _ITEM: Final = re.compile(r"[^\s,;\]})\"']++")
 """A bare value behind a quoted key: a number, a word."""
 
-_NEXT: Final = re.compile(r"[ \t,;&]++(?=(?:export )?[A-Za-z_][\w.:-]{0,127}=(?!=))")
+_NEXT: Final = re.compile(r"(?<![ \t,;&])[ \t,;&]++(?=(?:export )?[A-Za-z_][\w.:-]{0,127}=(?!=))")
 """Before the next pair of the same line."""
 
 _COMMENT: Final = re.compile(r"(?<![ \t])[ \t]++(?:#|;|//)(?:[ \t].*)?\Z", re.DOTALL)
@@ -87,7 +93,7 @@ _SHELL_LINE: Final = re.compile(
 )
 _SENTENCE: Final = re.compile(r"[ \t]")
 _BREAKS: Final = re.compile(r"[\r\n]+")
-_URL: Final = re.compile(rf"{url.URL}(?=[^\s\"'<>`|\\]*[@=])[^\s\"'<>`|\\]++")
+_URL: Final = re.compile(rf"{url.URL}[^\s\"'<>`|\\]++")
 _BASE64: Final = re.compile(encoded.RUN)
 _HEADER: Final = re.compile(
     r"(?i)\b(?P<name>(?:proxy-)?authorization|x-(?:[a-z-]{0,40}-)?(?:token|key|secret|auth)|cookie"
@@ -105,9 +111,18 @@ def look(text: str) -> Carrier | None:
     return Carrier(reader.kind, tuple(places)) if places else None
 
 
-def places(text: str, start: int = 0, *, single: bool = False) -> list[Place]:
-    """The pairs in the lines of a text from an index on."""
-    return _Lines(text, start, single=single).places()
+def places(
+    text: str, start: int = 0, end: int | None = None, *, single: bool = False
+) -> list[Place]:
+    """The pairs in the lines of a part of a text.
+
+    Args:
+        text: all of it.
+        start: the index at which the part begins.
+        end: the index behind it; None for the rest of the text.
+        single: whether a sentence with a colon is no pair.
+    """
+    return _Lines(text, start, end, single=single).places()
 
 
 class _Key(NamedTuple):
@@ -121,14 +136,16 @@ class _Key(NamedTuple):
 class _Lines:
     """Reads a text line by line; `kind` says at the end what it looks like."""
 
-    def __init__(self, text: str, start: int, *, single: bool) -> None:
+    def __init__(self, text: str, start: int, end: int | None = None, *, single: bool) -> None:
         self._text = text
+        self._end = len(text) if end is None else end
         self._position = start
         self._single = single
         self._section: Path = ()
         self._shell = text.startswith("#!")
         self._found: list[Place] = []
         self._pairs_only = False
+        self._next = (0, -1)
         self.kind = "script" if self._shell else "pairs"
 
     def places(self) -> list[Place]:
@@ -136,22 +153,19 @@ class _Lines:
         text = self._text
         found = self._found
         armored = False
-        while self._position < len(text):
-            start = self._position
-            newline = text.find("\n", start)
-            end = len(text) if newline < 0 else newline
+        while (match := _STOP.search(text, self._position, self._end)) is not None:
+            start = max(text.rfind("\n", self._position, match.start()) + 1, self._position)
+            newline = text.find("\n", match.start(), self._end)
+            end = self._end if newline < 0 else newline
             self._position = end + 1
-            if end > start and text[end - 1] == "\r":
+            if text[end - 1] == "\r":
                 end -= 1
-            if end == start:
-                continue
             armor = _ARMOR.fullmatch(text, start, end)
             if armor is not None:
                 armored = armor[1] == "BEGIN"
                 continue
-            if armored or _INTERESTING.search(text, start, end) is None:
-                self._note_section(start, end)
-                armored = armored and _BODY.fullmatch(text, start, end) is not None
+            armored = armored and _BODY.fullmatch(text, start, end) is not None
+            if armored:
                 continue
             if len(found) > MAX_PLACES:
                 found.append(rest(text, start))
@@ -187,6 +201,9 @@ class _Lines:
         position = self._head(start, end, taken)
         position = self._inner(position, end, taken)
         for match in _BASE64.finditer(text, start, end):
+            if match.end() == end and self._end > end:
+                match = _BASE64.match(text, match.start(), self._end) or match  # noqa: PLW2901
+                self._position = max(self._position, match.end())
             decoded = encoded.decode(match[0])
             if decoded is not None:
                 taken.append(Place(*match.span(), self._section, decoded[0], decoded[1]))
@@ -257,12 +274,11 @@ class _Lines:
             return self._take(_ITEM, path, start, end, taken)
         if self._text[start] in "{[" and key.sign != "=":
             return start
-        if key.sign == "=" and self._is_word(start, end, inner=key.inner):
-            return self._take(_WORD, path, start, end, taken)
         stop = end
         if key.sign == "=":
-            following = _NEXT.search(self._text, start, end)
-            stop = end if following is None else following.start()
+            stop = end if self._shell else self._following(start, end)
+            if self._is_word(start, stop, inner=key.inner):
+                return self._take(_WORD, path, start, stop, taken)
         value = self._text[start:stop]
         if _COMMENT_SIGN.search(value) is not None:
             value = _COMMENT.sub("", value)
@@ -272,6 +288,15 @@ class _Lines:
         if value:
             taken.append(Place(start, start + len(value), path, value, encode_line))
         return stop
+
+    def _following(self, start: int, end: int) -> int:
+        """Where the next pair of the line begins, or the line ends; found once, asked often."""
+        searched, found = self._next
+        if not searched <= start <= found <= end:
+            match = _NEXT.search(self._text, start, end)
+            found = end if match is None else match.start()
+            self._next = (start, found)
+        return found
 
     def _take(
         self, pattern: re.Pattern[str], path: Path, start: int, end: int, taken: list[Place]
@@ -290,7 +315,8 @@ class _Lines:
         """Whether a value ends at the first space, as in a command, and not with its line."""
         if self._shell or (inner and not self._pairs_only):
             return True
-        return _COMMAND.match(self._text, _word_end(self._text, start, end), end) is not None
+        behind = _word_end(self._text, start, end)
+        return _COMMAND.match(self._text, behind, min(end, behind + _NEAR)) is not None
 
     def _quoted(self, path: Path, start: int, end: int) -> tuple[Place, int] | None:
         """A value in quotes, which may go over several lines."""
