@@ -307,13 +307,18 @@ def _block(text: str, start: int, end: int, path: Path, value: str) -> Place:
     lines = text.find("\n", start, end) + 1 or end
     header = text[start:lines].rstrip()
     body = text[lines:end].rstrip(" \r\n")
-    first = next(filter(str.strip, body.split("\n", 64)), "")
-    shown = next(filter(str.strip, value.split("\n", 64)), "")
+    first = _first_line(body)
+    shown = _first_line(value)
     indent = max(_margin(first) - _margin(shown), 0)
     explicit = any(character.isdigit() for character in header.partition("#")[0])
     folded = header[:1] == ">"
     block = Block(header if folded else "", indent, explicit)
     return Place(start if folded else lines, lines + len(body), path, value, block.encode)
+
+
+def _first_line(text: str) -> str:
+    """The first line with something in it; other spaces than YAML's are something."""
+    return next((line for line in text.split("\n", 64) if line.strip(" \t\r")), "")
 
 
 def _margin(line: str) -> int:

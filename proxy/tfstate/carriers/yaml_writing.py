@@ -61,7 +61,7 @@ class Block(NamedTuple):
         """The lines of a text; what was folded is not folded again."""
         lines = _FORBIDDEN.sub("\ufffd", text.replace("\r\n", "\n")).rstrip("\n").split("\n")
         if not self.explicit:
-            first = next((index for index, line in enumerate(lines) if line.strip()), 0)
+            first = next((index for index, line in enumerate(lines) if line.strip(" \t")), 0)
             lines[: first + 1] = [line.lstrip(" \t") for line in lines[: first + 1]]
         margin = " " * self.indent
         written = "\n".join(margin + line if line else "" for line in lines)
