@@ -559,7 +559,8 @@ def _require_in_force(policy: Policy, transaction: Transaction) -> None:
     in_force = transaction.policy()
     if in_force is not None and in_force != policy.packed:
         raise UnavailableError(
-            "the redaction policy was changed meanwhile, so nothing was done: try again"
+            "the redaction policy in force is another than this process began with, so nothing "
+            "was done: try again; if it stays so, run `tfaudit verify` and start the server anew"
         )
 
 

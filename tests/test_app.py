@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from proxy.config import Config, DataConfig, RedactionConfig
 from proxy.errors import ConfigError
-from proxy.program import open_program
+from proxy.program import Program, open_program
 from proxy.tfstate.policy import Policy
 from tests.contracts.store_contract import recorded
 from tests.e2e.server import free_port
@@ -420,6 +420,34 @@ async def test_a_changed_policy_is_on_record_and_in_force_everywhere(data: Path)
     weaker = Config(data=DataConfig(data), redaction=RedactionConfig(readable=("*.note",)))
     async with open_program(weaker, create=False) as program:
         assert Policy("strict") == program.policy
+
+
+async def test_a_running_server_uses_no_key_that_was_destroyed_beside_it(data: Path) -> None:
+    """Its files hold nothing of it at once; what it writes then is hidden with a new one."""
+
+    def state(serial: int) -> bytes:
+        return a_state(serial).replace(
+            b'"id": "1"', b'"id": "1", "password": "hunter2-%d"' % serial
+        )
+
+    async def salt(program: Program) -> bytes:
+        found = (await program.store.write(lambda tx: tx.salt("a"))).value
+        assert found is not None
+        return found.value
+
+    async with serving(data) as server:
+        await server.ask("POST", "/state/a", state(1))
+        async with open_program(Config(data=DataConfig(data)), create=False) as beside:
+            old = await salt(beside)
+            await beside.secrets.forget(SYSTEM, "a")
+        files = [path for path in data.rglob("*") if path.is_file()]
+        assert not [path for path in files if old in path.read_bytes()]
+        assert 200 == (await server.ask("POST", "/state/a", state(2))).status
+        await server.stop()
+    async with open_program(Config(data=DataConfig(data)), create=False) as program:
+        assert old != await salt(program)
+        seen = await program.secrets.find(SYSTEM, "a", "hunter2-1")
+        assert ["before"] == [place.side for entry in seen.entries for place in entry.sightings]
 
 
 async def test_a_policy_in_force_that_can_not_be_read_stops_a_command(data: Path) -> None:

@@ -697,7 +697,7 @@ async def test_nothing_is_stored_under_another_policy_than_the_one_in_force(
 
     await write(states, a_state(1))
     await store.write(job)
-    with pytest.raises(UnavailableError, match="the redaction policy was changed meanwhile"):
+    with pytest.raises(UnavailableError, match="the redaction policy in force is another"):
         await write(states, a_state(2))
     assert 1 == len(await store.versions(WORKSPACE))
     await write(a_service(store, policy=Policy("strict")), a_state(2))

@@ -10,6 +10,7 @@ import orjson
 from proxy.access import printable
 from proxy.contracts import HeldLock, StateVersion
 from proxy.errors import InvalidInputError, VerificationError
+from proxy.tfstate.policy import Policy
 from proxy.timestamps import micros_of
 
 _STORING: Final = frozenset({"state.written", "state.rolled_back"})
@@ -87,6 +88,7 @@ class Replay:
     newest: dict[str, str] = field(default_factory=dict)
     last_time: str = ""
     is_running: bool = False
+    _policy: tuple[int, bytes] | None = None
     _tokens: dict[str, _Token] = field(default_factory=dict)
     _locks: dict[str, _Lock] = field(default_factory=dict)
 
@@ -122,6 +124,8 @@ class Replay:
                 token.revoked = (index, entry["time"])
         elif event in {"audit.started", "audit.stopped"}:
             self.is_running = event == "audit.started"
+            if "redaction.mode" in entry.get("config", {}):
+                self._policy = index, _policy_of(entry["config"]).packed
 
     def _note_state(self, index: int, entry: Mapping[str, Any]) -> None:
         state = entry.get("state")
@@ -253,6 +257,28 @@ class Replay:
                 "and no entry released it.",
                 lock.index,
             )
+
+    def check_policy(self, packed: object) -> None:
+        """Compare the redaction policy that is in force with the one that a start recorded.
+
+        Raises:
+            VerificationError: more would be shown, or less, than the log says.
+        """
+        recorded = None if self._policy is None else self._policy[1]
+        if packed != recorded:
+            raise VerificationError(
+                "The redaction policy in force is not the one that the last start of a server "
+                "recorded: it was changed behind the log's back.",
+                None if self._policy is None else self._policy[0],
+            )
+
+
+def _policy_of(config: Mapping[str, Any]) -> Policy:
+    """Return the redaction policy that a start recorded."""
+    mode, *lists = (
+        config[f"redaction.{name}"] for name in ("mode", "hidden", "readable", "hidden_values")
+    )
+    return Policy(mode, *map(tuple, lists))
 
 
 def _check_token(row: Mapping[str, Any], token: _Token) -> None:

@@ -222,6 +222,7 @@ async def verify_store(
     await _verify_states(store, keys, snapshot, replay, advance)
     replay.check_tokens(snapshot.tokens)
     replay.check_locks(snapshot.locks)
+    replay.check_policy(snapshot.policy)
     findings.states = len(replay.by_version)
     if keys.master is None and findings.states:
         findings.unchecked.append(

@@ -34,6 +34,7 @@ class Snapshot:
         heads: the ID of the newest version, by workspace.
         locks: every lock.
         tokens: every token as it stands in the table, by column; with ``digest``.
+        policy: the redaction policy in force, packed; None without one.
     """
 
     head: tuple[object, object, object, object] | None
@@ -43,6 +44,7 @@ class Snapshot:
     heads: dict[str, str]
     locks: list[HeldLock]
     tokens: list[dict[str, Any]]
+    policy: object
 
     @property
     def promised(self) -> int:
@@ -108,6 +110,7 @@ class SQLiteReader(SQLiteStore):
                     dict(zip(_TOKEN_ROW, row, strict=True))
                     for row in read(f"SELECT {', '.join(_TOKEN_ROW)} FROM token ORDER BY created")  # noqa: S608
                 ],
+                policy=_policy(connection),
             )
 
     async def records(self, size: int) -> AsyncIterator[tuple[StoredRecord, tuple[object, ...]]]:
@@ -154,3 +157,12 @@ class SQLiteReader(SQLiteStore):
         log = self._path.with_name(f"{self._path.name}-wal")
         writable = os.access(self._path.parent, os.W_OK)
         return "" if writable or log.exists() else "&immutable=1"
+
+
+def _policy(connection: sqlite3.Connection) -> object:
+    """Return the policy in force; an older database has no place for it."""
+    sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'redaction_policy'"
+    if not connection.execute(sql).fetchone()[0]:
+        return None
+    row = connection.execute("SELECT packed FROM redaction_policy").fetchone()
+    return None if row is None else row[0]

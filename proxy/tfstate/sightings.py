@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from proxy.tfstate.commitment import json_values
+from proxy.tfstate.detectors import is_random
 from proxy.tfstate.diff import (
     Address,
     Instance,
@@ -27,7 +28,6 @@ from proxy.tfstate.diff import (
 )
 from proxy.tfstate.document import Document
 from proxy.tfstate.inside import look
-from proxy.tfstate.sensitive import is_random
 
 SUBSTRING: Final = 4
 """Characters from which on a value is found inside longer texts; shorter ones stand everywhere."""

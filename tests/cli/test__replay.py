@@ -6,6 +6,7 @@ import pytest
 
 from proxy.cli._replay import Replay
 from proxy.errors import VerificationError
+from proxy.tfstate.policy import STANDARD, Policy
 
 
 def locked(lock_id: str) -> dict[str, Any]:
@@ -53,6 +54,31 @@ def test_what_was_refused_changes_nothing() -> None:
     replay = Replay()
     replay.note(0, locked("lock-1") | {"outcome": "denied"})
     replay.check_locks([])
+
+
+def started(**settings: Any) -> dict[str, Any]:
+    """Return the entry of a start with a redaction policy."""
+    lists: dict[str, Any] = {
+        "redaction.hidden": [],
+        "redaction.readable": [],
+        "redaction.hidden_values": [],
+    }
+    config = {"redaction.mode": "standard", **lists, **settings} if settings else {}
+    return locked("x") | {"event": "audit.started", "config": config}
+
+
+def test_the_policy_in_force_is_that_of_the_last_start() -> None:
+    """One of a version that knew no policy says nothing of it."""
+    replay = Replay()
+    replay.note(0, started())
+    replay.check_policy(None)
+    replay.note(1, started(**{"redaction.hidden": ["a.b"]}))
+    replay.note(2, started())
+    replay.check_policy(Policy(hidden=("a.b",)).packed)
+    for packed in (None, STANDARD.packed, "text", b"{"):
+        with pytest.raises(VerificationError, match="The redaction policy in force is not") as bad:
+            replay.check_policy(packed)
+        assert 1 == bad.value.index
 
 
 @pytest.mark.parametrize("event", ["state.locked", "token.created", "token.revoked"])

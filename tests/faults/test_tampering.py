@@ -327,6 +327,10 @@ def test_a_checkpoint_dropped_in_the_middle_hides_nothing(copy: Copy) -> None:
         "UPDATE state_version SET lineage = x'ff' WHERE id = '{v_a2}'",
         "DROP TABLE state_body",
         "DROP TABLE checkpoint",
+        "UPDATE redaction_policy SET packed = replace(packed, 'standard', 'strict')",
+        "UPDATE redaction_policy SET packed = x'ff'",
+        "DELETE FROM redaction_policy",
+        "DROP TABLE redaction_policy",
     ],
 )
 def test_nonsense_is_never_verified_and_never_a_crash(copy: Copy, statement: str) -> None:
