@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from proxy.access import Caller, printable
+from proxy.client_text import client_text
 from proxy.contracts import Draft
 from proxy.errors import InvalidInputError, UnavailableError, VerificationError
 from proxy.events import EVENTS, OUTCOMES
@@ -64,7 +65,7 @@ def draft(  # noqa: PLR0913 - the fields of an entry, in the order people ask fo
     entry: dict[str, Any] = {
         "event": event,
         "outcome": outcome,
-        "message": printable(message, 1024),
+        "message": (printable if outcome == "success" else client_text)(message, 1024),
         "actor": caller.principal.actor(),
         "source": source,
         "request": request,

@@ -6,8 +6,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from proxy.access import Caller, Permission, printable, require
+from proxy.access import Caller, Permission, require
 from proxy.audit_log import draft
+from proxy.client_text import client_text
 from proxy.contracts import Committed, HeldLock, Store, Transaction
 from proxy.errors import ForbiddenError, InvalidInputError, TfauditError, UnavailableError
 from proxy.gate import gate
@@ -150,9 +151,9 @@ class LockService:
                         id=info.id,
                         info=info.to_json(),
                         md5=locks.content_md5(body),
-                        operation=printable(info.operation),
-                        who=printable(info.who),
-                        version=printable(info.version),
+                        operation=client_text(info.operation),
+                        who=client_text(info.who),
+                        version=client_text(info.version),
                         actor=caller.principal.name,
                         taken=transaction.time,
                     )

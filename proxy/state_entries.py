@@ -4,6 +4,7 @@ from typing import Any
 
 from proxy.access import Caller, printable
 from proxy.audit_log import draft
+from proxy.client_text import client_text
 from proxy.contracts import Draft, HeldLock, StateVersion
 from proxy.errors import TfauditError
 from proxy.preparation import Prepared
@@ -55,10 +56,10 @@ def run_of(lock: HeldLock | None, caller: Caller) -> dict[str, Any]:
 def _run(lock_id: str, operation: str, who: str, version: str, caller: Caller) -> dict[str, Any]:
     """Return the ``run``: what the client says of itself, and whether that is who authenticated."""
     run: dict[str, Any] = {
-        "id": printable(lock_id),
-        "operation": printable(operation),
-        "who": printable(who),
-        "terraform_version": printable(version, 64),
+        "id": client_text(lock_id),
+        "operation": client_text(operation),
+        "who": client_text(who),
+        "terraform_version": client_text(version, 64),
     }
     if who and who.split("@", 1)[0] != caller.principal.name:
         run["who_differs_from_actor"] = True
@@ -68,7 +69,7 @@ def _run(lock_id: str, operation: str, who: str, version: str, caller: Caller) -
 def holder_of(lock: HeldLock) -> dict[str, Any]:
     """Return the ``holder`` of a lock that stood in the way."""
     return {
-        "id": printable(lock.id),
+        "id": client_text(lock.id),
         "operation": lock.operation,
         "who": lock.who,
         "actor": lock.actor,

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, NoReturn, cast
 from proxy.access import Caller, Permission, printable
 from proxy.audit_log import draft
 from proxy.body_cache import BodyCache
+from proxy.client_text import client_text
 from proxy.contracts import Committed, HeldLock, Salt, StateVersion, Store, Transaction
 from proxy.errors import (
     ConflictError,
@@ -450,7 +451,7 @@ class StateService:
         error: TfauditError,
         lock_id: str | None,
     ) -> NoReturn:
-        run = {"run": {"id": printable(lock_id)}} if lock_id else {}
+        run = {"run": {"id": client_text(lock_id)}} if lock_id else {}
         refusal = refused("state.write_refused", outcome, error, caller, workspace, **run)
         error.audit_index = (await self._store.write(lambda tx: tx.append(refusal))).index
         raise error

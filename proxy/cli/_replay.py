@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.access import printable
+from proxy.client_text import client_text
 from proxy.contracts import HeldLock, StateVersion
 from proxy.errors import InvalidInputError, VerificationError
 from proxy.tfstate.policy import Policy
@@ -338,4 +338,4 @@ def _is_moment(column: object, entry_time: str) -> bool:
 
 def _printed(value: object, limit: int = 256) -> object:
     """Return a text as an entry shows it, and anything else as it is."""
-    return printable(value, limit) if isinstance(value, str) else value
+    return client_text(value, limit) if isinstance(value, str) else value

@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 from proxy.access import ANONYMOUS, Caller, Principal, printable
 from proxy.auth.authenticator import Authenticator, RevokedTokenError, TokenExpiredError
 from proxy.auth.failures import FailureLog
+from proxy.client_text import client_text
 from proxy.contracts import Store
 from proxy.errors import (
     InvalidInputError,
@@ -33,6 +34,7 @@ RETRY_SECONDS: Final = "10"
 """Sent as Retry-After: gives Terraform 1.1 and later two more tries over 20 seconds, not 3."""
 
 _MAX_PATH: Final = 512
+_STATE: Final = "/state/"
 _WITH_PORT: Final = re.compile(r"\[(?P<v6>[^\]]+)\](?::[0-9]{1,5})?|(?P<v4>[^:]+):[0-9]{1,5}")
 _log = structlog.get_logger("tfaudit.server")
 
@@ -204,8 +206,8 @@ class Gatekeeper:
             request_id=request_id,
             via="api" if path.startswith("/api/") else "terraform",
             method=request.method,
-            path=printable(path, _MAX_PATH),
-            user_agent=printable(request.headers.get(hdrs.USER_AGENT, "")),
+            path=(printable if path.startswith(_STATE) else client_text)(path, _MAX_PATH),
+            user_agent=client_text(request.headers.get(hdrs.USER_AGENT, "")),
             forwarded_for=forwarded_for,
         )
 

@@ -18,7 +18,7 @@ import msgspec
 from proxy.tfstate.detectors import find, is_random, is_reference
 from proxy.tfstate.diff import ABSENT, Instance, Path, Value, attributes, decode
 from proxy.tfstate.inside import Place, look
-from proxy.tfstate.knowledge import known_marks
+from proxy.tfstate.knowledge import known_marks, known_readable
 from proxy.tfstate.marks import ANY_INDEX, Marks, mark_paths
 from proxy.tfstate.names import is_plain_name, is_secret_name
 from proxy.tfstate.policy import Policy
@@ -57,11 +57,13 @@ class Subject(NamedTuple):
         type: the resource type; `output` for outputs.
         marks: what its state and its provider's schema mark.
         stated: what its state marks.
+        harmless: what has a secret's name, though it is known to be none.
     """
 
     type: str
     marks: Marks | None = None
     stated: Marks | None = None
+    harmless: Marks | None = None
 
 
 def subject_of(type_: str, mode: str, *instances: Instance | None) -> Subject:
@@ -83,15 +85,20 @@ def _subject(type_: str, mode: str, raw_marks: tuple[bytes, ...]) -> Subject:
             if stated is None:
                 stated = Marks()
             stated.add(path)
+    harmless: Marks | None = None
+    for path in known_readable(type_):
+        if harmless is None:
+            harmless = Marks()
+        harmless.add(path)
     if not known:
-        return Subject(type_, stated, stated)
+        return Subject(type_, stated, stated, harmless)
     marks = Marks()
     for path in known:
         marks.add(path)
     for raw in raw_marks:
         for path in mark_paths(decode(msgspec.Raw(raw))):
             marks.add(path)
-    return Subject(type_, marks, stated)
+    return Subject(type_, marks, stated, harmless)
 
 
 class Judge:
@@ -135,6 +142,8 @@ class Judge:
             return MARKED
         step = path[-1]
         if type(step) is not str or value is True or value is False:
+            return ""
+        if subject.harmless is not None and _ends(subject.harmless, path):
             return ""
         if is_secret_name(step):
             return "" if isinstance(value, str) and is_reference(value) else NAMED
@@ -391,6 +400,16 @@ def _is_named_beside(parent: dict[str, Any]) -> bool:
     return any(
         isinstance(name := parent.get(pair), str) and is_secret_name(name) for pair in _PAIR_NAMES
     )
+
+
+def _ends(marks: Marks, path: Path) -> bool:
+    """Whether a path is one of those of a tree; not whether it leads on from one."""
+    node: Marks | None = marks
+    for step in path:
+        if node is None or node.secret:
+            return False
+        node = node.at(step)
+    return node is not None and node.secret
 
 
 def is_covered(marks: Marks | None, path: Path, value: Value) -> bool:

@@ -43,6 +43,9 @@ class Lesson(NamedTuple):
     unclean: frozenset[Address] = frozenset()
 
 
+_MANIFEST: Final = frozenset({"apiVersion", "kind"})
+"""What every manifest of Kubernetes has: hardly anything else in one is a secret's own text."""
+
 _KEPT_LESSONS: Final = 200_000
 _NOBODY: Final[frozenset[Address]] = frozenset()
 _OBJECT: Final = b"object"
@@ -140,6 +143,7 @@ class _Pupil:
     """Learns slices for one change."""
 
     def __init__(self, judge: Judge, harmless: set[tuple[str, str]]) -> None:
+        self._judge = judge
         self._walk = Walk(judge, self._report, harmless)
         self._found: set[str] = set()
         self._is_clean = True
@@ -219,6 +223,9 @@ class _Pupil:
         carrier = look(text) if depth < CARRIERS and len(text) <= _CARRIED_CHARACTERS else None
         if carrier is None:
             return
+        is_manifest = {place.path[-1] for place in carrier.places if place.path} >= _MANIFEST
         for place in carrier.places:
+            if is_manifest and not self._judge.why_place(place):
+                continue
             if place.why or not is_plain_name(place.label or leaf_name(place.path)):
                 self._learn_text(place.value, depth + 1)

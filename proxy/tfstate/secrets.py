@@ -27,7 +27,6 @@ EXACT_CHARACTERS: Final = 4
 MOST_SECRETS: Final = 20_000
 """More than that are not hunted for: whoever renders such a change has to hide every value."""
 
-_LINE_CHARACTERS: Final = 16
 _WHOLE_CHARACTERS: Final = 64
 _WINDOW_CHARACTERS: Final = 32
 _CHUNK_CHARACTERS: Final = 8_192
@@ -38,6 +37,7 @@ _FEW: Final = 8
 
 _KEPT_FORMS: Final = 400_000
 
+_LINE_OF_KEY: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 _GO_ESCAPES: Final = re.compile("[<>&\u2028\u2029]")
 _ESCAPED_PERCENT: Final = re.compile("%[0-9A-F]{2}")
@@ -287,8 +287,8 @@ def _forms(secret: str) -> Iterator[tuple[str, bool]]:
     if "\n" in secret or "\r" in secret:
         unix = secret.replace("\r\n", "\n").replace("\r", "\n")
         yield from ((form, False) for form in (unix, unix.replace("\n", "\r\n")) if form != secret)
-        for line in map(str.strip, unix.split("\n")):
-            if len(line) >= _LINE_CHARACTERS and not line.startswith("-----"):
+        for line in map(str.strip, unix.split("\n")):  # a key in PEM, however it is indented
+            if _LINE_OF_KEY.fullmatch(line):
                 yield line, False
 
 
