@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
+from functools import cache
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
@@ -31,6 +32,7 @@ _HEAD: Final = (
     f"SELECT {VERSION_COLUMNS} FROM workspace w LEFT JOIN state_version v ON v.id = w.head "  # noqa: S608
     "WHERE w.name = ?"
 )
+_KEEP_CREATED: Final = " ON CONFLICT (name) DO UPDATE SET head = excluded.head"
 _COLUMNS: Final = {
     "entry": (
         "idx, time, event, outcome, workspace, actor, actor_id, source_ip, key_id, leaf_hash, "
@@ -38,37 +40,28 @@ _COLUMNS: Final = {
     ),
     "state_version": ", ".join(StateVersion._fields),
     "state_body": "id, sealed",
+    "workspace": "name, created, head",
 }
 _LOCK_ROW: Final = attrgetter(*(field.name for field in fields(HeldLock)))
-_CHUNKS: Final = (64, 16, 4, 1)
-"""Rows in one INSERT: few different statements, so that SQLite's are all prepared once."""
+_MOST_ROWS: Final = 32
+"""Rows in one INSERT: a usual batch's are one, and there are few enough to be prepared once."""
 
 
 def insert_rows(
     connection: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]]
 ) -> None:
-    """Insert rows in as few statements as there are sizes of chunks."""
-    start = 0
-    for size in _CHUNKS:
-        while len(rows) - start >= size:
-            connection.execute(
-                _insert(table, size), tuple(chain.from_iterable(rows[start : start + size]))
-            )
-            start += size
+    """Insert rows in as few statements as can be."""
+    for start in range(0, len(rows), _MOST_ROWS):
+        chunk = rows[start : start + _MOST_ROWS]
+        connection.execute(_insert(table, len(chunk)), tuple(chain.from_iterable(chunk)))
 
 
+@cache  # so many as there are tables and rows
 def _insert(table: str, rows: int) -> str:
-    statement = _STATEMENTS.get((table, rows))
-    if statement is None:
-        columns = _COLUMNS[table]
-        row = f"({', '.join('?' * (columns.count(',') + 1))})"
-        statement = _STATEMENTS[table, rows] = (
-            f"INSERT INTO {table} ({columns}) VALUES {', '.join([row] * rows)}"  # noqa: S608
-        )
-    return statement
-
-
-_STATEMENTS: Final[dict[tuple[str, int], str]] = {}
+    columns = _COLUMNS[table]
+    row = f"({', '.join('?' * (columns.count(',') + 1))})"
+    conflict = _KEEP_CREATED if table == "workspace" else ""
+    return f"INSERT INTO {table} ({columns}) VALUES {', '.join([row] * rows)}{conflict}"  # noqa: S608
 
 
 def token_of(row: Iterable[Any]) -> StoredToken:
@@ -176,12 +169,10 @@ class SQLiteTransaction:
                 "state_body",
                 [(v.id, body) for v, body in zip(versions, bodies, strict=True)],
             )
-            for version in {v.workspace: v for v in versions}.values():
-                self._connection.execute(
-                    "INSERT INTO workspace (name, created, head) VALUES (?, ?, ?) "
-                    "ON CONFLICT (name) DO UPDATE SET head = excluded.head",
-                    (version.workspace, version.created, version.id),
-                )
+            newest = {v.workspace: v for v in versions}.values()
+            insert_rows(
+                self._connection, "workspace", [(v.workspace, v.created, v.id) for v in newest]
+            )
             self._kept_versions.clear()
         for statement, values in self._kept_statements:
             self._connection.execute(statement, values)
