@@ -16,9 +16,11 @@ from proxy.preparation import Keys, open_sealed
 from proxy.state_entries import name_of
 from proxy.tfstate import document as documents
 from proxy.tfstate.commitment import PREFIX, commitments, workspace_key
-from proxy.tfstate.sightings import SUBSTRING, Search, Sighting, in_changes
+from proxy.tfstate.sightings import SUBSTRING, Search, Sighting, in_changes, leaves_values_out
 
 _EVERYTHING: Final = "*"
+_COMMITMENT: Final = PREFIX.encode()
+_LEFT_OUT: Final = b'"changed":true'
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,25 +176,29 @@ class SecretService:
         if salt is not None:
             wanted = commitments(workspace_key(self._keys.redaction, workspace, salt.value), value)
         found: list[SeenEntry] = []
-        before = 0
+        before = silent = 0
         async for stored in self._store.entries(LogQuery(workspace=workspace)):
-            if PREFIX.encode() not in stored.record.entry and stored.document is None:
+            if stored.document is None and not _is_hiding(stored.record.entry):
                 continue
             entry = orjson.loads(stored.record.entry)
             changes = stored.document or orjson.dumps(entry.get("changes"))
-            if PREFIX.encode() not in changes:
+            if not _is_hiding(changes):
                 continue
-            if salt is None or entry["time"] < salt.since:
+            if leaves_values_out(orjson.loads(changes)):
+                silent += 1
+            elif salt is None or entry["time"] < salt.since:
                 before += 1
             elif any(each.encode() in changes for each in wanted):
                 sightings = in_changes(orjson.loads(changes), wanted)
                 found.append(
                     SeenEntry(stored.record.index, entry["time"], entry["event"], sightings)
                 )
+        if silent:
+            untold.append(f"{_entries(silent)} in the mode names-only left values out")
         if before:
             until = "" if salt is None else f", before {salt.since},"
             untold.append(
-                f"{before} entries{until} hide values with a key that was destroyed: nobody can "
+                f"{_entries(before)}{until} hid values with a key that was destroyed: nobody can "
                 "tell whether the value is among them"
             )
         return found
@@ -224,6 +230,14 @@ class SecretService:
             return search.in_document(documents.parse(body))
 
         return work
+
+
+def _entries(number: int) -> str:
+    return f"{number} {'entry' if number == 1 else 'entries'}"
+
+
+def _is_hiding(text: bytes) -> bool:
+    return _COMMITMENT in text or _LEFT_OUT in text
 
 
 def _not_found(

@@ -43,6 +43,7 @@ from proxy.tfstate.commitment import SALT_BYTES, workspace_key
 from proxy.tfstate.fitting import RedactedChanges
 from proxy.tfstate.policy import STANDARD, Policy
 from proxy.tfstate.redact import Redactor
+from proxy.tfstate.scan import Finding, scan
 from proxy.timestamps import uuid7
 from proxy.upload_rules import Accepted, Upload, judge
 
@@ -224,6 +225,19 @@ class StateService:
         await self._record_version_read(caller, "looked at", version)
         key = await self._key(workspace)
         return await asyncio.to_thread(lambda: self._redactor.document(documents.parse(body), key))
+
+    async def scan(self, caller: Caller, workspace: str) -> tuple[StateVersion, list[Finding]]:
+        """Return which secrets lie in the newest state, where, and how that is known.
+
+        Raises:
+            InvalidInputError: the state is encrypted, so that nothing can be told.
+            NotFoundError, ForbiddenError, UnavailableError: as ``read_version``.
+        """
+        await gate(self._store, caller, Permission.STATE_READ, workspace)
+        version = await self._find(workspace, None)
+        body = await self._load(version)
+        await self._record_version_read(caller, "scanned", version)
+        return version, await asyncio.to_thread(findings_in, body, self._policy)
 
     async def compare(
         self, caller: Caller, workspace: str, old: str | None, new: str | None
@@ -510,6 +524,21 @@ class StateService:
             state=state_of(version),
         )
         return await self._store.write(lambda tx: tx.append(entry))
+
+
+def findings_in(body: bytes, policy: Policy) -> list[Finding]:
+    """Return which secrets lie in a state, where, and how that is known.
+
+    Raises:
+        documents.NotJsonError, documents.NotAStateError: it is no state.
+        InvalidInputError: it is encrypted, so that nothing can be told.
+    """
+    document = documents.parse(body)
+    if document.kind == "encrypted":
+        raise InvalidInputError(
+            "the state is encrypted by OpenTofu, so nobody can tell from outside what lies in it"
+        )
+    return scan(document, policy)
 
 
 def _base(workspace: str, transaction: Transaction) -> _Base:

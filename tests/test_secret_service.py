@@ -11,6 +11,7 @@ from proxy.errors import ForbiddenError, InvalidInputError, NotFoundError, Unava
 from proxy.preparation import Keys
 from proxy.secret_service import SecretService
 from proxy.state_service import StateService
+from proxy.tfstate.policy import Policy
 from tests.fakes import FakeStore, Fault
 from tests.samples import (
     WORKSPACE,
@@ -131,6 +132,14 @@ async def test_a_version_that_can_not_be_read_is_told(store: Store, states: Stat
     assert "version 1 can't be read" in found.untold[0]
 
 
+async def test_entries_without_values_can_not_be_told(store: Store, secrets: SecretService) -> None:
+    """The mode leaves nothing to compare with."""
+    await write(a_service(store, policy=Policy("names-only")), a_secret_state(1, SECRET))
+    found = await secrets.find(ADMIN, WORKSPACE, SECRET)
+    assert ([], [1]) == (found.entries, [seen.version.number for seen in found.versions])
+    assert ["1 entry in the mode names-only left values out"] == found.untold
+
+
 async def test_a_short_value_is_not_told_for_certain(
     states: StateService, secrets: SecretService
 ) -> None:
@@ -167,12 +176,12 @@ async def test_what_is_forgotten_can_not_be_tested(
 
     found = await secrets.find(ADMIN, WORKSPACE, SECRET)
     assert ([], [1]) == (found.entries, [seen.version.number for seen in found.versions])
-    assert "1 entries hide values with a key that was destroyed" in found.untold[0]
+    assert "1 entry hid values with a key that was destroyed" in found.untold[0]
 
     await write(states, a_secret_state(2, "another-password"))
     found = await secrets.find(ADMIN, WORKSPACE, SECRET)
     assert [(4, "before")] == [(e.index, e.sightings[0].side) for e in found.entries]
-    assert "1 entries, before 20" in found.untold[0]
+    assert "1 entry, before 20" in found.untold[0]
 
 
 async def test_nothing_of_the_key_is_left_beside_a_running_server(tmp_path: Path) -> None:

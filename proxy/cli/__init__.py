@@ -15,6 +15,7 @@ from proxy.cli import (
     key,
     lock,
     log,
+    scan,
     serve,
     state,
     token,
@@ -62,6 +63,7 @@ app.add_typer(token.app, name="token")
 app.command("log")(log.log)
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
+app.command("scan")(scan.scan)
 app.command("whose-secret")(whose_secret.whose_secret)
 app.command("forget")(forget.forget)
 app.add_typer(state.app, name="state")

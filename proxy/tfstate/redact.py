@@ -7,6 +7,7 @@ anywhere is learned in `learning`, from the whole of both versions, and cut out 
 `rendering`.
 """
 
+import hashlib
 import sys
 
 from proxy.tfstate.diff import Changes, diff
@@ -98,7 +99,9 @@ class Redactor:
         """A renderer; one that hides every value when there are too many secrets to hunt for."""
         mode = self._judge.policy.mode
         if len(lesson.texts) <= MOST_SECRETS:
-            secrets = self._hunts.secrets(key, lesson.texts)
+            # Not the key itself: it may be destroyed, and must not live on in memory.
+            owner = hashlib.sha256(key).digest()
+            secrets = self._hunts.secrets(owner, lesson.texts)
         else:
             secrets = Secrets(lesson.texts, ())
             mode = "strict" if mode == "standard" else mode

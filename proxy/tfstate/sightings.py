@@ -90,6 +90,17 @@ def in_changes(changes: Mapping[str, Any], commitments: frozenset[str]) -> list[
     return list(dict.fromkeys(found))
 
 
+def leaves_values_out(changes: Mapping[str, Any]) -> bool:
+    """Tell whether redacted changes only say that a value changed: the mode ``names-only``."""
+    items = changes.get("items")
+    return any(
+        shown == {"changed": True}
+        for item in (items if isinstance(items, list) else [])
+        if isinstance(item, dict) and isinstance(item.get("attributes"), dict)
+        for shown in item["attributes"].values()
+    )
+
+
 def _in_sides(
     address: str, path: str, sides: object, commitments: frozenset[str]
 ) -> Iterator[Sighting]:

@@ -40,7 +40,7 @@ def test_a_key_that_was_destroyed_leaves_the_versions(tfaudit: Tfaudit, rolled_b
     tfaudit("forget", rolled_back, "--yes")
     seen = tfaudit("whose-secret", rolled_back, answer="hunter1")
     assert "In 2 stored versions:" in seen.stdout
-    assert "3 entries hide values with a key that was destroyed" in seen.stderr
+    assert "3 entries hid values with a key that was destroyed" in seen.stderr
     tfaudit("whose-secret", rolled_back, answer="hunter3", code=2)
 
 

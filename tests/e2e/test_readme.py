@@ -184,7 +184,12 @@ def test_guides(server: Server, shell: Callable[..., str], tmp_path: Path) -> No
             shell(line, server)
 
     (tmp_path / "leaked.txt").write_text("3\n")
-    for heading in ("A value leaked: where was it?", "Prove it", "Operate it"):
+    for heading in (
+        "Find the secrets in a state",
+        "A value leaked: where was it?",
+        "Prove it",
+        "Operate it",
+    ):
         for line in commands(heading):
             shell(line, server)
 
