@@ -31,6 +31,12 @@ _REDACTED: Final = re.compile(r"\[redacted [^\[\]\s]{1,80}\]")
 """What stands for a secret that was cut out before."""
 
 
+_WHOLE: Final = re.compile(
+    rf"{_REDACTED.pattern}|[^\s:=@/\"'{{]+@[^\s:=@/\"'{{]+|\$[0-9a-z]{{1,6}}\$[^\s\"':;]+"
+)
+"""What is one value, though its signs look like a format: a mail address, a hash of a password."""
+
+
 def look(text: str) -> Carrier | None:
     """Find the values inside a text.
 
@@ -45,7 +51,7 @@ def look(text: str) -> Carrier | None:
             return None
     elif _BASE64.fullmatch(text) is not None:
         return encoded.look(text)
-    elif _REDACTED.fullmatch(text) is not None:
+    elif _WHOLE.fullmatch(text) is not None:
         return None
     for carrier in _LOOKS:
         found = carrier(text)
@@ -102,8 +108,8 @@ def _in_lines(text: str) -> Carrier | None:
     if "[redacted " in text:
         masked = _REDACTED.sub(lambda match: "~" * len(match[0]), text)
     found = None
-    if "\n" not in text:
-        found = url.look_dsn(masked) or delimited.look(masked)
+    if "\n" not in text.rstrip():
+        found = url.look_dsn(masked) or delimited.look(masked.rstrip())
     found = found or pairs.look(masked)
     if found is None or masked is text:
         return found

@@ -11,6 +11,9 @@ from typing import Final
 from proxy.tfstate.carriers.place import Place
 from proxy.tfstate.carriers.quoting import WORD, encode_quoted, encode_word
 
+SIGNS: Final = ("-", "/", "pass", "by ", "secure", "login", "configure")
+"""One of these stands, in lower case, in every line with a secret that is found here."""
+
 _FLAG: Final = re.compile(
     r"(?<![^\s\"'(`=,])(?:--|(?:-|/)(?=[\w.-]{0,60}?(?:pass|pwd|secret|token|key|cred|auth)))"
     rf"([A-Za-z][\w.-]{{2,63}}+)(?:=|[ \t:]{{1,4}})(?!-)({WORD})"

@@ -26,7 +26,10 @@ RUN: Final = (
     r"[A-Za-z0-9+/_-]*+(?:\r?\n[ \t]{0,64}[A-Za-z0-9+/_-]{24,}+)*+"
     r"(?:\r?\n[ \t]{0,64}[A-Za-z0-9+/_-]{2,}+(?==))?={0,2}"
 )
-"""Base64 among other text that may be of readable text: at least 24 characters."""
+"""Base64 among other text that may be of readable text."""
+
+RUN_LENGTH: Final = 24
+"""The fewest characters of such a run."""
 
 _LONE: Final = re.compile(f"[ \t\r\n]*+(?=(?:{_ASCII}){{2}}|H4sI)")
 _BASE64: Final = re.compile(

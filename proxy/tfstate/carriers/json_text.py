@@ -80,8 +80,8 @@ def read(text: str) -> Json:
     """Read JSON from the beginning of a text up to where it ends or is broken."""
     reader = _Reader(text)
     position = 0
-    ends = []
-    while len(reader.places) <= MAX_PLACES:
+    ends: list[int] = []
+    while len(reader.places) <= MAX_PLACES and len(ends) <= MAX_PLACES:
         position = _BLANK.match(text, position).end()  # type: ignore[union-attr]
         following = reader.document(position)
         if following is None:

@@ -6,10 +6,11 @@ itself, and a value is taken as long as any of these formats would take it.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from proxy.tfstate.carriers import encoded, url
-from proxy.tfstate.carriers.commands import command_places
+from proxy.tfstate.carriers.commands import SIGNS, command_places
 from proxy.tfstate.carriers.place import MAX_PLACES, Carrier, Path, Place, disjoint, rest
 from proxy.tfstate.carriers.quoting import (
     WORD,
@@ -52,6 +53,11 @@ _LINE: Final = re.compile(
     rf"(?P<key>{_KEY})(?P<before>[ \t]{{0,16}})(?P<sign>=>|:=|\+=|\?=|=(?!=)|:(?=[ \t]|\Z))[ \t]*+"
 )
 """A key at the beginning of a line; of a colon, only with a space behind."""
+
+_TIGHT: Final = re.compile(
+    r"([\w.-]{0,64}?(?:password|passwd|passphrase|pwd)):(?=[^\s:/\\])", re.IGNORECASE
+)
+"""The only keys that need no space behind a colon."""
 
 _SPACED: Final = re.compile(r"[A-Za-z][\w.-]*+(?: [A-Za-z][\w.]*+){1,3}(?=[ \t]++=(?!=))")
 """A key of several words, as in `User ID=sa`, only before an equals sign."""
@@ -146,6 +152,7 @@ class _Lines:
         self._found: list[Place] = []
         self._pairs_only = False
         self._next = (0, -1)
+        self._urls: dict[int, int] = {}
         self.kind = "script" if self._shell else "pairs"
 
     def places(self) -> list[Place]:
@@ -189,25 +196,42 @@ class _Lines:
         if not self._shell and self._section == () and _SHELL_LINE.match(text, start, end):
             self._shell = True
             self.kind = "script"
-        found: list[Place] = []
-        for match in _URL.finditer(text, start, end):
-            found += url.url_places(text, match.start(), match.end())
-        for match in _HEADER.finditer(text, start, end):
-            found.append(_header(match))
-        found += command_places(text, start, end)
-        if len(found) > MAX_PLACES:
-            found = [*found[:MAX_PLACES], rest(text, found[MAX_PLACES].start)]
-        taken = disjoint(found)
+        line = text[start:end].lower()
+        taken = disjoint(self._known(start, end, line))
         position = self._head(start, end, taken)
-        position = self._inner(position, end, taken)
+        self._inner(position, end, taken)
+        if len(line) >= encoded.RUN_LENGTH:
+            taken += self._encoded(start, end)
+        self._found += disjoint(taken)
+
+    def _known(self, start: int, end: int, line: str) -> list[Place]:
+        """What is no pair, but known by its form: URLs, HTTP headers, arguments of commands."""
+        text = self._text
+        found: list[Place] = []
+        self._urls = {}
+        if "://" in line:
+            for match in _URL.finditer(text, start, end):
+                self._urls[match.start()] = match.end()
+                found += url.url_places(text, match.start(), match.end())
+        if any(map(line.__contains__, _HEADERS)):
+            found += map(_header, _HEADER.finditer(text, start, end))
+        if any(map(line.__contains__, SIGNS)):
+            found += command_places(text, start, end)
+        if len(found) > MAX_PLACES:
+            found.sort(key=lambda place: place.start)
+            found = [*found[:MAX_PLACES], rest(text, found[MAX_PLACES].start)]
+        return found
+
+    def _encoded(self, start: int, end: int) -> Iterator[Place]:
+        """The base64 in a line; what goes on in the next lines is read with it."""
+        text = self._text
         for match in _BASE64.finditer(text, start, end):
             if match.end() == end and self._end > end:
                 match = _BASE64.match(text, match.start(), self._end) or match  # noqa: PLW2901
                 self._position = max(self._position, match.end())
             decoded = encoded.decode(match[0])
             if decoded is not None:
-                taken.append(Place(*match.span(), self._section, decoded[0], decoded[1]))
-        self._found += disjoint(taken)
+                yield Place(*match.span(), self._section, decoded[0], decoded[1])
 
     def _head(self, start: int, end: int, taken: list[Place]) -> int:
         """Read the pair at the beginning of the line; return where to go on."""
@@ -215,6 +239,9 @@ class _Lines:
         head = _HEAD.match(text, start, end)
         begin = start if head is None else head.end()
         self._pairs_only = False
+        tight = _TIGHT.match(text, begin, end)
+        if tight is not None:
+            return self._value(_Key(tight[1], ":"), tight.end(), end, taken)
         match = _LINE.match(text, begin, end)
         spaced = None if match is not None else _SPACED.match(text, begin, end)
         if spaced is not None:
@@ -265,6 +292,8 @@ class _Lines:
         """Take the value that begins at `start`; return where it ends."""
         path: Path = (*self._section, key.text.strip("\"'"))
         quoted = self._quoted(path, start, end)
+        if quoted is not None and key.sign == "=" and _GLUED.match(self._text, quoted[1], end):
+            return self._take(_WORD, path, start, end, taken)
         if quoted is not None:
             place, behind = quoted
             if place.end > place.start:
@@ -277,17 +306,22 @@ class _Lines:
         stop = end
         if key.sign == "=":
             stop = end if self._shell else self._following(start, end)
+            stop = max(stop, self._urls.get(start, stop))
             if self._is_word(start, stop, inner=key.inner):
                 return self._take(_WORD, path, start, stop, taken)
+        self._take_line(path, start, stop, taken)
+        return stop
+
+    def _take_line(self, path: Path, start: int, stop: int, taken: list[Place]) -> None:
+        """Take a value without quotes that ends with its line, or before the next pair."""
         value = self._text[start:stop]
         if _COMMENT_SIGN.search(value) is not None:
             value = _COMMENT.sub("", value)
         value = value.rstrip()
-        if key.sign != "=":
-            value = value.removesuffix(",").rstrip()
+        if value[-1:] in (",", ";"):
+            value = value[:-1].rstrip()
         if value:
             taken.append(Place(start, start + len(value), path, value, encode_line))
-        return stop
 
     def _following(self, start: int, end: int) -> int:
         """Where the next pair of the line begins, or the line ends; found once, asked often."""
@@ -343,6 +377,10 @@ class _Lines:
 
 
 _LINE_SIGN: Final = re.compile(r"(?P<before>[ \t]*+)(?P<sign>=)[ \t]*+")
+_GLUED: Final = re.compile(r"[^\s;,)\]}&|<>#]")
+"""What stands directly behind a quote if a word goes on there."""
+
+_HEADERS: Final = ("authorization", "cookie", "x-", "apikey", "api-key")
 _BODY: Final = re.compile(r"[ \t]*+(?:[A-Za-z0-9+/=]*+|[\w-]++: .*)[ \t]*+")
 
 

@@ -67,7 +67,8 @@ def rest(text: str, start: int) -> Place:
 def disjoint(places: Iterable[Place]) -> list[Place]:
     """The places in their order, without those that begin inside an earlier one.
 
-    Of two that overlap, the one that is known to be secret stays.
+    Of two that overlap, the one that is known to be secret stays; but the password of a URL
+    inside a longer value is found again by who looks into that.
     """
     found: list[Place] = []
     end = 0
@@ -75,7 +76,7 @@ def disjoint(places: Iterable[Place]) -> list[Place]:
         if place.end <= place.start:
             continue
         if place.start < end:
-            if found[-1].why or not place.why:
+            if found[-1].why or place.why in ("", "url-password"):
                 continue
             found.pop()
         found.append(place)
