@@ -38,6 +38,9 @@ DEPTH: Final = 32
 CARRIERS: Final = 8
 """So deep are texts looked for in texts: YAML in base64 in JSON."""
 
+_COMMITMENT: Final = re.compile(
+    r"hmac-sha256:[A-Za-z0-9+/]{11}=|\[redacted(?: hmac-sha256:[A-Za-z0-9+/]{11}=)?\]"
+)
 _TOO_SHORT: Final = re.compile(r"[A-Za-z0-9_./ -]{0,15}")
 _FEW_NAMES: Final = 64
 _NO_MARKS: Final[dict[str | int, Marks]] = {}
@@ -101,6 +104,18 @@ def _subject(type_: str, mode: str, raw_marks: tuple[bytes, ...]) -> Subject:
     return Subject(type_, marks, stated, harmless)
 
 
+def is_redacted(value: Value) -> bool:
+    """Whether a value stands for a secret already, because it was redacted before."""
+    if isinstance(value, dict):
+        value = value.get("redacted") if len(value) == 1 else None
+    return isinstance(value, str) and _COMMITMENT.fullmatch(value) is not None
+
+
+def _tells_nothing(value: Value) -> bool:
+    """Whether a text only says where a secret is kept, or stands for one already."""
+    return isinstance(value, str) and (is_reference(value) or is_redacted(value))
+
+
 class Judge:
     """Applies the rules to one value at a time.
 
@@ -129,7 +144,7 @@ class Judge:
         Returns:
             `MARKED`, `NAMED`, `BY_POLICY`; `READABLE`, or "" when nothing is known.
         """
-        if value is None or value is ABSENT:
+        if value is None or value is ABSENT or is_redacted(value):
             return ""
         marked = node is not None and (node.secret or node.contradicts(value))
         if self._verdict is not None:
@@ -146,9 +161,9 @@ class Judge:
         if subject.harmless is not None and _ends(subject.harmless, path):
             return ""
         if is_secret_name(step):
-            return "" if isinstance(value, str) and is_reference(value) else NAMED
+            return "" if _tells_nothing(value) else NAMED
         if step in PAIR_VALUES and isinstance(parent, dict) and _is_named_beside(parent):
-            return "" if isinstance(value, str) and is_reference(value) else NAMED
+            return "" if _tells_nothing(value) else NAMED
         return ""
 
     def may_hold_secrets(self, text: str) -> bool:
@@ -164,7 +179,7 @@ class Judge:
         if value is None or value is ABSENT or isinstance(value, bool):
             return False
         name = leaf_name(path)
-        return not (is_plain_name(name) or (isinstance(value, str) and is_reference(value)))
+        return not (is_plain_name(name) or _tells_nothing(value))
 
     @staticmethod
     def why_place(place: Place) -> str:
@@ -174,10 +189,10 @@ class Judge:
         if place.is_key:
             return NAMED if is_random(place.value) else ""
         if place.label and is_secret_name(place.label):
-            return "" if is_reference(place.value) else NAMED
+            return "" if _tells_nothing(place.value) else NAMED
         for step in place.path:
             if type(step) is str and is_secret_name(step):
-                if is_reference(place.value) or place.value in _NO_SECRETS:
+                if _tells_nothing(place.value) or place.value in _NO_SECRETS:
                     return ""
                 leaf = leaf_name(place.path)
                 return "" if leaf is not step and is_plain_name(leaf) else NAMED
