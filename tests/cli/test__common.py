@@ -20,6 +20,7 @@ from proxy.errors import (
     UnavailableError,
     VerificationError,
 )
+from tests.cli.conftest import Tfaudit
 
 FAMILIES = [
     family
@@ -154,3 +155,13 @@ def test_an_address_that_is_none_is_not_recorded(
     """The environment may say anything."""
     monkeypatch.setenv("SSH_CLIENT", said)
     assert "" == caller("log").ip
+
+
+def test_settings_that_are_not_in_force_are_told(
+    tfaudit: Tfaudit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command goes on by those that are."""
+    assert "[redaction]" not in tfaudit("state", "list").stderr
+    monkeypatch.setenv("TFAUDIT_REDACTION_MODE", "strict")
+    told = tfaudit("state", "list").stderr
+    assert "The [redaction] settings here are not in force" in told
