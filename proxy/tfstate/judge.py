@@ -29,6 +29,8 @@ NAMED: Final = "name"
 """Its name, or the name beside it, says so."""
 BY_POLICY: Final = "policy"
 """The configuration says so."""
+BY_FORMAT: Final = "kubernetes-secret"
+"""It lies in the data of a Kubernetes Secret."""
 READABLE: Final = "readable"
 """The configuration says that it is none: nothing but a mark of the state's own can hide it."""
 
@@ -38,6 +40,7 @@ DEPTH: Final = 32
 CARRIERS: Final = 8
 """So deep are texts looked for in texts: YAML in base64 in JSON."""
 
+_SECRET_DATA: Final = frozenset({"data", "stringData", "string_data"})
 _COMMITMENT: Final = re.compile(
     r"hmac-sha256:[A-Za-z0-9+/]{11}=|\[redacted(?: hmac-sha256:[A-Za-z0-9+/]{11}=)?\]"
 )
@@ -116,6 +119,22 @@ def _tells_nothing(value: Value) -> bool:
     return isinstance(value, str) and (is_reference(value) or is_redacted(value))
 
 
+def _why_by_name(subject: Subject, path: Path, value: Value, parent: Value) -> str:
+    """Why a value's name, or what stands beside it, makes it a secret; see `Judge.why`."""
+    step = path[-1]
+    if type(step) is not str or value is True or value is False:
+        return ""
+    if subject.harmless is not None and _ends(subject.harmless, path):
+        return ""
+    if is_secret_name(step):
+        return "" if _tells_nothing(value) else NAMED
+    if step in _SECRET_DATA and isinstance(parent, dict) and parent.get("kind") == "Secret":
+        return BY_FORMAT
+    if step in PAIR_VALUES and isinstance(parent, dict) and _is_named_beside(parent):
+        return "" if _tells_nothing(value) else NAMED
+    return ""
+
+
 class Judge:
     """Applies the rules to one value at a time.
 
@@ -129,7 +148,7 @@ class Judge:
         self.has_patterns = self._verdict is not None
         self._finds_values = bool(policy.hidden_values)
 
-    def why(  # noqa: PLR0911 - one for each rule, the strongest first
+    def why(
         self, subject: Subject, path: Path, value: Value, node: Marks | None, parent: Value
     ) -> str:
         """Why a value is secret as a whole.
@@ -142,7 +161,7 @@ class Judge:
             parent: what it stands in.
 
         Returns:
-            `MARKED`, `NAMED`, `BY_POLICY`; `READABLE`, or "" when nothing is known.
+            `MARKED`, `NAMED`, `BY_FORMAT`, `BY_POLICY`; `READABLE`, or "" when nothing is known.
         """
         if value is None or value is ABSENT or is_redacted(value):
             return ""
@@ -153,18 +172,7 @@ class Judge:
                 return BY_POLICY
             if verdict is False:
                 return MARKED if marked and is_covered(subject.stated, path, value) else READABLE
-        if marked:
-            return MARKED
-        step = path[-1]
-        if type(step) is not str or value is True or value is False:
-            return ""
-        if subject.harmless is not None and _ends(subject.harmless, path):
-            return ""
-        if is_secret_name(step):
-            return "" if _tells_nothing(value) else NAMED
-        if step in PAIR_VALUES and isinstance(parent, dict) and _is_named_beside(parent):
-            return "" if _tells_nothing(value) else NAMED
-        return ""
+        return MARKED if marked else _why_by_name(subject, path, value, parent)
 
     def may_hold_secrets(self, text: str) -> bool:
         """Whether a text that is no secret as a whole may hold some, as far as a look can tell.
@@ -205,7 +213,7 @@ def is_suspect(name: str) -> bool:
 
     Anything else is secret only if it is marked, or gives itself away.
     """
-    return name in PAIR_VALUES or is_secret_name(name) or is_random(name)
+    return name in PAIR_VALUES or name in _SECRET_DATA or is_secret_name(name) or is_random(name)
 
 
 @lru_cache(maxsize=4_096)

@@ -100,7 +100,7 @@ _HARMLESS_LAST: Final = _words(
     management authentication protection history strength change changed encryption recovery login
     exchange revocation introspection review process claim claims template templates action
     actions storage trigger triggers param parameter description label labels title tag tags
-    username
+    username uses
     """
 )
 """A name that ends so speaks about a secret: `token_ttl`, `password_policy`, `secret_arn`."""
@@ -114,7 +114,7 @@ _ALWAYS_SECRET: Final = re.compile(
 """Secrets, though they end like a setting or a reference."""
 _NEVER_SECRET: Final = re.compile(
     r"\A_(?:http_tokens|api_key_source|customer_master_key_spec|primary_key_name|token_reviewer"
-    r"|image_pull_secrets?|tokens?_(?:per|to|for|in|bucket)_.*)_\Z"
+    r"|image_pull_secrets?|(?:existing_|secret_)?(?:[a-z]+_)?password_key|tokens?_(?:per|to|for|in|bucket)_.*)_\Z"
     r"|_kms_(?:[a-z0-9]+_){0,3}keys?_"
     r"|_(?:creation|lock|update|version|dkim|next|page|continuation|sync|input|output|prompt"
     r"|completion|total|context|cached|budget)_tokens?_\Z|_per_token_\Z"

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from proxy.tfstate.diff import Changes, Path, Value, attributes, decode, objects_in, outputs_in
 from proxy.tfstate.document import Document
 from proxy.tfstate.judge import (
+    BY_FORMAT,
     BY_POLICY,
     DEPTH,
     MARKED,
@@ -25,6 +26,7 @@ WHYS: Final = {
     MARKED: "the provider's schema says so",
     NAMED: "its name says so",
     BY_POLICY: "the policy says so",
+    BY_FORMAT: "it lies in a Kubernetes Secret",
 }
 _STATED: Final = "Terraform marks it"
 _COPY: Final = "the same as a secret elsewhere in the state"

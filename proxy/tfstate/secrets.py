@@ -144,9 +144,10 @@ class Hunt:
                 covered[number] = span.end
                 continue
             for form in forms:
-                span = _span(text, start, end, form)
-                yield span
-                covered[number] = max(covered.get(number, 0), span.end)
+                found = _span(text, start, form)
+                if found is not None:
+                    yield found
+                    covered[number] = max(covered.get(number, 0), found.end)
 
 
 class Secrets:
@@ -246,30 +247,18 @@ def merged(spans: Iterable[Span], text: str) -> list[Span]:
     return found
 
 
-def _span(text: str, start: int, end: int, form: _Form) -> Span:
-    """Where a form stands of which a part was found."""
-    if len(form.text) > end - start:
-        whole = start - form.offset
-        if whole >= 0 and text.startswith(form.text, whole):
-            start, end = whole, whole + len(form.text)
-        else:  # a part of a long secret: as much of it as stands there
-            start, end = _common(text, start, end, form)
+def _span(text: str, start: int, form: _Form) -> Span | None:
+    """Where a form stands of which a part was found; None if it is only that part."""
+    start -= form.offset
+    if start < 0 or not text.startswith(form.text, start):
+        return None
+    end = start + len(form.text)
     if form.loose:
         before = _BASE64_BEFORE.search(text, max(0, start - 2), start)
         after = _BASE64_AFTER.match(text, end)
         start = start if before is None else before.start()
         end = end if after is None else after.end()
     return Span(start, end, form.secret)
-
-
-def _common(text: str, start: int, end: int, form: _Form) -> tuple[int, int]:
-    """How far text and form agree around the part that they have in common."""
-    before, after = form.offset, form.offset + end - start
-    while start > 0 and before > 0 and text[start - 1] == form.text[before - 1]:
-        start, before = start - 1, before - 1
-    while end < len(text) and after < len(form.text) and text[end] == form.text[after]:
-        end, after = end + 1, after + 1
-    return start, end
 
 
 def _forms(secret: str) -> Iterator[tuple[str, bool]]:

@@ -513,7 +513,7 @@ READABLE: Final[Mapping[str, tuple[Case, ...]]] = {
     "Kubernetes manifests": _drawn(
         10,
         {
-            ("kubectl_manifest", "yaml_body"): _manifest,
+            ("kubernetes_config_map_v1", "data.manifest"): _manifest,
             ("helm_release", "manifest"): lambda d: _manifest(d) + "---\n" + _manifest(d),
         },
     ),
@@ -563,7 +563,7 @@ READABLE: Final[Mapping[str, tuple[Case, ...]]] = {
         {
             ("aws_instance", "user_data_base64"): _base64_of_text,
             ("kubernetes_config_map", "binary_data.page"): _base64_of_text,
-            ("azurerm_linux_virtual_machine", "custom_data"): _base64_of_text,
+            ("aws_launch_template", "user_data"): _base64_of_text,
         },
     ),
     "random suffixes": _drawn(

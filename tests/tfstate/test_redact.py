@@ -696,3 +696,11 @@ def test_a_huge_change_names_every_object(monkeypatch: pytest.MonkeyPatch) -> No
     assert_gone(entry)
     whole = Redactor().document(state(*resources, holder), KEY)
     assert all(len(found["attributes"]) for found in whole["resources"])
+
+
+def test_a_kubernetes_secret_kept_as_an_object_is_hidden() -> None:
+    """Its kind says what its data is, whatever the keys are called; the rest of it is shown."""
+    manifest = {"kind": "Secret", "metadata": {"name": "web"}, "data": {"x": "aHVudGVyMg=="}}
+    found = item(None, resource(attributes={"manifest": manifest}))["attributes"]["manifest"]
+    assert is_commitment(found["after"]["data"])
+    assert {"name": "web"} == found["after"]["metadata"]
