@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import large, states
+from tests.bench import large, redaction, states
 from tests.bench.load import Load
 from tests.conftest import missing
+from tests.redaction.readable import Case
 
 _KINDS = (("read", "bare"), ("read", "ideal"), ("read", "ours"), ("write", "ours"))
 
@@ -58,3 +59,40 @@ def test_memory_is_no_disk() -> None:
         missing("no tmpfs is mounted")
     with pytest.raises(SystemExit, match="is tmpfs"):
         bench.disk(place)
+
+
+def test_redaction_state_is_10_mb() -> None:
+    """The state that redaction is measured with has the promised size, and secrets in it."""
+    body, secrets = redaction.large(0, resources=500)
+    assert 0.95e6 <= len(body) <= 1.2e6
+    assert secrets == 100
+
+
+def test_missed_redaction_is_told() -> None:
+    """One leak is too many, and so is a slow change."""
+    figures = redaction.Redaction(
+        canaries=2_000,
+        leaked={"output": 1},
+        readable={"UUIDs": (100, 1)},
+        body=10_000_000,
+        secrets=1_000,
+        hashing=5,
+        warm=11,
+        rotated=12,
+        cold=1_000,
+        first=2,
+    )
+    held = [target.holds for target in bench.redaction_targets(figures)]
+    assert [False, True, False, True] == held
+    assert "**1 of 2,000**" in redaction.table(figures)
+    assert "leaked, output: 1\nhidden, UUIDs: 1 of 100 (1%)" == redaction.details(figures)
+
+
+def test_harmless_values_that_are_hidden_are_counted() -> None:
+    """A value at a deep path is looked at where it stands."""
+    cases = [
+        Case("x_y", "a[1].b.c", "eu-west-1"),
+        Case("x_y", "a[0].password", "tulip-4711"),
+        Case("x_y", "size", 5),
+    ]
+    assert 1 == redaction.hidden(cases)

@@ -76,10 +76,11 @@ def everything(directory: Path, planted: Planted) -> list[Artifact]:
     """Run a server, send it everything, stop it, and return all that left.
 
     Args:
-        directory: an empty one.
+        directory: an empty one, or not there yet.
         planted: what to send.
     """
     level = {"TFAUDIT_LOG_LEVEL": "debug", "TFAUDIT_SERVER_BODY_LIMIT": str(_BODY_LIMIT)}
+    directory.mkdir(parents=True, exist_ok=True)
     visit = _Visit(Server(directory / "data", env=level), planted)
     with visit.server:
         visit.token = visit.server.token("writer")
@@ -287,13 +288,16 @@ class _Visit:
             ("state", "import", str(file), "--workspace", "imported", "--json"),
             ("state", "import", str(broken), "--workspace", "broken"),
             ("state", "rollback", workspaces[0], "1", "--yes", "--json"),
+            ("whose-secret", workspaces[1]),
             ("scan", "--all"),
             ("scan", str(file)),
             ("scan", str(broken)),
         ]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(self._run_process, commands))
-        for workspace in workspaces:
+        for workspace in workspaces[1:]:
+            secret = next(c for c in self.planted.canaries if c.workspace == workspace)
+            self._run_here("whose-secret", workspace, said=secret.value)
             for verb in ("show", "diff"):
                 self._run_here("state", verb, workspace)
                 self._run_here("state", verb, workspace, "--json")
@@ -303,8 +307,9 @@ class _Visit:
         done = self.server.cli(*command, check=False)
         self._keep_output(command, done.stdout, done.stderr)
 
-    def _run_here(self, *command: str) -> None:
-        done = CliRunner().invoke(app, [*command, "--data", str(self.server.data)])
+    def _run_here(self, *command: str, said: str = "") -> None:
+        arguments = [*command, "--data", str(self.server.data)]
+        done = CliRunner().invoke(app, arguments, input=said)
         assert 0 == done.exit_code, done.output
         self._keep_output(command, done.stdout, done.stderr)
 
