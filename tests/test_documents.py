@@ -1,5 +1,6 @@
 """docs/ says what the code does today."""
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from proxy.config import load_config
 from proxy.contracts import LogQuery
 from proxy.server.routes import ROUTES
+from proxy.tfstate.document import parse
+from proxy.tfstate.redact import Redactor
 from tests.documents import DOCS, FILES
 
 
@@ -39,3 +42,47 @@ def test_every_address_beside_the_states_is_documented() -> None:
     for field in fields(LogQuery):
         if field.name != "workspaces":  # those are the reader's own limits
             assert f"\n| `{field.name}` | " in text
+
+
+def test_the_readme_shows_an_entry_as_it_is_made() -> None:
+    """The change before redaction and the one after it belong together."""
+    blocks = re.search(
+        r"<!-- leaves: before -->\n```json\n(.*?)```\n<!-- leaves: after -->\n```json\n(.*?)```\n",
+        (DOCS.parent / "README.md").read_text("utf-8"),
+        re.DOTALL,
+    )
+    assert blocks is not None
+    database = json.loads(blocks[1])
+    definitions = {"container_definitions": database.pop("container_definitions")}
+    before, after = (
+        parse(
+            json.dumps(
+                {
+                    "version": 4,
+                    "serial": version,
+                    "lineage": "l",
+                    "resources": [
+                        {
+                            "mode": "managed",
+                            "type": type_,
+                            "name": name,
+                            "instances": [
+                                {
+                                    "attributes": {
+                                        key: sides[version] for key, sides in attributes.items()
+                                    }
+                                }
+                            ],
+                        }
+                        for type_, name, attributes in (
+                            ("aws_db_instance", "main", database),
+                            ("aws_ecs_task_definition", "web", definitions),
+                        )
+                    ],
+                }
+            ).encode()
+        )
+        for version in (0, 1)
+    )
+    redacted, _ = Redactor().change(before, after, bytes(32))
+    assert json.loads(blocks[2]) == redacted.entry

@@ -111,6 +111,7 @@ class Hunt:
 
         A text in which they stand more often than anybody can have meant is a secret as a whole.
         """
+        covered: dict[int, int] = {}
         for chunk_start in range(0, len(text), _CHUNK_CHARACTERS):
             chunk = text
             if len(text) > _CHUNK_CHARACTERS:
@@ -120,17 +121,27 @@ class Hunt:
                 yield Span(0, len(text), text)
                 return
             if matches:
-                yield from self._spans(text, chunk_start, matches)
+                yield from self._spans(text, chunk_start, matches, covered)
 
     def is_met(self, text: str) -> bool:
         """Whether any form of a secret, or the middle of a long one, stands in a text."""
         return bool(self._automaton.find_matches_as_indexes(text))
 
     def _spans(
-        self, text: str, chunk_start: int, matches: list[tuple[int, int, int]]
+        self,
+        text: str,
+        chunk_start: int,
+        matches: list[tuple[int, int, int]],
+        covered: dict[int, int],
     ) -> Iterator[Span]:
-        """The spans that belong to some matches; one that lies in the last of its kind is none."""
-        covered: dict[int, int] = {}
+        """The spans that belong to some matches; one that lies in the last of its kind is none.
+
+        Args:
+            text: all of it.
+            chunk_start: where the chunk begins in it that the matches are counted in.
+            matches: number of the needle, start, end.
+            covered: up to where in the text the last span of each needle reaches.
+        """
         for number, start, end in matches:
             start, end = start + chunk_start, end + chunk_start  # noqa: PLW2901 - in the text
             if end <= covered.get(number, 0):
