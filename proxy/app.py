@@ -31,6 +31,7 @@ from proxy.server.metrics import Metrics
 from proxy.server.middleware import Gatekeeper, Traffic
 from proxy.server.readiness import Readiness
 from proxy.server.routes import OPEN, add_routes
+from proxy.server.shortcut import Shortcut
 from proxy.server_record import record_start, record_stop
 
 _SERVER_LOCK: Final = "server.lock"
@@ -83,7 +84,7 @@ def create_app(
     app[appkeys.METRICS] = metrics
     app[appkeys.REQUEST_IDS] = ids
     app[appkeys.READINESS] = Readiness(program.store, time.monotonic)
-    add_routes(app)
+    app[appkeys.SHORTCUT] = Shortcut(app, add_routes(app), gatekeeper.handle)
 
     async def commit_failures(_: web.Application) -> AsyncIterator[None]:
         yield

@@ -14,6 +14,7 @@ from proxy.contracts import Store
 from proxy.lock_service import LockService
 from proxy.server.metrics import Metrics
 from proxy.server.readiness import Readiness
+from proxy.server.shortcut import Shortcut
 from proxy.state_service import StateService
 
 CONFIG: Final = web.AppKey("config", Config)
@@ -26,6 +27,7 @@ FAILURES: Final = web.AppKey("failures", FailureLog)
 METRICS: Final = web.AppKey("metrics", Metrics)
 REQUEST_IDS: Final[web.AppKey[Iterator[str]]] = web.AppKey("request_ids")
 READINESS: Final = web.AppKey("readiness", Readiness)
+SHORTCUT: Final = web.AppKey("shortcut", Shortcut)
 
 CALLER: Final = web.RequestKey("caller", Caller)
 """Set on each request by the middleware: who is asking."""

@@ -6,7 +6,8 @@ nothing would have all of the process's file descriptors, the store's among them
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -15,7 +16,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 
-from proxy.server.appkeys import REQUEST_IDS
+from proxy.server.appkeys import REQUEST_IDS, SHORTCUT
 
 SERVER_NAME: Final = "tfaudit"
 """Sent as Server: no versions of Python and libraries for whoever asks."""
@@ -46,7 +47,7 @@ class Runner(web.AppRunner):
     """Runs the application on connections that are bounded in silence and in number.
 
     Args:
-        app: holds REQUEST_IDS.
+        app: holds REQUEST_IDS, and perhaps a SHORTCUT to its handlers.
         head_seconds: for the head of a connection's first request.
         most: connections at once.
         options: of web.AppRunner.
@@ -70,8 +71,12 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
+        handler: Callable[[Any], Awaitable[web.StreamResponse]] = made.request_handler
+        if SHORTCUT in self.app:
+            handler = partial(self.app[SHORTCUT].handle, otherwise=handler)
         return _Server(
-            made,
+            handler,
+            made.request_factory,
             ids=self.app[REQUEST_IDS],
             head_seconds=self._head_seconds,
             most=self._most,
@@ -84,15 +89,14 @@ class _Server(web.Server):
 
     def __init__(
         self,
-        made: web.Server,
+        handler: Callable[[Any], Awaitable[web.StreamResponse]],
+        make_request: Callable[..., web.BaseRequest],
         *,
         ids: Iterator[str],
         head_seconds: float,
         most: int,
         **options: Any,  # noqa: ANN401 - passed on
     ) -> None:
-        make_request = made.request_factory
-
         def make(
             message: RawRequestMessage,
             payload: StreamReader,
@@ -103,7 +107,7 @@ class _Server(web.Server):
             protocol.is_silent = False  # type: ignore[attr-defined] # all are Connections
             return make_request(message, payload, protocol, writer, task)
 
-        super().__init__(made.request_handler, request_factory=make, **options)
+        super().__init__(handler, request_factory=make, **options)
         self.ids = ids
         self.head_seconds = head_seconds
         self._most = most

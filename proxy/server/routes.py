@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
+from aiohttp.web_urldispatcher import AbstractRoute
 
 from proxy.server import api, backend, health
 from proxy.server.bodies import defer_continue
@@ -48,13 +49,20 @@ OPEN: Final = frozenset({health.checkpoint, health.healthz, health.readyz, healt
 """Handlers that ask for no credentials: none of them tells anything of a state or a workspace."""
 
 
-def add_routes(app: web.Application) -> None:
+def add_routes(app: web.Application) -> dict[str, AbstractRoute]:
     """Register every route; the first match wins.
 
     Reads of a state come first, as most requests are that, then the longer paths.
+
+    Returns:
+        the routes of a state's own address, by method.
     """
+    found: dict[str, AbstractRoute] = {}
     for method, path, handler in sorted(ROUTES, key=_rank):
-        app.router.add_route(method, path, handler, expect_handler=defer_continue)
+        route = app.router.add_route(method, path, handler, expect_handler=defer_continue)
+        if path == _STATE:
+            found[method] = route
+    return found
 
 
 def _rank(route: Route) -> tuple[bool, int]:
