@@ -44,7 +44,7 @@ def _carried(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         inner.map(lambda text: f"https://user:{text}@host/{text}?q={text}#{text}"),
         inner.map(lambda text: f"[x]\nA={text}\nexport B='{text}' # {text}\n"),
         inner.map(lambda text: f"#!/bin/sh\nrun --password {text} -p={text} <<E\n{text}\nE\n"),
-        inner.map(lambda text: f"#cloud-config\nchpasswd: {{list: ['root:{text}']}}\n"),
+        inner.map(lambda text: f"#cloud-config\nusers: [{{passwd: {text!r}}}]\n"),
         inner.map(lambda text: f"Server=x;Password={text};Y={text}"),
         inner.map(lambda text: f"<a password='{text}'><b>{text}</b></a>"),
         inner.map(lambda text: base64.b64encode(text.encode("utf-8", "replace")).decode()),
@@ -54,6 +54,16 @@ def _carried(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 carriers = st.recursive(texts | _plain_texts, _carried, max_leaves=3)
 """Texts that carry texts that carry texts."""
+
+
+_idempotent = (
+    attribute_values
+    | _secrets
+    | _plain_texts
+    | _secrets.map(lambda text: go_json({"a": [text], "password": text, "b": {"token": text}}))
+    | _secrets.map(lambda text: f"a: 1\npassword: {go_json(text)}\n")
+    | st.builds("export A_TOKEN={}\nB={}\n".format, _plain_texts, st.integers())
+)
 
 
 def state(attributes: Mapping[str, Any], marks: tuple[str, ...] = (), **more: Any) -> bytes:
@@ -163,3 +173,19 @@ def test_structure_stays(
     del attributes[place][0][name]
     assert ["redacted"] == list(hidden)
     assert {k: v for k, v in attributes.items() if v is not None} == found
+
+
+@given(st.dictionaries(_plain_names | _secret_names, _idempotent, max_size=4))
+def test_redacting_what_is_redacted_changes_nothing(attributes: dict[str, Any]) -> None:
+    """What stands for a secret is none, and a text with a hole stays as it is."""
+    once = shown(attributes)
+    assert once == shown(_unescaped(once))
+
+
+def _unescaped(value: Any) -> Any:
+    """A value whose keys are as they were before they were escaped to be ASCII."""
+    if isinstance(value, dict):
+        return {json.loads(f'"{key}"'): _unescaped(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(_unescaped, value))
+    return value
