@@ -10,6 +10,9 @@ from typing import Final
 from proxy.access import MAX_TEXT, printable
 from proxy.tfstate.detectors import find
 
+LOOKED_AT: Final = 16_384
+"""Characters of a text that are looked at, and the most that can be kept."""
+
 HIDDEN: Final = "[redacted]"
 """What stands for a credential; no commitment, since it belongs to no workspace."""
 
@@ -22,10 +25,7 @@ def client_text(text: str, limit: int = MAX_TEXT) -> str:
         text: as it came.
         limit: characters that are kept; the rest is cut off after the credentials are.
     """
-    text = printable(text, _LOOKED_AT)
+    text = printable(text, LOOKED_AT)
     for start, end, _ in reversed(find(text)):
         text = f"{text[:start]}{HIDDEN}{text[end:]}"
     return text[:limit]
-
-
-_LOOKED_AT: Final = 16_384

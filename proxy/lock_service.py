@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from proxy.access import Caller, Permission, require
 from proxy.audit_log import draft
-from proxy.client_text import client_text
+from proxy.client_text import LOOKED_AT, client_text
 from proxy.contracts import Committed, HeldLock, Store, Transaction
 from proxy.errors import ForbiddenError, InvalidInputError, TfauditError, UnavailableError
 from proxy.gate import gate
@@ -149,7 +149,7 @@ class LockService:
                     HeldLock(
                         workspace=workspace,
                         id=info.id,
-                        info=info.to_json(),
+                        info=_shown(info).to_json(),
                         md5=locks.content_md5(body),
                         operation=client_text(info.operation),
                         who=client_text(info.who),
@@ -328,6 +328,15 @@ class LockService:
             raise value
         self._lines.wake(workspace)
         return Committed(None, committed.index)
+
+
+def _shown(info: locks.LockInfo) -> locks.LockInfo:
+    """Return a lock's info as others may see it: in a 423, a list, the database.
+
+    Only its ID must be what the client sent; the holder keeps its own copy of the rest.
+    """
+    texts = {name: getattr(info, name) for name in ("operation", "info", "who", "version", "path")}
+    return replace(info, **{name: client_text(text, LOOKED_AT) for name, text in texts.items()})
 
 
 def _release(
