@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from proxy.tfstate.detectors import find, is_random, is_reference
-from proxy.tfstate.diff import ABSENT, Instance, Path, Value, attributes, decode
+from proxy.tfstate.diff import ABSENT, Instance, Number, Path, Value, attributes, decode
 from proxy.tfstate.inside import Place, look
 from proxy.tfstate.knowledge import known_marks, known_readable
 from proxy.tfstate.marks import ANY_INDEX, Marks, mark_paths
@@ -145,8 +145,8 @@ class Judge:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._verdict = policy.verdict if policy.hidden or policy.readable else None
-        self.has_patterns = self._verdict is not None
         self._finds_values = bool(policy.hidden_values)
+        self.judges_all = self._verdict is not None or self._finds_values
 
     def why(
         self, subject: Subject, path: Path, value: Value, node: Marks | None, parent: Value
@@ -172,7 +172,15 @@ class Judge:
                 return BY_POLICY
             if verdict is False:
                 return MARKED if marked and is_covered(subject.stated, path, value) else READABLE
-        return MARKED if marked else _why_by_name(subject, path, value, parent)
+        if marked:
+            return MARKED
+        if self._finds_values and isinstance(value, int | Number) and self._is_hidden(value):
+            return BY_POLICY
+        return _why_by_name(subject, path, value, parent)
+
+    def _is_hidden(self, number: int | Number) -> bool:
+        """Whether the policy hides a number for its digits."""
+        return not isinstance(number, bool) and bool(self.policy.find_values(str(number)))
 
     def may_hold_secrets(self, text: str) -> bool:
         """Whether a text that is no secret as a whole may hold some, as far as a look can tell.
@@ -229,6 +237,9 @@ class Walk:
         judge: the rules.
         report: told of each secret: its path, its value, and why it is one.
         harmless: names with texts that were found to hold no secret, kept for the next walk.
+
+    Attributes:
+        carries: whether a text was met that carries others; to be set back by whoever asks.
     """
 
     def __init__(
@@ -238,6 +249,7 @@ class Walk:
         self._report = report
         self._subject = Subject("")
         self._harmless = set() if harmless is None else harmless
+        self.carries = False
 
     def object(self, subject: Subject, instance: Instance) -> None:
         """Find the secrets of one version of an object."""
@@ -284,7 +296,7 @@ class Walk:
         self, value: dict[str, Any], node: Marks | None, path: Path, depth: int, *, inherited: bool
     ) -> None:
         suspects: Iterable[str] = ()
-        if inherited or self._judge.has_patterns or (node is not None and node.any_name):
+        if inherited or self._judge.judges_all or (node is not None and node.any_name):
             suspects = value
         elif len(value) <= _FEW_NAMES:
             suspects = suspects_of(tuple(value))
@@ -318,12 +330,13 @@ class Walk:
     ) -> None:
         why = self._judge.why(self._subject, path, value, node, parent)
         kind = type(value)
-        if why:
-            if why is READABLE:
-                return
-            if why is not NAMED or (kind is not dict and kind is not list):
-                self._report(path, value, why)
-                return
+        if why is READABLE:
+            if kind is dict or kind is list:  # a mark or a pattern may hide a part
+                self._within(value, node, path, depth + 1, inherited=False)
+            return
+        if why and (why is not NAMED or (kind is not dict and kind is not list)):
+            self._report(path, value, why)
+            return
         if kind is dict or kind is list:
             named = inherited or why is NAMED
             self._within(value, node, path, depth + 1, inherited=named)
@@ -347,6 +360,7 @@ class Walk:
         carrier = look(text) if depth < CARRIERS else None
         if carrier is not None:
             clean = False
+            self.carries = True
             for place in carrier.places:
                 inner = (*path, *place.path)
                 why = self._judge.why_place(place)
@@ -396,10 +410,13 @@ def flat_level(
         roots: the flat maps that have it.
     """
     steps = key.split(".")
-    node = subject.marks
+    path = tuple(steps)
+    values = [root[key] for root in roots if key in root]
+    whys = {judge.why(subject, path, value, None, None) for value in values}
+    is_readable = READABLE in whys
+    node = subject.stated if is_readable else subject.marks
     if node is not None and node.secret:
         return 1
-    values = [root[key] for root in roots if key in root]
     for number, step in enumerate(steps, start=1):
         node = node.at(step) if node is not None else None
         marked = node is not None and (
@@ -407,15 +424,18 @@ def flat_level(
         )
         if marked:
             return number
+        if is_readable:
+            continue
         if is_secret_name(step) and not all(is_reference(str(value)) for value in values):
             return number
+    if is_readable:
+        return 0
     base, _, last = key.rpartition(".")
     for root in roots:
         beside = {name: root.get(f"{base}.{name}") for name in _PAIR_NAMES}
         if last in PAIR_VALUES and _is_named_beside(beside):
             return len(steps)
-    path = tuple(steps)
-    return len(steps) if any(judge.why(subject, path, v, None, None) for v in values) else 0
+    return len(steps) if any(whys) else 0
 
 
 def _is_named_beside(parent: dict[str, Any]) -> bool:

@@ -32,7 +32,8 @@ class Lesson(NamedTuple):
 
     Attributes:
         texts: every secret text.
-        clean: the objects that hold no secret of their own. In a change, those of slices that
+        clean: the objects that hold no secret of their own, and no text that carries others, in
+            which one of elsewhere may be written in any way. In a change, those of slices that
             differ, of which no version holds any.
         unclean: the other ones.
     """
@@ -76,10 +77,13 @@ class Learner:
         pupil = _Pupil(self._judge, self._harmless)
         differing: list[Lesson] = []
         texts: set[str] = set()
+        unclean: set[Address] = set()
         if old is not None and old.kind == new.kind:
             for before, now in zip(old.resources, new.resources, strict=False):
-                if before == now:
-                    texts |= self._lesson(new.kind, now, _OBJECT, pupil.objects).texts
+                if before == now:  # another resource may have its address, and be clean
+                    lesson = self._lesson(new.kind, now, _OBJECT, pupil.objects)
+                    texts |= lesson.texts
+                    unclean |= lesson.unclean
                 else:
                     differing += (
                         self._lesson(new.kind, before, _OBJECT, pupil.objects),
@@ -100,8 +104,9 @@ class Learner:
         for change in changes.resources:
             if _marked_differently(change):
                 pupil.both_versions(change)
+                unclean.add(change.address)
         texts |= pupil.taken().texts
-        return _together(differing, texts)
+        return _together(differing, texts, unclean)
 
     def _lesson(
         self, kind: Kind, slice_: Slice, role: str, learn: Callable[[Kind, Slice], Lesson]
@@ -121,10 +126,9 @@ class Learner:
         return lesson
 
 
-def _together(lessons: list[Lesson], texts: set[str]) -> Lesson:
+def _together(lessons: list[Lesson], texts: set[str], unclean: set[Address]) -> Lesson:
     """Several lessons as one; an object that one of them calls unclean is that."""
     clean: set[Address] = set()
-    unclean: set[Address] = set()
     for lesson in lessons:
         texts |= lesson.texts
         clean |= lesson.clean
@@ -160,9 +164,9 @@ class _Pupil:
         clean: set[Address] = set()
         unclean: set[Address] = set()
         for address, instance in objects_in(kind, (slice_,)).items():
-            self._is_clean = True
+            self._is_clean, self._walk.carries = True, False
             self._walk.object(subject_of(address.type, address.mode, instance), instance)
-            (clean if self._is_clean else unclean).add(address)
+            (clean if self._is_clean and not self._walk.carries else unclean).add(address)
         if kind != "v4":
             self._from_outputs(kind, slice_)
         return self.taken(frozenset(clean), frozenset(unclean))

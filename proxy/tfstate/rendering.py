@@ -135,6 +135,7 @@ class Renderer:
         self._mode = mode
         self._budget_bytes = budget_bytes
         self._subject = Subject("")
+        self._shortest = 1 if judge.policy.hidden_values else EXACT_CHARACTERS
         self._clean: set[tuple[str, str]] = set()
         self._keys: dict[str, str] = {}
         self._commitments: dict[str, str] = {}
@@ -202,7 +203,7 @@ class Renderer:
         flat = (before is not None and before.flat) or (after is not None and after.flat)
         if not flat and (before is None or after is None):
             return self._whole(change)
-        if self._mode == "standard" and address in self._clean_objects:
+        if not flat and self._mode == "standard" and address in self._clean_objects:
             return {
                 self.path(path): _sides(self._plain(old), self._plain(new))
                 for path, old, new in change.differences
@@ -256,30 +257,31 @@ class Renderer:
         """A difference's path and its sides, hidden from the first secret step on."""
         path = difference.path
         before, after = difference.before, difference.after
-        if self._mode != "standard":
-            return self.path(path), self._hidden_sides(before, after)
         if marks is not None and marks.secret:
             return self.path(path[:1]), self._hidden_sides(
                 _at(roots[0], path[0]), _at(roots[1], path[0])
             )
         node = marks
         old, new = roots
-        inherited = named = False
+        inherited = False
+        why = ""
         for number, step in enumerate(path, start=1):
             node = node.at(step) if node is not None else None
             old_inner, new_inner = _at(old, step), _at(new, step)
             here = path[:number]
-            why = self._why(here, old_inner, node, old) or self._why(here, new_inner, node, new)
-            if why is READABLE:
-                return self.path(path), _sides(self._plain(before), self._plain(after))
-            if why and why is not NAMED:
+            why = self._why(here, old_inner, node, old)
+            if not why or why is NAMED or why is READABLE:  # the other one may have a stronger
+                why = self._why(here, new_inner, node, new) or why
+            if why and why is not NAMED and why is not READABLE:
                 return self.path(here), self._hidden_sides(old_inner, new_inner)
-            named = why is NAMED
-            inherited = inherited or named
+            inherited = why is not READABLE and (inherited or why is NAMED)
             old, new = old_inner, new_inner
         shown = self.path(path, inherited=inherited)
-        if named and not isinstance(before, dict | list) and not isinstance(after, dict | list):
+        containers = isinstance(before, dict | list) or isinstance(after, dict | list)
+        if self._mode != "standard" or (why is NAMED and not containers):
             return shown, self._hidden_sides(before, after)
+        if why is READABLE and not containers:
+            return shown, _sides(self._plain(before), self._plain(after))
         return shown, _sides(
             self._rest(path, before, node, inherited=inherited),
             self._rest(path, after, node, inherited=inherited),
@@ -308,10 +310,8 @@ class Renderer:
         key = str(difference.path[0])
         steps = key.split(".")
         level = flat_level(self._judge, self._subject, key, roots)
-        hidden = level or self._mode != "standard"
-        shown = steps[1 : level or len(steps)]
-        path = ".".join([ascii_text(steps[0]), *(self.key_text(step) for step in shown)])
-        if not hidden:
+        path = self.flat_path(key, level)
+        if not level and self._mode == "standard":
             return path, _sides(
                 self._string(str(difference.before), steps[-1])
                 if isinstance(difference.before, str)
@@ -320,8 +320,6 @@ class Renderer:
                 if isinstance(difference.after, str)
                 else self._plain(difference.after),
             )
-        if level and level < len(steps):
-            path += f".{self.marker('.'.join(steps[level:]))}"
         return path, self._hidden_sides(difference.before, difference.after)
 
     def _output_item(self, change: OutputChange) -> dict[str, Shown]:
@@ -432,6 +430,21 @@ class Renderer:
             text += f".{key}" if _IDENTIFIER.fullmatch(key) else f'["{key}"]'
         return text
 
+    def flat_path(self, key: str, level: int) -> str:
+        """A key of a flat map, its secret parts redacted; ASCII only.
+
+        Args:
+            key: a whole path, such as `list.0.name`.
+            level: how many steps lead to a secret, see `judge.flat_level`; 0 when it is none.
+        """
+        name, *steps = key.split(".")
+        below = len(steps) if not level else level - 1
+        inner = self.text(".".join(steps[:below])).split(".") if below and steps else []
+        shown = [ascii_text(name), *map(self.key_text, inner)]
+        if below < len(steps):
+            shown.append(self.marker(".".join(steps[below:])))
+        return ".".join(shown)
+
     def key_text(self, key: str, *, inherited: bool = False) -> str:
         """A key of a map or of `for_each`, escaped as in JSON; ASCII only.
 
@@ -472,7 +485,9 @@ class Renderer:
             return value
         why = self._judge.why(self._subject, path, value, node, parent)
         container = isinstance(value, dict | list)
-        if why is READABLE:
+        if why is READABLE:  # in what holds others, a mark or another pattern may hide one
+            if container:
+                return self._value(path, value, node, depth, inherited=False)
             return self._plain(value)
         if why and (why is not NAMED or not container):
             return self.secret(value)
@@ -516,8 +531,8 @@ class Renderer:
         kind = type(value)
         if kind is str:
             text: str = value  # type: ignore[assignment]
-            if len(text) < SUBSTRING_CHARACTERS:
-                return self.secret(text) if text in self._secrets else text
+            if len(text.strip()) < SUBSTRING_CHARACTERS and text in self._secrets:
+                return self.secret(text)
             return text if len(text) * 4 <= _LONG_TEXT_BYTES else self._long_text(text, text)
         if kind is bool or value is None:
             return value
@@ -561,7 +576,7 @@ class Renderer:
 
     def _string(self, text: str, name: str) -> Shown:
         """A text without the secrets that stand in it; a commitment if it is one."""
-        if len(text) < EXACT_CHARACTERS:
+        if len(text) < self._shortest:
             return text
         if text in self._secrets:
             return self.secret(text)
@@ -576,7 +591,7 @@ class Renderer:
             name: of the attribute whose value it is.
             look_inside: whether it may carry others (JSON, YAML ...).
         """
-        if len(text) < EXACT_CHARACTERS or (name, text) in self._clean:
+        if len(text) < self._shortest or (name, text) in self._clean:
             return text
         shown = self._redacted(text, name, 0 if look_inside else CARRIERS)
         if (

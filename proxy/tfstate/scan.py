@@ -1,6 +1,6 @@
 """Tells what secrets lie in a state, where, and why it is thought so; never a secret itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from proxy.tfstate.diff import Changes, Path, Value, attributes, decode, objects_in, outputs_in
@@ -14,13 +14,15 @@ from proxy.tfstate.judge import (
     OUTPUT,
     Judge,
     Walk,
+    flat_level,
     is_covered,
     subject_of,
 )
 from proxy.tfstate.learning import Learner
+from proxy.tfstate.names import is_secret_name
 from proxy.tfstate.policy import STANDARD, Policy
 from proxy.tfstate.rendering import Renderer
-from proxy.tfstate.secrets import MOST_SECRETS, Hunts, Secrets
+from proxy.tfstate.secrets import MOST_SECRETS, SUBSTRING_CHARACTERS, Hunts, Secrets
 
 WHYS: Final = {
     MARKED: "the provider's schema says so",
@@ -30,6 +32,7 @@ WHYS: Final = {
 }
 _STATED: Final = "Terraform marks it"
 _COPY: Final = "the same as a secret elsewhere in the state"
+_MOST_COMPARED: Final = 256
 
 
 class Finding(NamedTuple):
@@ -74,34 +77,63 @@ def _findings(
         walk.object(subject, instance)
         reasons = [
             (path, _STATED if why is MARKED and is_covered(subject.stated, path, value) else why)
-            for path, value, why in found
-            if _says_something(value)
+            for path, value, why in _told_once(found)
         ]
         found.clear()
         shown = renderer.address(address)
         root = attributes(instance)
-        yield from _worded(shown, [*reasons, *_copies(root, secrets, reasons)], renderer)
+        reasons += _copies(root, secrets, reasons)
+        for path, why in reasons:
+            where = _where(path, renderer)
+            if instance.flat:
+                key = str(path[0])
+                level = flat_level(judge, subject, key, (root,))
+                where = renderer.flat_path(key, level) + _where(("", *path[1:]), renderer)
+            yield Finding(shown, where, _worded(why))
     slices = (document.outputs,) if document.kind == "v4" else document.resources
     for slice_ in slices:
         for (module, name), output in outputs_in(document.kind, slice_).items():
             value = decode(output.value)
             walk.output(name, value, sensitive=output.sensitive)
             reasons = [
-                (path, _STATED if why is MARKED else why)
-                for path, inner, why in found
-                if _says_something(inner)
+                (path, _STATED if why is MARKED else why) for path, _, why in _told_once(found)
             ]
             found.clear()
             reasons += _copies({name: value}, secrets, reasons)
             prefix = f"{renderer.address_text(module)}." if module else ""
-            within = [(("value", *path[1:]), why) for path, why in reasons]
-            yield from _worded(f"{prefix}{OUTPUT.type}.{renderer.name(name)}", within, renderer)
+            shown = f"{prefix}{OUTPUT.type}.{renderer.name(name)}"
+            for path, why in reasons:
+                yield Finding(shown, _where(("value", *path[1:]), renderer), _worded(why))
 
 
-def _worded(address: str, reasons: list[tuple[Path, str]], renderer: Renderer) -> Iterator[Finding]:
-    for path, why in reasons:
-        carrier, colon, reason = why.rpartition(": ")
-        yield Finding(address, renderer.path(path), f"{carrier}{colon}{WHYS.get(reason, reason)}")
+def _where(path: Path, renderer: Renderer) -> str:
+    """A path; below a secret's name, a key that is no plain one may be a secret itself."""
+    inherited = any(isinstance(step, str) and is_secret_name(step) for step in path[:-1])
+    return renderer.path(path, inherited=inherited)
+
+
+def _worded(why: str) -> str:
+    """A reason in words, behind the formats of the texts in which the secret lies."""
+    carrier, colon, reason = why.rpartition(": ")
+    return f"{carrier}{colon}{WHYS.get(reason, reason)}"
+
+
+def _told_once(found: Iterable[tuple[Path, Value, str]]) -> Iterator[tuple[Path, Value, str]]:
+    """What was found, without what a place further inside already told of the same secret."""
+    inside: dict[Path, list[str]] = {}
+    for path, value, why in found:
+        if not _says_something(value):
+            continue
+        if isinstance(value, str):
+            told = inside.get(path, ())
+            if any(
+                value in inner or (len(inner) >= SUBSTRING_CHARACTERS and inner in value)
+                for inner in told[:_MOST_COMPARED]
+            ):
+                continue
+            for length in range(len(path) + 1):
+                inside.setdefault(path[:length], []).append(value)
+        yield path, value, why
 
 
 def _copies(

@@ -12,11 +12,14 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from threading import Lock
 from typing import Final, NamedTuple
 from urllib.parse import quote, quote_plus
 
 from ahocorasick_rs import AhoCorasick, Implementation
+
+from proxy.tfstate.credentials import public_blocks
 
 SUBSTRING_CHARACTERS: Final = 8
 """A secret of fewer characters is hidden where it is a whole value, not inside other texts."""
@@ -32,6 +35,8 @@ _WINDOW_CHARACTERS: Final = 32
 _CHUNK_CHARACTERS: Final = 8_192
 _MOST_MATCHES: Final = 20_000
 _CROWDED: Final = 16
+_COMPARED_CHARACTERS: Final = 1 << 28
+"""Of long forms in vain, before all of a text counts as secret: about 20 ms of work."""
 _FEW: Final = 8
 """A search is used again while not more than this part of its secrets are others."""
 
@@ -76,6 +81,21 @@ class _Form(NamedTuple):
     loose: bool
 
 
+@dataclass(slots=True)
+class _Progress:
+    """How far a search in a text has come.
+
+    Attributes:
+        covered: up to where the last span of each form reaches, by its needle and order.
+        crowds: what the last forms with a needle in common, too many to look at each, may cover.
+        left: how many characters may still be compared in vain.
+    """
+
+    covered: dict[tuple[int, int], int]
+    crowds: dict[int, tuple[int, int]]
+    left: int = _COMPARED_CHARACTERS
+
+
 class Hunt:
     """Finds all forms of some secrets in a text.
 
@@ -98,6 +118,11 @@ class Hunt:
                 forms.setdefault(needle, []).append(_Form(form, offset, secret, loose))
         self._needles = list(forms)
         self._forms = list(forms.values())
+        self._reaches = {
+            number: _reach(group)
+            for number, group in enumerate(self._forms)
+            if len(group) > _CROWDED
+        }
         self._automaton = AhoCorasick(
             self._needles, store_patterns=False, implementation=Implementation.ContiguousNFA
         )
@@ -111,17 +136,19 @@ class Hunt:
 
         A text in which they stand more often than anybody can have meant is a secret as a whole.
         """
-        covered: dict[int, int] = {}
+        progress = _Progress({}, {})
         for chunk_start in range(0, len(text), _CHUNK_CHARACTERS):
             chunk = text
             if len(text) > _CHUNK_CHARACTERS:
                 chunk = text[chunk_start : chunk_start + _CHUNK_CHARACTERS + _WHOLE_CHARACTERS]
             matches = self._automaton.find_matches_as_indexes(chunk, overlapping=True)
-            if len(matches) > _MOST_MATCHES:
+            if matches and len(matches) <= _MOST_MATCHES:
+                yield from self._spans(text, chunk_start, matches, progress)
+            if len(matches) > _MOST_MATCHES or progress.left < 0:
                 yield Span(0, len(text), text)
                 return
-            if matches:
-                yield from self._spans(text, chunk_start, matches, covered)
+        for start, end in progress.crowds.values():
+            yield Span(start, end, text[start:end])
 
     def is_met(self, text: str) -> bool:
         """Whether any form of a secret, or the middle of a long one, stands in a text."""
@@ -132,33 +159,46 @@ class Hunt:
         text: str,
         chunk_start: int,
         matches: list[tuple[int, int, int]],
-        covered: dict[int, int],
+        progress: "_Progress",
     ) -> Iterator[Span]:
-        """The spans that belong to some matches; one that lies in the last of its kind is none.
+        """The spans that belong to some matches; one that lies in the last of its form is none.
 
         Args:
             text: all of it.
             chunk_start: where the chunk begins in it that the matches are counted in.
             matches: number of the needle, start, end.
-            covered: up to where in the text the last span of each needle reaches.
+            progress: what earlier chunks came to.
         """
+        covered = progress.covered
         for number, start, end in matches:
             start, end = start + chunk_start, end + chunk_start  # noqa: PLW2901 - in the text
-            if end <= covered.get(number, 0):
+            if number in self._reaches:  # too many to look at each
+                yield from self._crowd(text, number, start, progress.crowds)
                 continue
-            forms = self._forms[number]
-            if len(forms) > _CROWDED:  # they have their middle in common: too many to look at each
-                before = max(form.offset for form in forms)
-                after = max(len(form.text) - form.offset for form in forms)
-                span = Span(max(0, start - before), min(len(text), start + after), "")
-                yield span._replace(secret=text[span.start : span.end])
-                covered[number] = span.end
-                continue
-            for form in forms:
+            for order, form in enumerate(self._forms[number]):
+                if end <= covered.get((number, order), 0):
+                    continue
                 found = _span(text, start, form)
                 if found is not None:
                     yield found
-                    covered[number] = max(covered.get(number, 0), found.end)
+                    covered[number, order] = found.end
+                elif len(form.text) > _WHOLE_CHARACTERS:
+                    progress.left -= len(form.text)
+            if progress.left < 0:
+                return
+
+    def _crowd(
+        self, text: str, number: int, start: int, crowds: dict[int, tuple[int, int]]
+    ) -> Iterator[Span]:
+        """Take up as much as any form with a certain needle may cover; yield what went before."""
+        before, after = self._reaches[number]
+        low, high = max(0, start - before), min(len(text), start + after)
+        last = crowds.get(number)
+        if last is not None and low <= last[1]:
+            low = last[0]
+        elif last is not None:
+            yield Span(*last, text[slice(*last)])
+        crowds[number] = (low, high)
 
 
 class Secrets:
@@ -258,6 +298,14 @@ def merged(spans: Iterable[Span], text: str) -> list[Span]:
     return found
 
 
+def _reach(forms: list[_Form]) -> tuple[int, int]:
+    """How far any of some forms reaches from where their needle starts, to the left and right."""
+    loose = 2 * any(form.loose for form in forms)
+    before = max(form.offset for form in forms)
+    after = max(len(form.text) - form.offset for form in forms)
+    return before + loose, after + 2 * loose
+
+
 def _span(text: str, start: int, form: _Form) -> Span | None:
     """Where a form stands of which a part was found; None if it is only that part."""
     start -= form.offset
@@ -287,26 +335,36 @@ def _forms(secret: str) -> Iterator[tuple[str, bool]]:
     if "\n" in secret or "\r" in secret:
         unix = secret.replace("\r\n", "\n").replace("\r", "\n")
         yield from ((form, False) for form in (unix, unix.replace("\n", "\r\n")) if form != secret)
-        for line in map(str.strip, unix.split("\n")):  # a key in PEM, however it is indented
+        for line in map(str.strip, _private(unix)):  # a key in PEM, however it is indented
             if _LINE_OF_KEY.fullmatch(line):
                 yield line, False
+
+
+def _private(text: str) -> Iterator[str]:
+    """The lines of a text, without the certificates and public keys that stand beside a key."""
+    position = 0
+    for start, end in [*public_blocks(text), (len(text), len(text))]:
+        yield from text[position:start].split("\n")
+        position = max(position, end)
 
 
 def _escaped(secret: str) -> set[str]:
     """The ways to write a secret that is not made of letters, digits and few signs alone."""
     in_json = json.dumps(secret, ensure_ascii=False)[1:-1]
+    in_go = _GO_ESCAPES.sub(lambda match: f"\\u{ord(match[0]):04x}", in_json)
+    in_html = html.escape(secret)
     quoted, plus = quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace")
     forms = {
         in_json,
         json.dumps(secret)[1:-1],
         json.dumps(in_json, ensure_ascii=False)[1:-1],
-        _GO_ESCAPES.sub(lambda match: f"\\u{ord(match[0]):04x}", in_json),
-        html.escape(secret),
-        quoted,
-        plus,
-        quote(secret, safe="/", errors="replace"),
+        in_go,
+        json.dumps(in_go, ensure_ascii=False)[1:-1],
+        in_html,
+        in_html.replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),  # as Go writes it
     }
-    forms |= {_ESCAPED_PERCENT.sub(lambda m: m[0].lower(), form) for form in (quoted, plus)}
+    for form in (quoted, plus, quote(secret, safe="/", errors="replace")):
+        forms |= {form, _ESCAPED_PERCENT.sub(lambda match: match[0].lower(), form)}
     return forms
 
 
