@@ -87,7 +87,7 @@ def measure(directory: Path, *, resources: int = _RESOURCES) -> Redaction:
     document = parse(body)
     plain = [parse(large(n, resources=resources)[0]) for n in range(_CHANGES)]
     rotated = [parse(large(0, n, resources=resources)[0]) for n in range(_CHANGES)]
-    hashing = _ms(lambda: hashlib.sha256(body).digest())
+    hashing = min(_ms(lambda: hashlib.sha256(body).digest()) for _ in range(_CHANGES))
     redactor = Redactor()
     started = time.perf_counter()
     redactor.change(None, parse(body), _KEY)

@@ -85,7 +85,9 @@ def test_a_backup_can_be_verified_as_it_is(backup: Path) -> None:
 @pytest.mark.parametrize("verb", [("log",), ("token", "list"), ("serve",)])
 def test_a_backup_is_not_put_to_use_as_it_is(backup: Path, verb: tuple[str, ...]) -> None:
     """Two logs would grow from one, signed by one key."""
-    result = CliRunner().invoke(app, [*verb, "--data", str(backup)])
+    result = CliRunner().invoke(
+        app, [*verb, "--data", str(backup)], env={"TFAUDIT_SERVER_PORT": "0"}
+    )
     assert 2 == result.exit_code
     assert "backup restore" in result.stderr
 
