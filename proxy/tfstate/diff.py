@@ -174,6 +174,8 @@ class Changes(Unredacted, frozen=True):
         other: names of further top-level members that differ, such as v3's `backend`.
         encrypted: whether the versions (before, after) are encrypted; then nothing is known of
             the content, and all lists are empty.
+        complete: by the identity of a slice of the current `resources`, the changes that hold all
+            objects of that slice: who has them need not decode the slice again.
     """
 
     resources: tuple[ResourceChange, ...] = ()
@@ -182,6 +184,7 @@ class Changes(Unredacted, frozen=True):
     terraform_version: tuple[str, str] | None = None
     other: tuple[str, ...] = ()
     encrypted: tuple[bool, bool] = (False, False)
+    complete: Mapping[int, tuple[ResourceChange, ...]] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -247,7 +250,8 @@ def diff(previous: Document | None, current: Document) -> Changes:
     encrypted = (before.kind == "encrypted", current.kind == "encrypted")
     if encrypted != (False, False):
         return Changes(encrypted=encrypted)
-    resources = _resource_changes(before, current)
+    complete: dict[int, tuple[ResourceChange, ...]] = {}
+    resources = _resource_changes(before, current, complete)
     outputs = _output_changes(before, current)
     checks: tuple[CheckChange, ...] = ()
     if before.check_results != current.check_results:
@@ -260,6 +264,7 @@ def diff(previous: Document | None, current: Document) -> Changes:
         None if versions[0] == versions[1] else versions,
         _changed_names(before.other, current.other) if before.other != current.other else (),
         encrypted,
+        complete,
     )
 
 
@@ -393,15 +398,23 @@ def _flattened(value: Value, key: str = "") -> Iterator[tuple[str, str]]:
 # ---------------------------------------------------------------- resources
 
 
-def _resource_changes(before: Document, current: Document) -> list[ResourceChange]:
-    """What happened to every object whose slice differs, sorted by address."""
+def _resource_changes(
+    before: Document, current: Document, complete: dict[int, tuple[ResourceChange, ...]]
+) -> list[ResourceChange]:
+    """What happened to every object whose slice differs, sorted by address.
+
+    Args:
+        before: the version before.
+        current: the version now.
+        complete: filled with what `Changes.complete` tells.
+    """
     old_slices: Sequence[Slice] = before.resources
     new_slices: Sequence[Slice] = current.resources
     if before.kind == current.kind:
         old_slices, new_slices = _differing(old_slices, new_slices)
     found: list[ResourceChange] = []
     if before.kind == current.kind == "v4":
-        _compare_resources(old_slices, new_slices, found)
+        _compare_resources(old_slices, new_slices, found, complete)
     else:
         _compare(objects_in(before.kind, old_slices), objects_in(current.kind, new_slices), found)
     if len(found) > 1:
@@ -427,7 +440,10 @@ def _differing(
 
 
 def _compare_resources(
-    before: Sequence[Slice], after: Sequence[Slice], found: list[ResourceChange]
+    before: Sequence[Slice],
+    after: Sequence[Slice],
+    found: list[ResourceChange],
+    complete: dict[int, tuple[ResourceChange, ...]],
 ) -> None:
     """Pair the resources by address, then the instances of those whose slices differ."""
     old, new = _resources_by_address(before), _resources_by_address(after)
@@ -438,11 +454,14 @@ def _compare_resources(
         old_slices, new_slices = was.instances, is_.instances
         if was.shared == is_.shared:
             old_slices, new_slices = _differing(old_slices, new_slices)
-        _compare(
-            _instances_v4(address, old_slices, was.shared),
-            _instances_v4(address, new_slices, is_.shared),
-            found,
-        )
+        first = len(found)
+        now = _instances_v4(address, new_slices, is_.shared)
+        _compare(_instances_v4(address, old_slices, was.shared), now, found)
+        changes = tuple(change for change in found[first:] if change.after is not None)
+        if len(changes) == len(is_.instances) and not any(
+            _is_numbered(change.address) for change in changes
+        ):
+            complete[id(is_.slice)] = changes
 
 
 def _compare(
@@ -488,6 +507,11 @@ def _odd_resource(slice_: Slice) -> tuple[Address, _Resource]:
     instances = _elements(shared.pop("instances", None))
     address = Address(*(_text(shared.pop(name, None)) for name in _HEADER_TEXTS))
     return address, _Resource(slice_, shared, instances)
+
+
+def _is_numbered(address: Address) -> bool:
+    """Whether `_unused` may have made an address."""
+    return address.name.endswith(")")
 
 
 def _unused(address: Address, used: Mapping[Address, object], taken: dict[Address, int]) -> Address:

@@ -145,8 +145,8 @@ class Judge:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._verdict = policy.verdict if policy.hidden or policy.readable else None
-        self._finds_values = bool(policy.hidden_values)
-        self.judges_all = self._verdict is not None or self._finds_values
+        self.finds_values = bool(policy.hidden_values)
+        self.judges_all = self._verdict is not None or self.finds_values
 
     def why(
         self, subject: Subject, path: Path, value: Value, node: Marks | None, parent: Value
@@ -174,7 +174,7 @@ class Judge:
                 return MARKED if marked and is_covered(subject.stated, path, value) else READABLE
         if marked:
             return MARKED
-        if self._finds_values and isinstance(value, int | Number) and self._is_hidden(value):
+        if self.finds_values and isinstance(value, int | Number) and self._is_hidden(value):
             return BY_POLICY
         return _why_by_name(subject, path, value, parent)
 
@@ -187,7 +187,7 @@ class Judge:
 
         A few letters and digits carry nothing, and no credential with a shape is so short.
         """
-        return self._finds_values or _TOO_SHORT.fullmatch(text) is None
+        return self.finds_values or _TOO_SHORT.fullmatch(text) is None
 
     @staticmethod
     def hides_inherited(path: Path, value: Value) -> bool:
@@ -251,10 +251,19 @@ class Walk:
         self._harmless = set() if harmless is None else harmless
         self.carries = False
 
-    def object(self, subject: Subject, instance: Instance) -> None:
-        """Find the secrets of one version of an object."""
+    def object(
+        self, subject: Subject, instance: Instance, root: dict[str, Value] | None = None
+    ) -> None:
+        """Find the secrets of one version of an object.
+
+        Args:
+            subject: what it is.
+            instance: the version.
+            root: its attributes, if they are decoded already.
+        """
         self._subject = subject
-        root = attributes(instance)
+        if root is None:
+            root = attributes(instance)
         if instance.flat:
             for key, value in root.items():
                 if flat_level(self._judge, subject, key, (root,)):

@@ -6,13 +6,14 @@ change may hold the original, all resources are learned from. What one slice tau
 the next version has the same slices but a few.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from proxy.tfstate.detectors import is_public, is_random
 from proxy.tfstate.diff import (
     Address,
     Changes,
+    Instance,
     Path,
     ResourceChange,
     Value,
@@ -85,10 +86,10 @@ class Learner:
                     texts |= lesson.texts
                     unclean |= lesson.unclean
                 else:
-                    differing += (
-                        self._lesson(new.kind, before, _OBJECT, pupil.objects),
-                        self._lesson(new.kind, now, _OBJECT, pupil.objects),
-                    )
+                    pupil.complete = changes.complete.get(id(now))
+                    differing.append(self._lesson(new.kind, now, _OBJECT, pupil.objects))
+                    pupil.complete = None
+                    differing.append(self._lesson(new.kind, before, _OBJECT, pupil.objects))
             shared = min(len(old.resources), len(new.resources))
         else:
             shared = 0
@@ -97,7 +98,9 @@ class Learner:
                 continue
             kind = document.kind
             for slice_ in document.resources[shared:]:
+                pupil.complete = changes.complete.get(id(slice_))
                 differing.append(self._lesson(kind, slice_, _OBJECT, pupil.objects))
+            pupil.complete = None
             texts |= self._lesson(kind, document.outputs, _OUTPUT, pupil.outputs).texts
             for slice_ in document.other.values():
                 texts |= self._lesson(kind, slice_, _OTHER, pupil.other).texts
@@ -143,13 +146,18 @@ def _marked_differently(change: ResourceChange) -> bool:
 
 
 class _Pupil:
-    """Learns slices for one change."""
+    """Learns slices for one change.
+
+    Attributes:
+        complete: changes that hold all objects of the slice to be learned next, if there are such.
+    """
 
     def __init__(self, judge: Judge, harmless: set[tuple[str, str]]) -> None:
         self._judge = judge
         self._walk = Walk(judge, self._report, harmless)
         self._found: set[str] = set()
         self._is_clean = True
+        self.complete: tuple[ResourceChange, ...] | None = None
 
     def taken(
         self, clean: frozenset[Address] = _NOBODY, unclean: frozenset[Address] = _NOBODY
@@ -163,13 +171,26 @@ class _Pupil:
         """Learn from a resource, or (v3) from a module with its outputs."""
         clean: set[Address] = set()
         unclean: set[Address] = set()
-        for address, instance in objects_in(kind, (slice_,)).items():
+        for address, instance, root in self._objects(kind, slice_):
             self._is_clean, self._walk.carries = True, False
-            self._walk.object(subject_of(address.type, address.mode, instance), instance)
+            self._walk.object(subject_of(address.type, address.mode, instance), instance, root)
             (clean if self._is_clean and not self._walk.carries else unclean).add(address)
         if kind != "v4":
             self._from_outputs(kind, slice_)
         return self.taken(frozenset(clean), frozenset(unclean))
+
+    def _objects(
+        self, kind: Kind, slice_: Slice
+    ) -> Iterator[tuple[Address, Instance, dict[str, Value] | None]]:
+        """All objects of a slice, with their attributes if a change has them decoded."""
+        if self.complete is None:
+            for address, instance in objects_in(kind, (slice_,)).items():
+                yield address, instance, None
+            return
+        for change in self.complete:
+            if change.after is not None:
+                root = None if change.roots is None else change.roots[1]
+                yield change.address, change.after, root
 
     def outputs(self, kind: Kind, slice_: Slice) -> Lesson:
         """Learn from the outputs of version 4."""

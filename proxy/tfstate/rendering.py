@@ -558,6 +558,8 @@ class Renderer:
         if isinstance(value, dict | list):
             return self.secret(value)
         if isinstance(value, str) and not isinstance(value, Number):
+            if not self._secrets:
+                return self._long_text(value, value)
             if value in self._secrets:
                 return self.secret(value)
             return self._long_text(self._cut(value, self._secrets.spans(value)), value)
@@ -592,6 +594,9 @@ class Renderer:
             look_inside: whether it may carry others (JSON, YAML ...).
         """
         if len(text) < self._shortest or (name, text) in self._clean:
+            return text
+        is_simple = not (look_inside or name or self._secrets or self._judge.finds_values)
+        if is_simple and len(text) <= _REMEMBERED_CHARACTERS and is_shapeless(text):
             return text
         shown = self._redacted(text, name, 0 if look_inside else CARRIERS)
         if (
@@ -731,6 +736,12 @@ def _sides(before: Shown, after: Shown) -> dict[str, Shown]:
     return {
         name: side for name, side in (("before", before), ("after", after)) if side is not ABSENT
     }
+
+
+@lru_cache(maxsize=16_384)
+def is_shapeless(text: str) -> bool:
+    """Whether nothing in a short text gives itself away; types and names come again and again."""
+    return not find(text)
 
 
 def ascii_text(text: str) -> str:

@@ -213,6 +213,10 @@ class Secrets:
         self._texts = texts
         self._hunts = hunts
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._texts)
+
     def __contains__(self, text: str) -> bool:
         """Whether a whole text is a secret that is long enough to be recognised."""
         return len(text) >= EXACT_CHARACTERS and text.strip() in self._texts
