@@ -80,11 +80,13 @@ class Learner:
         texts: set[str] = set()
         unclean: set[Address] = set()
         if old is not None and old.kind == new.kind:
+            aligned = len(old.resources) == len(new.resources)
             for before, now in zip(old.resources, new.resources, strict=False):
-                if before == now:  # another resource may have its address, and be clean
+                if before == now:
                     lesson = self._lesson(new.kind, now, _OBJECT, pupil.objects)
                     texts |= lesson.texts
-                    unclean |= lesson.unclean
+                    if not aligned:  # one that moved may have its address, and be clean
+                        unclean |= lesson.unclean
                 else:
                     pupil.complete = changes.complete.get(id(now))
                     differing.append(self._lesson(new.kind, now, _OBJECT, pupil.objects))
@@ -104,10 +106,9 @@ class Learner:
             texts |= self._lesson(kind, document.outputs, _OUTPUT, pupil.outputs).texts
             for slice_ in document.other.values():
                 texts |= self._lesson(kind, slice_, _OTHER, pupil.other).texts
-        for change in changes.resources:
-            if _marked_differently(change):
-                pupil.both_versions(change)
-                unclean.add(change.address)
+        for change in filter(_marked_differently, changes.resources):
+            pupil.both_versions(change)
+            unclean.add(change.address)
         texts |= pupil.taken().texts
         return _together(differing, texts, unclean)
 

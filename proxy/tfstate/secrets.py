@@ -114,7 +114,7 @@ class Hunt:
                 offset, size = 0, len(form)
                 if size > _WHOLE_CHARACTERS:  # the middle is where secrets differ most
                     offset, size = (size - _WINDOW_CHARACTERS) // 2, _WINDOW_CHARACTERS
-                needle = form[offset : offset + size]
+                needle = _carried(form[offset : offset + size])
                 forms.setdefault(needle, []).append(_Form(form, offset, secret, loose))
         self._needles = list(forms)
         self._forms = list(forms.values())
@@ -141,6 +141,7 @@ class Hunt:
             chunk = text
             if len(text) > _CHUNK_CHARACTERS:
                 chunk = text[chunk_start : chunk_start + _CHUNK_CHARACTERS + _WHOLE_CHARACTERS]
+            chunk = _carried(chunk)
             matches = self._automaton.find_matches_as_indexes(chunk, overlapping=True)
             if matches and len(matches) <= _MOST_MATCHES:
                 yield from self._spans(text, chunk_start, matches, progress)
@@ -300,6 +301,11 @@ def merged(spans: Iterable[Span], text: str) -> list[Span]:
             start = found[-1].start
             found[-1] = Span(start, span.end, text[start : span.end])
     return found
+
+
+def _carried(text: str) -> str:
+    """The text as UTF-8 can carry it, of the same length: JSON inside a text can hold others."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _reach(forms: list[_Form]) -> tuple[int, int]:
