@@ -96,3 +96,17 @@ def test_harmless_values_that_are_hidden_are_counted() -> None:
         Case("x_y", "size", 5),
     ]
     assert 1 == redaction.hidden(cases)
+
+
+def test_harmless_values_stand_beside_secrets() -> None:
+    """One that is the same as a secret elsewhere is hidden, and the secret itself isn't counted."""
+    beside = {
+        "mode": "managed",
+        "type": "x_z",
+        "name": "n",
+        "provider": "p",
+        "instances": [{"attributes": {"password": "tulip-4711"}}],
+    }
+    cases = [Case("x_y", "a", "see tulip-4711"), Case("x_y", "a", "eu-west-1")]
+    assert 0 == redaction.hidden(cases)
+    assert 1 == redaction.hidden(cases, [beside])

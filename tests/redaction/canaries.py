@@ -32,6 +32,9 @@ _ROUNDS: Final = (
 )
 """Workspaces with the Terraform that wrote each version, and whether it lists schema's marks."""
 
+_SECOND: Final = 3
+"""So many stacks from the first, half of the texts stand in a second one."""
+
 _FLAT_ROUNDS: Final = 4
 
 _SAID: Final = (
@@ -80,7 +83,11 @@ def plant(count: int = COUNT, seed: int = SEED) -> Planted:
     canaries: list[Canary] = []
     stacks = [Stack(*each) for each in _ROUNDS]
     for number, stack in enumerate(stacks):
-        here = scenes.ATTRIBUTES[number :: len(stacks)]
+        here = (
+            *scenes.ATTRIBUTES[number :: len(stacks)],
+            *scenes.TEXTS[number :: len(stacks)],
+            *scenes.TEXTS[(number + _SECOND) % len(stacks) :: 2 * len(stacks)],
+        )
         for scene in (*scenes.SCENES, *here):
             rng = random.Random(f"{seed} {stack.workspace} {scene.__name__}")
             scene(Scene(scene.__name__, number, stack, forge, canaries=canaries, rng=rng))

@@ -62,6 +62,10 @@ class Forge:
         """Letters and digits: fits into a URL, YAML and a shell script as it is."""
         return self._rng.choice(_LETTERS) + self._text(_MIXED, 19, 35) + self._text("0123456789", 1)
 
+    def long(self) -> str:
+        """40 letters and digits: certainly random, also where nothing else tells."""
+        return self._text(_MIXED, 40)
+
     def odd(self) -> str:
         """One with everything that any format has to escape."""
         parts = (self._text(_MIXED, 3) for _ in range(7))
@@ -114,8 +118,10 @@ class Forge:
         return self._text(_BASE64, 40)
 
     def integer(self) -> str:
-        """A number of 11 to 15 digits."""
-        return self._text("123456789", 1) + self._text(string.digits, 10, 14)
+        """A number of 11 to 15 digits, but not of 12: that is an AWS account."""
+        return self._text("123456789", 1) + self._text(
+            string.digits, self._rng.choice((10, 12, 14))
+        )
 
     def fraction(self) -> str:
         """A number with a point, in the one way that all programs write it."""
@@ -173,6 +179,18 @@ class Forge:
     def digitalocean(self) -> str:
         """A token of DigitalOcean."""
         return f"dop_v1_{self._text('0123456789abcdef', 64)}"
+
+    def telegram(self) -> str:
+        """A bot's token of Telegram, without the bot's number."""
+        return f"AA{self._text(_MIXED + '-_', 32)}z"
+
+    def dsn_key(self) -> str:
+        """What Sentry has in front of the host."""
+        return self._text("0123456789abcdef", 32)
+
+    def age(self) -> str:
+        """A secret key of age, without its beginning."""
+        return self._text("QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L", 58)
 
     def bcrypt(self) -> str:
         """A password's bcrypt hash, which can be guessed at."""

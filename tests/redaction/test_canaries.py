@@ -32,6 +32,7 @@ KINDS = {
     "request",
     "schema",
     "secret store",
+    "text",
     "token",
     "unlisted provider",
     "version 3",

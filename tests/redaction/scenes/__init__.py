@@ -13,6 +13,7 @@ from tests.redaction.scenes import (
     schema,
     services,
     shapes,
+    texts,
 )
 
 SCENES: Final[tuple[Callable[[Scene], None], ...]] = (
@@ -28,3 +29,6 @@ SCENES: Final[tuple[Callable[[Scene], None], ...]] = (
 
 ATTRIBUTES: Final = schema.SCENES
 """One for each attribute of many; each is played in one stack."""
+
+TEXTS: Final = texts.SCENES
+"""One for each text of many; each is played in a stack or two, in different places."""

@@ -48,7 +48,7 @@ def containers(s: Scene) -> None:
 
 def index_keys(s: Scene) -> None:
     """Resources made with `for_each` over secrets: the keys of objects, and of modules."""
-    token, module_key = s.secret("index key", "plain", "shape"), s.secret("index key", "plain")
+    token, module_key = s.secret("index key", "long", "shape"), s.secret("index key", "plain")
     known = s.secret("index key", "words", "copy")
     s.fate = s.rng.choice(("update", "create", "delete"))
     for key in (token, "eu"):
