@@ -446,7 +446,7 @@ def test_comparing_by_place_is_comparing_all(
         return  # no state has two of one address; which of them got a number may differ
     before, after = (parse(json.dumps(side).encode()) for side in (first, second))
     found: list[ResourceChange] = []
-    _compare_resources(before.resources, after.resources, found)
+    _compare_resources(before.resources, after.resources, found, {})
     assert sorted(found, key=_sort_key) == list(diff(before, after).resources)
 
 
