@@ -216,9 +216,9 @@ def test_a_slice_is_learned_from_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     walk = Walk.object
 
-    def seeing(self: Walk, subject: Subject, instance: Instance) -> None:
+    def seeing(self: Walk, subject: Subject, instance: Instance, *given: Any) -> None:
         seen.append(1)
-        walk(self, subject, instance)
+        walk(self, subject, instance, *given)
 
     monkeypatch.setattr(Walk, "object", seeing)
     learner.learn(versions[0], versions[1], diff(*versions))

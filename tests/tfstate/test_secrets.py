@@ -85,20 +85,27 @@ def test_each_way_to_write_a_secret_is_known(way: str, secret: str) -> None:
 
 
 @given(st.binary(max_size=9), long_texts, st.binary(max_size=9), st.booleans(), st.booleans())
+@example(b"0" * 9, "0" * 8, b"", False, False)
 def test_base64_keeps_nothing_of_a_secret(
     before: bytes, secret: str, after: bytes, urlsafe: bool, padded: bool
 ) -> None:
-    """Wherever it begins in what is encoded: of each border at most the neighbours' bits stay."""
+    """Wherever it begins in what is encoded, every digit with a bit of it goes."""
     encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
     text = encode(before + secret.encode() + after).decode()
     text = text if padded else text.rstrip("=")
-    (found,) = Secrets(frozenset({secret}), (Hunt([secret]),)).spans(text)
-
+    spans = Secrets(frozenset({secret}), (Hunt([secret]),)).spans(text)
+    covered = {index for span in spans for index in range(span.start, span.end)}
     first_bit, last_bit = 8 * len(before), 8 * (len(before) + len(secret.encode()))
-    assert found.start * 6 <= first_bit
-    assert found.end * 6 >= min(last_bit, len(text.rstrip("=")) * 6)
-    assert found.start * 6 > first_bit - 18
-    assert found.end * 6 < last_bit + 18 + 6 * (len(text) - len(text.rstrip("=")))
+    assert covered.issuperset(range(first_bit // 6, (last_bit + 5) // 6))
+
+
+@given(st.binary(max_size=9), st.binary(max_size=9))
+def test_base64_keeps_what_stands_around_a_secret(before: bytes, after: bytes) -> None:
+    """But two bytes on each side at most."""
+    text = base64.b64encode(before + PLAIN.encode() + after).decode()
+    (found,) = Secrets(frozenset({PLAIN}), (Hunt([PLAIN]),)).spans(text)
+    assert found.start * 6 > 8 * len(before) - 18
+    assert found.end * 6 < 8 * (len(before) + len(PLAIN)) + 18 + 12 * text.endswith("=")
 
 
 @pytest.mark.parametrize("lines", ["one\ntwo-two\nthree", "one\r\ntwo-two\r\nthree"])
