@@ -184,9 +184,11 @@ class RedactionConfig:
 
     # `standard` hides secrets, `strict` every value, `names-only` leaves out values altogether.
     mode: str = _setting("standard", choices=MODES)
-    # Places that are hidden too, as TYPE.PATH, such as `*.internal_note` or `output.NAME`.
+    # Places that are hidden too, as TYPE.PATH (a resource type, never an address), such as
+    # `*.internal_note` or `output.NAME`: at any depth below the type.
     hidden: tuple[str, ...] = _setting((), mistake=pattern_mistake)
-    # Places that are shown though their names sound secret; never what the state itself marks.
+    # Places, from the type on, that are shown though their names sound secret; never what the
+    # state itself marks, nor a value that is a secret elsewhere.
     readable: tuple[str, ...] = _setting((), mistake=pattern_mistake)
     # Regular expressions (RE2) of values that are hidden wherever they stand; in the environment
     # one a line.

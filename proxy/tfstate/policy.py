@@ -3,11 +3,16 @@
 A pattern names a place, ``TYPE.PATH``, and holds for that place and everything below it, in
 resources and data sources alike:
 
-- ``TYPE``: a resource type, or ``output``, whose paths begin with the output's name;
+- ``TYPE``: a resource type (not an address: no module, no name), or ``output``, whose paths begin
+  with the output's name;
 - ``PATH``: attribute names and map keys, joined by dots. ``*`` and ``?`` stand for anything and
   for one character inside a name, ``**`` for any number of names; ``["a.b"]`` is a key as it is,
   ``{}`` any key. The brackets of lists, ``[]``, may be written or left out: a pattern holds for
   every element.
+
+What is ``hidden`` is so at any depth, as if ``**.`` stood before its path: a pattern that was meant
+for more than its writer thought of hides too much, and not too little. What is ``readable`` is so
+only where the path begins at the type.
 
 Values are told by regular expressions in RE2's syntax (https://github.com/google/re2/wiki/Syntax),
 whose searches take linear time whatever the text and the expression.
@@ -38,6 +43,8 @@ _STEP: Final = re.compile(
 )
 _NOT_TYPES: Final = frozenset({"data", "resource", "module"})
 _LITERAL: Final = re.compile(r"(?:[^\\.^$*+?()\[\]{}|]|\\[^\w\s])++")
+_ANYWHERE: Final = r"(?:[^\x00]*\x00)*"
+"""What stands for ``**`` with something behind it."""
 _END: Final = "\0"
 """Between the steps of a path that is matched; a key that holds one is changed."""
 _MOST_HITS: Final = 256
@@ -51,7 +58,7 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
 
     Attributes:
         mode: see Mode.
-        hidden: patterns of places whose values are secret.
+        hidden: patterns of places whose values are secret, at any depth.
         readable: patterns of places whose values are shown though their names sound secret;
             where both match, ``hidden`` wins.
         hidden_values: regular expressions of values that are secret wherever they stand.
@@ -129,7 +136,9 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
         if type_ not in known:
             if len(known) >= _REMEMBERED:
                 known.clear()
-            hidden = [path for of, path in map(_parsed, self.hidden) if _is_like(type_, of)]
+            hidden = [
+                _ANYWHERE + path for of, path in map(_parsed, self.hidden) if _is_like(type_, of)
+            ]
             readable = [path for of, path in map(_parsed, self.readable) if _is_like(type_, of)]
             known[type_] = _Places(hidden, readable) if hidden or readable else None
         return known[type_]
@@ -254,7 +263,7 @@ def _parsed(pattern: str) -> tuple[str, str]:
         if step_text != "**":
             expression += step_text + ("" if is_last else r"\x00")
         else:
-            expression += r"[^\x00]*" if is_last else r"(?:[^\x00]*\x00)*"
+            expression += r"[^\x00]*" if is_last else _ANYWHERE
     return head[0][:-1], expression
 
 

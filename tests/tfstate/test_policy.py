@@ -54,7 +54,6 @@ def test_a_pattern_holds_for_its_place_and_what_is_below(
     [
         ("aws_x.a", "aws_xy", ("a",)),
         ("aws_x.a", "aws_x", ("ab",)),
-        ("aws_x.a", "aws_x", ("b", "a")),
         ("aws_x.a", "aws_x", ()),
         ("aws_x.a.b", "aws_x", ("a",)),
         ("aws_x.a.b", "aws_x", ("a.b",)),
@@ -71,6 +70,40 @@ def test_a_pattern_says_nothing_of_other_places(
 ) -> None:
     """Nor of a place above its own, of which only a part is meant."""
     assert Policy(hidden=(pattern,), readable=(pattern,)).verdict(type_, path) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*.internal_note", ("input", "value", "internal_note")),
+        ("aws_x.a", ("b", 0, "a", "below")),
+        ("aws_x.a.b", ("c", "a", 1, "b")),
+        ("aws_x.a.b", ("c", "0", "a", "1", "b")),
+        ("aws_x.**.a", ("b", "a")),
+    ],
+)
+def test_what_hides_does_so_at_any_depth_and_what_shows_only_at_its_own(
+    pattern: str, path: tuple[str | int, ...]
+) -> None:
+    """In doubt a pattern hides more than was thought of, and shows less."""
+    assert Policy(hidden=(pattern,)).verdict("aws_x", path) is True
+    anchored = pattern.startswith("aws_x.**")
+    assert (False if anchored else None) is Policy(readable=(pattern,)).verdict("aws_x", path)
+
+
+STEPS = st.sampled_from(["a", "b", "ab", "7", "a.b", "", 0, 3])
+PATTERNS = st.lists(st.sampled_from(["a", "a*", "?b", "**", "*", "{}", '["a.b"]', "[]", "7"]))
+
+
+@given(PATTERNS, st.lists(STEPS, max_size=5), st.lists(STEPS, max_size=4))
+def test_what_a_pattern_hides_it_hides_deeper_too(
+    steps: list[str], path: list[str | int], above: list[str | int]
+) -> None:
+    """Wherever it would match at the type itself, it matches below anything, too."""
+    pattern = f"aws_x.a.{'.'.join(steps)}".rstrip(".").replace(".[", "[")
+    assert pattern_mistake(pattern) is None
+    if Policy(readable=(pattern,)).verdict("aws_x", ("a", *path)) is False:
+        assert Policy(hidden=(pattern,)).verdict("aws_x", (*above, "a", *path)) is True
 
 
 def test_what_hides_wins() -> None:
