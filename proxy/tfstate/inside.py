@@ -88,8 +88,12 @@ def splice(text: str, changes: Iterable[tuple[Place, str]]) -> str:
 
 
 def _json(text: str) -> Carrier | None:
-    """JSON, or what can be read of it, and pairs in the rest."""
-    if text.lstrip()[:1] not in _JSON_BEGINNINGS:
+    """JSON, or what can be read of it, and pairs in the rest.
+
+    A quoted key of YAML is no JSON, though it begins like a document that is a string.
+    """
+    first = text.lstrip()[:1]
+    if first not in _JSON_BEGINNINGS or (first == '"' and _QUOTED_KEY.match(text) is not None):
         return None
     read = json_text.read(text)
     if not read.places:
@@ -99,7 +103,7 @@ def _json(text: str) -> Carrier | None:
         if not read.documents and len(places) < _FEW:
             return None
         places = disjoint([*places, *pairs.places(text, read.end)])
-    return Carrier("json", tuple(places))
+    return Carrier("json", tuple(yaml_text.cloud_config(places)))
 
 
 def _in_lines(text: str) -> Carrier | None:
@@ -121,6 +125,7 @@ def _in_lines(text: str) -> Carrier | None:
 
 
 _JSON_BEGINNINGS: Final = frozenset('{["')
+_QUOTED_KEY: Final = re.compile(yaml_text.QUOTED_KEY)
 _FEW: Final = 2
 _PGPASS_COLONS: Final = 4
 _LOOKS: Final[tuple[Callable[[str], Carrier | None], ...]] = (

@@ -1,6 +1,7 @@
 """What is found inside YAML, XML, MIME and files of accounts."""
 
 import base64
+import json
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -240,6 +241,193 @@ def test_a_template_around_a_secret_of_kubernetes() -> None:
     text = "{{ if .x }}\nkind: Secret\nstringData:\n  any: hunter2{{ .y }}\n{{ end }}\n"
 
     assert {"hunter2{{ .y }}": "kubernetes-secret"} == reasons(text)
+
+
+# ---------------------------------------------------------------- yamlencode
+
+
+def _quoted(text: str) -> str:
+    """A string in double quotes, as Terraform's `yamlencode` writes it."""
+    written = json.dumps(text, ensure_ascii=False)
+    return "".join(
+        character if character.isprintable() else f"\\U{ord(character):08X}"
+        for character in written
+    )
+
+
+def _block_of(text: str, margin: str) -> str | None:
+    """A string of several lines as a block, or None if it can't be written as one."""
+    lines = text.rstrip("\n").split("\n")
+    printable = all(character.isprintable() for line in lines for character in line)
+    spaced = any(line.startswith(" ") or line.endswith(" ") for line in lines)
+    if "\n" not in text or not printable or spaced or not lines[0]:
+        return None
+    kept = len(text) - len(text.rstrip("\n"))
+    header = "|" + {0: "-", 1: ""}.get(kept, "+")
+    return (
+        header
+        + "".join(f"\n{margin}{line}" if line else "\n" for line in lines)
+        + "\n" * max(kept - 1, 0)
+    )
+
+
+def yamlencoded(value: Json, margin: str = "") -> str:
+    """A value as Terraform's `yamlencode` writes it, without the last line break.
+
+    Keys sorted, every string and key in double quotes, unless it has several lines; lists stand
+    as far to the left as the key of their map.
+    """
+    if isinstance(value, dict) and value:
+        return f"\n{margin}".join(
+            _member(_quoted(key) + ":", inner, margin) for key, inner in sorted(value.items())
+        )
+    if isinstance(value, list) and value:
+        return f"\n{margin}".join(f"- {yamlencoded(inner, margin + '  ')}" for inner in value)
+    if isinstance(value, str):
+        return _block_of(value, margin + "  ") or _quoted(value)
+    return json.dumps(value)
+
+
+def _member(key: str, value: Json, margin: str) -> str:
+    """A key of a map with its value."""
+    if isinstance(value, dict) and value:
+        return f"{key}\n{margin}  {yamlencoded(value, margin + '  ')}"
+    if isinstance(value, list) and value:
+        return f"{key}\n{margin}{yamlencoded(value, margin)}"
+    return f"{key} {yamlencoded(value, margin)}"
+
+
+def places_of(text: str) -> set[tuple[tuple[str | int, ...], str, bool]]:
+    """All places inside a text, keys too; none if only nulls and nothings are there."""
+    carrier = look(text)
+    places = () if carrier is None else found(text).places
+    return {(place.path, place.value, place.is_key) for place in places}
+
+
+def as_texts(value: Json) -> Any:
+    """A value with every scalar as text."""
+    if isinstance(value, dict):
+        return {key: as_texts(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [as_texts(inner) for inner in value]
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@given(st.dictionaries(texts, json_values, min_size=1, max_size=4))
+def test_yamlencode_tells_what_jsonencode_tells(value: dict[str, Json]) -> None:
+    """The same values at the same paths, whichever of the two wrote them."""
+    text = yamlencoded(value) + "\n"
+
+    assert [as_texts(value)] == loaded(text)
+    assert places_of(json.dumps(value)) == places_of(text)
+    assert places_of(json.dumps(value)) == places_of("#cloud-config\n" + text)
+
+
+@given(st.lists(st.dictionaries(texts, json_values, min_size=1, max_size=3), min_size=2))
+def test_documents_of_yamlencode_tell_what_lines_of_json_tell(
+    values_: list[dict[str, Json]],
+) -> None:
+    """Joined by `---` or by line breaks, the number of each leads its paths."""
+    text = "---\n".join(yamlencoded(value) + "\n" for value in values_)
+
+    assert places_of("\n".join(map(json.dumps, values_))) == places_of(text)
+
+
+@given(st.dictionaries(texts, json_values, min_size=1, max_size=4))
+def test_yamlencode_stays_yaml(value: dict[str, Json]) -> None:
+    """With every value replaced, the same members hold other texts."""
+    text = yamlencoded({"first": 1, **value}) + "\n"
+
+    assert [all_redacted(document) for document in loaded(text)] == loaded(redacted(text))
+
+
+YAMLENCODED = """\
+"apiVersion": "v1"
+"data":
+  "conn": "aHVudGVyMg=="
+"kind": "Secret"
+"metadata":
+  "name": "shop"
+"stringData":
+  "any": |
+    hunter3
+    hunter4
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        YAMLENCODED,
+        YAMLENCODED.replace('"', "'"),
+        f"# by hand\n---\n{YAMLENCODED}",
+        f"\n{YAMLENCODED}...\n",
+    ],
+)
+def test_kubernetes_in_quotes_says_what_is_secret(text: str) -> None:
+    """The form in which Terraform itself writes a manifest."""
+    assert {"aHVudGVyMg==", "hunter3\nhunter4\n"} == set(reasons(text))
+
+
+def test_kubernetes_among_documents_in_quotes() -> None:
+    """Only what lies in the Secret is one."""
+    text = '"kind": "ConfigMap"\n"data":\n  "any": "readable"\n---\n' + YAMLENCODED
+
+    assert {"aHVudGVyMg==", "hunter3\nhunter4\n"} == set(reasons(text))
+
+
+CLOUD_CONFIG_IN_QUOTES = """\
+"chpasswd":
+  "list": |
+    root:hunter2
+"users":
+- "name": "bob"
+  "plain_text_passwd": "hunter3"
+"""
+
+
+@pytest.mark.parametrize(
+    "head", ["#cloud-config\n", "#cloud-config\n---\n", "## template\n#cloud-config\n", ""]
+)
+def test_cloud_init_in_quotes_says_what_is_secret(head: str) -> None:
+    """Also without its first line, which a part of a MIME archive does not need."""
+    assert {"root:hunter2\n", "hunter3"} == set(reasons(head + CLOUD_CONFIG_IN_QUOTES))
+
+
+def test_cloud_init_in_json_says_what_is_secret() -> None:
+    """It is YAML too."""
+    text = json.dumps({"chpasswd": {"list": "root:hunter2"}, "password": "hunter3"})
+
+    assert {"root:hunter2", "hunter3"} == set(reasons(text))
+    assert {"root:hunter2", "hunter3"} == set(reasons(f"#cloud-config\n{text}\n"))
+
+
+def test_a_list_in_quotes_names_its_values() -> None:
+    """What stands beside a value says what it is."""
+    text = '"env":\n- "name": "DB_PASSWORD"\n  "value": "hunter2"\n'
+
+    assert {"hunter2": "DB_PASSWORD"} == labels(text)
+    assert "hunter2" == values(text)["env", 0, "value"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "expected"),
+    [
+        ('"password": "hunter2"', "yaml", {("password",): "hunter2"}),
+        ("'password': hunter2", "yaml", {("password",): "hunter2"}),
+        ('"a": 1\n"b" : {"c": [2]}\n', "yaml", {("a",): "1", ("b", "c", 0): "2"}),
+        ('"a": "1",\n"password": "2"\n', "pairs", {("a",): "1", ("password",): "2"}),
+        ('"a"\n"b"\n', "json", {(0,): "a", (1,): "b"}),
+        ('"a: b"', "json", {(): "a: b"}),
+        ('"a"', "json", {(): "a"}),
+    ],
+)
+def test_what_begins_with_a_quote(
+    text: str, kind: str, expected: dict[tuple[str | int, ...], str]
+) -> None:
+    """A key of YAML if a colon follows, else a string of JSON."""
+    assert kind == found(text).kind
+    assert expected == values(text)
 
 
 # ---------------------------------------------------------------- other formats

@@ -26,13 +26,21 @@ MAX_CHARACTERS: Final = 4_194_304
 _DEPTH: Final = 100
 _DIRECTIVES: Final = 16
 
+QUOTED_KEY: Final = (
+    r"\s*+(?:\"(?:[^\"\\\n]++|\\[^\n])*+\"|'(?:[^'\n]++|'')*+')[ \t]*+:(?=[ \t\r\n]|\Z)"
+)
+"""How a map in YAML begins whose keys are quoted, as those that Terraform's `yamlencode` writes."""
+
 _FIRST_LINE: Final = re.compile(
     r"(?:[ \t]*+(?:[#%][^\n]*+|---[ \t]*+)?+\r?\n)*+[ \t]*+(?:---[ \t]++)?+"
-    r"(?:-[ \t]|-\r?\n|[\"'\w./$<&!*~@-][^\n:]{0,200}+(?::[^\s:][^\n:]{0,200}+)*+:[ \t\r\n]|[{\[?])"
+    rf"(?:{QUOTED_KEY}|-[ \t]|-\r?\n"
+    r"|[\"'\w./$<&!*~@-][^\n:]{0,200}+(?::[^\s:][^\n:]{0,200}+)*+:[ \t\r\n]|[{\[?])"
 )
 """What YAML looks like up to its first line that says something."""
 
-_FLOW: Final = re.compile(r"\s*+[{\[][^\n]*:[ \t]")
+_FLOW: Final = re.compile(rf"{QUOTED_KEY}[ \t]|\s*+[{{\[][^\n]*:[ \t]")
+"""What YAML in one line looks like."""
+
 _PROPERTIES: Final = re.compile(r"(?:[&!][^\s]*+[ \t\r\n]++)++")
 _NULLS: Final = frozenset({"~", "null", "Null", "NULL"})
 _COMMENT: Final = re.compile(r"(?:^|(?<=[ \t]))#[^\n]*", re.MULTILINE)
@@ -42,6 +50,7 @@ _TEMPLATE: Final = re.compile(
     re.MULTILINE,
 )
 _CLOUD_CONFIG: Final = re.compile(r"(?:##[^\n]*\n)?\s*#cloud-config(?:-archive)?\b")
+_CLOUD_KEYS: Final = frozenset({"chpasswd", "write_files", "runcmd", "bootcmd", "ssh_pwauth"})
 _CLOUD_SECRETS: Final = frozenset(
     {
         *("passwd", "hashed_passwd", "hashed-passwd", "plain_text_passwd", "plain-text-passwd"),
@@ -75,9 +84,8 @@ def look(text: str) -> Carrier | None:
         places = disjoint([*places, *pairs.places(text, read.broken)])
     elif "#" in text:
         places = disjoint([*places, *_comments(text, places)])
-    if _CLOUD_CONFIG.match(text) is not None:
-        places = [_cloud_config(place) for place in places]
-    return Carrier("yaml", tuple(places))
+    named = _CLOUD_CONFIG.match(text) is not None
+    return Carrier("yaml", tuple(cloud_config(places, named=named)))
 
 
 class _Yaml(NamedTuple):
@@ -215,7 +223,7 @@ class _Reader:
         plain = not event.style
         if frame is not None and frame.is_map and frame.key is None:
             frame.key = value
-            if value and value != "<<":
+            if value and not (plain and value == "<<"):
                 place = _place(self._text, event, below(frame.path, value))
                 self.places.append(place._replace(is_key=True))
             frame.key_first = len(self.places)
@@ -361,6 +369,21 @@ def _comments(text: str, places: list[Place]) -> list[Place]:
         if len(found) > MAX_PLACES:
             break
     return found
+
+
+def cloud_config(places: list[Place], *, named: bool = False) -> list[Place]:
+    """The places of a document with what cloud-init says of them, if it is cloud-init's.
+
+    Args:
+        places: all that was found.
+        named: whether the first line says so; else a key tells that nothing but cloud-init knows,
+            since a part of a MIME archive needs no such line.
+    """
+    if not named and not any(
+        place.is_key and len(place.path) == 1 and place.value in _CLOUD_KEYS for place in places
+    ):
+        return places
+    return [_cloud_config(place) for place in places]
 
 
 def _cloud_config(place: Place) -> Place:
