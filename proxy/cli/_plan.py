@@ -124,6 +124,8 @@ def _shown(value: object) -> str:
     if isinstance(value, dict):
         if value.keys() == {"redacted"}:
             return f"(sensitive {clean(value['redacted'])})"
+        if value == {"hidden": True}:
+            return "(not shown)"
         if value.keys() == {"number"}:
             return clean(value["number"])
         if value.keys() == {"text", "bytes", "digest"}:

@@ -64,16 +64,25 @@ def _block(text: str, label: re.Match[str]) -> Span:
     return label.start(), last.start() if last["begin"] else last.end()
 
 
+def _blocks(text: str, labels: re.Pattern[str]) -> Iterator[Span]:
+    """The blocks that begin with some labels, apart from each other: each part is read once."""
+    position = 0
+    while (label := labels.search(text, position)) is not None:
+        block = _block(text, label)
+        yield block
+        position = max(block[1], label.end())
+
+
 def _private_blocks(text: str) -> Iterator[Span]:
     """PEM blocks of private keys, however their lines are broken."""
-    return (_block(text, label) for label in _PRIVATE_LABEL.finditer(text))
+    return _blocks(text, _PRIVATE_LABEL)
 
 
 def public_blocks(text: str) -> list[Span]:
     """Where certificates, public keys and the like stand in PEM: random, and no secret."""
     if "BEGIN" not in text:
         return []
-    return [_block(text, label) for label in _PUBLIC_LABEL.finditer(text)]
+    return list(_blocks(text, _PUBLIC_LABEL))
 
 
 _PEM_IN_BASE64: Final = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/\r\n]*+={0,2}")

@@ -9,6 +9,7 @@ Format: Terraform `statefile/version4.go` (resources, outputs, check results), `
 
 import contextlib
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
@@ -21,6 +22,12 @@ from proxy.tfstate.document import NOTHING, Document, Kind, Slice
 
 class Number(str):
     """A JSON number that is no integer, kept as it is written: no digit is lost."""
+
+    __slots__ = ()
+
+
+class Unreadable(str):
+    """What can't be decoded: a digest of it, which tells two apart and is never shown as it is."""
 
     __slots__ = ()
 
@@ -203,6 +210,8 @@ _VALUE: Final = msgspec.json.Decoder(float_hook=Number)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _OUTPUTS: Final = msgspec.json.Decoder(dict[str, Output])
+_DIGITS: Final = 4_000
+"""Of an integer that is read as one."""
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 
 
@@ -271,8 +280,8 @@ def diff(previous: Document | None, current: Document) -> Changes:
 def decode(slice_: Slice) -> Value:
     """A slice's value; numbers that are no integers become `Number`.
 
-    Like Go, it reads bytes that are no UTF-8 as U+FFFD. What is nested too deep for Python is a
-    text that says so, with a digest that tells two such values apart.
+    Like Go, it reads bytes that are no UTF-8 as U+FFFD. An integer of more digits than Python reads
+    is a `Number`. What is nested too deep for Python is `Unreadable`.
     """
     value: Value
     try:
@@ -280,10 +289,19 @@ def decode(slice_: Slice) -> Value:
     except UnicodeDecodeError:
         value = _VALUE.decode(bytes(slice_).decode("utf-8", "replace").encode())
     except msgspec.ValidationError:  # an integer of more digits than Python reads
-        value = f"(not readable; SHA-256 {hashlib.sha256(slice_).hexdigest()})"
+        text = bytes(slice_).decode("utf-8", "replace")
+        try:
+            value = json.loads(text, parse_int=_integer, parse_float=Number, strict=False)
+        except (ValueError, RecursionError):
+            value = Unreadable(hashlib.sha256(slice_).hexdigest())
     except RecursionError:
-        value = f"(nested too deep to be shown; SHA-256 {hashlib.sha256(slice_).hexdigest()})"
+        value = Unreadable(hashlib.sha256(slice_).hexdigest())
     return value
+
+
+def _integer(digits: str) -> int | Number:
+    """An integer; one of very many digits as a `Number`."""
+    return int(digits) if len(digits) <= _DIGITS else Number(digits)
 
 
 def json_inside(text: str) -> Value:
@@ -661,8 +679,15 @@ def _setting_differences(before: Instance, after: Instance) -> Iterator[Differen
         if raw_old == raw_new:
             continue
         value_old, value_new = decode(raw_old), decode(raw_new)
+        if name == "sensitive_attributes" and _sorted(value_old) == _sorted(value_new):
+            continue  # Terraform 1.11 writes them in any order
         if next(differences(value_old, value_new), None) is not None:
             yield Difference((name,), value_old, value_new)
+
+
+def _sorted(value: Value) -> Value:
+    """A list in an order that says nothing; anything else as it is."""
+    return sorted(value, key=repr) if isinstance(value, list) else value
 
 
 def _sort_key(change: ResourceChange) -> tuple[str, str, str, str, bool, int, str, str]:

@@ -16,8 +16,17 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from proxy.tfstate.detectors import find, is_random, is_reference
-from proxy.tfstate.diff import ABSENT, Instance, Number, Path, Value, attributes, decode
-from proxy.tfstate.inside import Place, look
+from proxy.tfstate.diff import (
+    ABSENT,
+    Instance,
+    Number,
+    Path,
+    Unreadable,
+    Value,
+    attributes,
+    decode,
+)
+from proxy.tfstate.inside import Carrier, Place, look
 from proxy.tfstate.knowledge import known_marks, known_readable
 from proxy.tfstate.marks import ANY_INDEX, Marks, mark_paths
 from proxy.tfstate.names import is_plain_name, is_secret_name
@@ -29,6 +38,8 @@ NAMED: Final = "name"
 """Its name, or the name beside it, says so."""
 BY_POLICY: Final = "policy"
 """The configuration says so."""
+TOO_DEEP: Final = "too deep"
+"""It lies in texts in texts, too many to be looked into."""
 BY_FORMAT: Final = "kubernetes-secret"
 """It lies in the data of a Kubernetes Secret."""
 READABLE: Final = "readable"
@@ -46,10 +57,23 @@ _COMMITMENT: Final = re.compile(
 )
 _TOO_SHORT: Final = re.compile(r"[A-Za-z0-9_./ -]{0,15}")
 _FEW_NAMES: Final = 64
+_FLAG: Final = re.compile(r"--?[A-Za-z][A-Za-z0-9_-]*")
 _NO_MARKS: Final[dict[str | int, Marks]] = {}
-_PAIR_NAMES: Final = ("name", "key", "header", "variable", "parameter_key", "option_name", "label")
+_PAIR_NAMES: Final = (
+    *("name", "key", "header", "variable", "variable_name", "parameter_key", "option_name"),
+    *("label", "Name", "Key", "path"),
+)
 PAIR_VALUES: Final = frozenset(
-    {"value", "values", "default", "content", "string_value", "parameter_value", "secret_value"}
+    {
+        "value",
+        "values",
+        "default",
+        "content",
+        "string_value",
+        "parameter_value",
+        "secret_value",
+        "Value",
+    }
 )
 PAIRS: Final = PAIR_VALUES.union(_PAIR_NAMES)
 _REMEMBERED: Final = 20_000
@@ -115,14 +139,20 @@ def is_redacted(value: Value) -> bool:
 
 
 def _tells_nothing(value: Value) -> bool:
-    """Whether a text only says where a secret is kept, or stands for one already."""
-    return isinstance(value, str) and (is_reference(value) or is_redacted(value))
+    """Whether a text is a type's name, says where a secret is kept, or stands for one already."""
+    return isinstance(value, str) and (
+        value in _TYPE_NAMES or is_reference(value) or is_redacted(value)
+    )
 
 
-def _why_by_name(subject: Subject, path: Path, value: Value, parent: Value) -> str:
+def _why_by_name(  # noqa: PLR0911 - one for each rule
+    subject: Subject, path: Path, value: Value, parent: Value
+) -> str:
     """Why a value's name, or what stands beside it, makes it a secret; see `Judge.why`."""
     step = path[-1]
-    if type(step) is not str or value is True or value is False:
+    if isinstance(step, int):
+        return NAMED if isinstance(value, str) and _follows_flag(parent, step) else ""
+    if value is True or value is False:
         return ""
     if subject.harmless is not None and _ends(subject.harmless, path):
         return ""
@@ -133,6 +163,14 @@ def _why_by_name(subject: Subject, path: Path, value: Value, parent: Value) -> s
     if step in PAIR_VALUES and isinstance(parent, dict) and _is_named_beside(parent):
         return "" if _tells_nothing(value) else NAMED
     return ""
+
+
+def _follows_flag(arguments: Value, index: int) -> bool:
+    """Whether an element of a list follows a flag for a secret: `["--db-password", "…"]`."""
+    if not isinstance(arguments, list) or not 0 < index < len(arguments):
+        return False
+    flag = arguments[index - 1]
+    return isinstance(flag, str) and _FLAG.fullmatch(flag) is not None and is_secret_name(flag)
 
 
 class Judge:
@@ -148,7 +186,7 @@ class Judge:
         self.finds_values = bool(policy.hidden_values)
         self.judges_all = self._verdict is not None or self.finds_values
 
-    def why(
+    def why(  # noqa: PLR0911 - one for each rule, the strongest first
         self, subject: Subject, path: Path, value: Value, node: Marks | None, parent: Value
     ) -> str:
         """Why a value is secret as a whole.
@@ -163,8 +201,10 @@ class Judge:
         Returns:
             `MARKED`, `NAMED`, `BY_FORMAT`, `BY_POLICY`; `READABLE`, or "" when nothing is known.
         """
-        if value is None or value is ABSENT or is_redacted(value):
+        if value is None or value is ABSENT:
             return ""
+        if type(value) is Unreadable:
+            return MARKED
         marked = node is not None and (node.secret or node.contradicts(value))
         if self._verdict is not None:
             verdict = self._verdict(subject.type, path)
@@ -174,6 +214,8 @@ class Judge:
                 return MARKED if marked and is_covered(subject.stated, path, value) else READABLE
         if marked:
             return MARKED
+        if is_redacted(value):
+            return ""
         if self.finds_values and isinstance(value, int | Number) and self._is_hidden(value):
             return BY_POLICY
         return _why_by_name(subject, path, value, parent)
@@ -354,6 +396,17 @@ class Walk:
         elif kind is str and self._judge.may_hold_secrets(value):  # type: ignore[arg-type]
             self.text(value, leaf_name(path), path, 0)  # type: ignore[arg-type]
 
+    def _carried(self, carrier: Carrier, name: str, path: Path, depth: int) -> None:
+        """Find the secrets among the places of a text."""
+        for place in carrier.places:
+            inner = (*path, *place.path)
+            why = self._judge.why_place(place)
+            if why:
+                self._report(inner, place.value, f"{carrier.kind}: {why}")
+            elif not place.is_key and self._judge.may_hold_secrets(place.value):
+                name_inside = place.label or leaf_name(place.path) or name
+                self.text(place.value, name_inside, inner, depth + 1)
+
     def text(self, text: str, name: str, path: Path, depth: int) -> None:
         """Find the secrets inside a text that is none as a whole.
 
@@ -365,19 +418,15 @@ class Walk:
         """
         if (name, text) in self._harmless:
             return
-        clean = True
-        carrier = look(text) if depth < CARRIERS else None
+        clean = depth < CARRIERS  # what was not looked into is not known to be harmless
+        carrier = look(text)
         if carrier is not None:
             clean = False
             self.carries = True
-            for place in carrier.places:
-                inner = (*path, *place.path)
-                why = self._judge.why_place(place)
-                if why:
-                    self._report(inner, place.value, f"{carrier.kind}: {why}")
-                elif not place.is_key and self._judge.may_hold_secrets(place.value):
-                    name_inside = place.label or leaf_name(place.path) or name
-                    self.text(place.value, name_inside, inner, depth + 1)
+            if depth >= CARRIERS:
+                self._report(path, text, TOO_DEEP)
+            else:
+                self._carried(carrier, name, path, depth)
         for start, end, kind in find(text, name):
             clean = False
             self._report(path, text[start:end], f"looks like {kind}")
@@ -396,6 +445,8 @@ Report: TypeAlias = Callable[[Path, Value, str], None]
 OUTPUT: Final = Subject("output")
 """The subject of outputs, whose paths begin with the output's name."""
 
+_TYPE_NAMES: Final = frozenset({"string", "number", "bool", "dynamic"})
+"""How Terraform writes the types of dynamic values, by the names of their members."""
 _NO_SECRETS: Final = frozenset({"", "true", "false", "null", "True", "False", "yes", "no", "~"})
 
 

@@ -6,6 +6,7 @@ change may hold the original, all resources are learned from. What one slice tau
 the next version has the same slices but a few.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -22,10 +23,10 @@ from proxy.tfstate.diff import (
     outputs_in,
 )
 from proxy.tfstate.document import Document, Kind, Slice
-from proxy.tfstate.inside import look
+from proxy.tfstate.inside import Carrier, Place, look
 from proxy.tfstate.judge import CARRIERS, DEPTH, Judge, Walk, leaf_name, subject_of
-from proxy.tfstate.names import is_plain_name
-from proxy.tfstate.secrets import EXACT_CHARACTERS
+from proxy.tfstate.names import is_plain_name, is_secret_name
+from proxy.tfstate.secrets import EXACT_CHARACTERS, SUBSTRING_CHARACTERS
 
 
 class Lesson(NamedTuple):
@@ -47,12 +48,22 @@ class Lesson(NamedTuple):
 _MANIFEST: Final = frozenset({"apiVersion", "kind"})
 """What every manifest of Kubernetes has: hardly anything else in one is a secret's own text."""
 
+_WRAPPINGS: Final = frozenset({"base64", "gzip", "mime"})
+"""Carriers whose place is all that they carry."""
+_ADDRESSES: Final = frozenset({"url", "dsn"})
+"""Carriers of which everything but what is known to be secret is public."""
+_ORDINARY: Final = re.compile(r"[a-z0-9_./:@ -]*|[A-Z0-9_ -]*")
+"""What settings look like: an image, a command, a level. Not what was drawn at random."""
+_ORDINARY_KEY: Final = re.compile(r"[A-Za-z_./-]*[0-9]{0,3}")
+_WORD: Final = re.compile(r"[a-z]{1,7}")
+
 _KEPT_LESSONS: Final = 200_000
 _NOBODY: Final[frozenset[Address]] = frozenset()
 _OBJECT: Final = "object"
 _OUTPUT: Final = "output"
 _OTHER: Final = "other"
-_CARRIED_CHARACTERS: Final = 1 << 20
+_CARRIED_CHARACTERS: Final = 1 << 24
+_KEPT_CHARACTERS: Final = 1 << 26
 
 
 class Learner:
@@ -65,6 +76,7 @@ class Learner:
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._lessons: dict[tuple[str, Kind, int, int], Lesson] = {}
+        self._kept = 0
         self._harmless: set[tuple[str, str]] = set()
 
     def learn(self, old: Document | None, new: Document, changes: Changes) -> Lesson:
@@ -124,8 +136,10 @@ class Learner:
         lesson = self._lessons.get(known)
         if lesson is None:
             lesson = learn(kind, slice_)
-            if len(self._lessons) >= _KEPT_LESSONS:
+            self._kept += sum(map(len, lesson.texts))
+            if len(self._lessons) >= _KEPT_LESSONS or self._kept > _KEPT_CHARACTERS:
                 self._lessons.clear()
+                self._kept = 0
             self._lessons[known] = lesson
         return lesson
 
@@ -227,9 +241,14 @@ class _Pupil:
             return
         if isinstance(value, dict):
             for name, inner in value.items():
-                if is_random(name):
+                if is_random(name) or (
+                    len(name) >= SUBSTRING_CHARACTERS and _ORDINARY_KEY.fullmatch(name) is None
+                ):
                     self._learn_text(name, depth)
-                if isinstance(inner, dict | list) or not is_plain_name(name):
+                is_word = isinstance(inner, str) and _WORD.fullmatch(inner) is not None
+                if isinstance(inner, dict | list) or not (
+                    is_plain_name(name) or (is_word and not is_secret_name(name))
+                ):
                     self._learn(inner, depth + 1)
         elif isinstance(value, list):
             for inner in value:
@@ -248,9 +267,26 @@ class _Pupil:
         carrier = look(text) if depth < CARRIERS and len(text) <= _CARRIED_CHARACTERS else None
         if carrier is None:
             return
-        is_manifest = {place.path[-1] for place in carrier.places if place.path} >= _MANIFEST
         for place in carrier.places:
-            if is_manifest and not self._judge.why_place(place):
-                continue
-            if place.why or not is_plain_name(place.label or leaf_name(place.path)):
+            if self._is_part(place, carrier):
                 self._learn_text(place.value, depth + 1)
+
+    def _is_part(self, place: Place, carrier: Carrier) -> bool:
+        """Whether a place inside a secret text is a secret by itself.
+
+        What stands in a flat document, such as a secret store's, is one unless its name says
+        otherwise. In a larger document, marked as a whole for one of its values, most are none.
+        """
+        if place.is_key:
+            return is_random(place.value)
+        if self._judge.why_place(place):
+            return True
+        if carrier.kind in _WRAPPINGS:
+            return True
+        if carrier.kind in _ADDRESSES or is_plain_name(place.label or leaf_name(place.path)):
+            return False
+        names = {inner.path[-1] for inner in carrier.places if inner.path}
+        if names >= _MANIFEST:
+            return False
+        is_flat = all(len(inner.path) <= 1 for inner in carrier.places)
+        return is_flat or _ORDINARY.fullmatch(place.value) is None

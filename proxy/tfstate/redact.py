@@ -9,6 +9,7 @@ anywhere is learned in `learning`, from the whole of both versions, and cut out 
 
 import hashlib
 import sys
+from typing import Final
 
 from proxy.tfstate.diff import Changes, diff
 from proxy.tfstate.document import Document
@@ -18,6 +19,9 @@ from proxy.tfstate.learning import Learner, Lesson
 from proxy.tfstate.policy import STANDARD, Policy
 from proxy.tfstate.rendering import WHOLE_DOCUMENT_BYTES, Renderer, Shown, counts
 from proxy.tfstate.secrets import MOST_SECRETS, Hunts, Secrets
+
+HIDDEN: Final = {"hidden": True}
+"""A value that is not shown at all, not even as a commitment (mode `names-only`)."""
 
 
 class Redactor:
@@ -79,7 +83,9 @@ class Redactor:
         shown["resources"] = []
         shown["outputs"] = {}
         for item in renderer.items():
-            values = {path: value.get("after", value) for path, value in item["attributes"].items()}
+            values = {
+                path: value.get("after", HIDDEN) for path, value in item["attributes"].items()
+            }
             if item["address"].startswith("output.") or ".output." in item["address"]:
                 shown["outputs"][item["address"].removeprefix("output.")] = values.get("value")
             elif item["action"] != "check":

@@ -7,6 +7,7 @@ their shape: JSON stays JSON, a URL stays a URL.
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -25,6 +26,7 @@ from proxy.tfstate.diff import (
     OutputChange,
     Path,
     ResourceChange,
+    Unreadable,
     Value,
     attributes,
     decode,
@@ -66,6 +68,9 @@ _REMEMBERED: Final = 10_000
 _REMEMBERED_CHARACTERS: Final = 256
 _INHERITED_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,63}")
 
+_WORD: Final = re.compile(r"[a-z]{1,7}")
+"""A short word is the name of a thing, also when somebody took it as a password."""
+_TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _QUOTED_KEY: Final = re.compile(r'\["((?:[^"\\]|\\.)*)"\]', re.DOTALL)
 _MARKER: Final = re.compile(r"\[redacted hmac-sha256:[A-Za-z0-9+/]{11}=\]")
@@ -179,10 +184,13 @@ class Renderer:
             "action": change.action,
             "attributes": {},
         }
-        for instance in (change.before, change.after):
-            if instance is not None:
-                self._budget_bytes -= len(memoryview(instance.attributes))
-        if change.action != "depose" and self._budget_bytes >= 0:
+        size = sum(
+            len(memoryview(instance.attributes))
+            for instance in (change.before, change.after)
+            if instance is not None
+        )
+        if change.action != "depose" and size <= self._budget_bytes:
+            self._budget_bytes -= size
             item["attributes"] = self._attributes(change)
         elif change.action != "depose":
             item["omitted"] = len(change.differences)
@@ -331,7 +339,9 @@ class Renderer:
         marked = any(v is not None and v.sensitive for v in versions)
         shown: dict[str, Shown] = {}
         for difference in change.differences:
-            if difference.path[0] != "value":
+            if difference.path[0] == "type" and (marked or self._mode != "standard"):
+                shown["type"] = dict(_CHANGED)  # it names the keys of the value
+            elif difference.path[0] != "value":
                 sides = _sides(self._plain(difference.before), self._plain(difference.after))
                 shown[self.path(difference.path)] = sides
             elif marked:
@@ -403,7 +413,8 @@ class Renderer:
             key = str(address.instance_key)
             index = f"[{self.marker(key) if key in self._secrets else key}]"
         deposed = f" (deposed object {self.text(address.deposed)})" if address.deposed else ""
-        type_, name = self.text(address.type), self.text(address.name)
+        name = self.text(address.name)
+        type_ = address.type if _TYPE.fullmatch(address.type) else self.text(address.type)
         return f"{module}{data}{type_}.{name}{index}{deposed}"
 
     def address_text(self, address: str) -> str:
@@ -454,10 +465,9 @@ class Renderer:
         """
         shown = self._keys.get(key)
         if shown is None:
-            if key in self._secrets or is_random(key):
-                shown = self.marker(key)
-            else:
-                shown = ascii_text(self.text(key))
+            is_secret = key in self._secrets and _WORD.fullmatch(key) is None
+            hidden = is_secret or is_random(key)
+            shown = self.marker(key) if hidden else ascii_text(self.text(key))
             if len(self._keys) < _REMEMBERED:
                 self._keys[key] = shown
         if inherited and not _INHERITED_KEY.fullmatch(key):
@@ -570,7 +580,7 @@ class Renderer:
     def _scalar(self, value: Value) -> Shown:
         """A number, unless it is as a whole the same as a secret elsewhere."""
         text = str(value)
-        if text in self._secrets:
+        if text in self._secrets or isinstance(value, Unreadable):
             return self.secret(value)
         if isinstance(value, int) and abs(value) <= _MAX_INTEGER:
             return value
@@ -598,7 +608,7 @@ class Renderer:
         is_simple = not (look_inside or name or self._secrets or self._judge.finds_values)
         if is_simple and len(text) <= _REMEMBERED_CHARACTERS and is_shapeless(text):
             return text
-        shown = self._redacted(text, name, 0 if look_inside else CARRIERS)
+        shown = self._redacted(text, name, 0 if look_inside else None)
         if (
             shown is text
             and look_inside
@@ -608,8 +618,14 @@ class Renderer:
             self._clean.add((name, text))
         return shown
 
-    def _redacted(self, text: str, name: str, depth: int) -> str:
-        """A text, of which the places that it carries are redacted each for itself."""
+    def _redacted(self, text: str, name: str, depth: int | None) -> str:
+        """A text, of which the places that it carries are redacted each for itself.
+
+        Args:
+            text: to be shown.
+            name: of the attribute whose value it is.
+            depth: in how many texts it stands; None if it can't carry any.
+        """
         if text in self._secrets:
             return self.marker(text)
         spans = self._secrets.spans(text) if len(text) >= SUBSTRING_CHARACTERS else []
@@ -617,7 +633,9 @@ class Renderer:
             spans.append(Span(start, end, text[start:end]))
         for start, end in self._judge.policy.find_values(text):
             spans.append(Span(start, end, text[start:end]))
-        carrier = look(text) if depth < CARRIERS else None
+        carrier = look(text) if depth is not None else None
+        if carrier is not None and depth == CARRIERS:
+            return self.marker(text)
         edits: list[tuple[Place, str]] = []
         for place in carrier.places if carrier is not None else ():
             why = self._judge.why_place(place)
@@ -628,7 +646,7 @@ class Renderer:
                 shown = self.text(value)
             else:
                 shown = self._redacted(
-                    value, place.label or leaf_name(place.path) or name, depth + 1
+                    value, place.label or leaf_name(place.path) or name, (depth or 0) + 1
                 )
             if shown != value:
                 edits.append((place, shown))
@@ -642,47 +660,43 @@ class Renderer:
         A span inside an edited place was dealt with there; one that reaches beyond it swallows
         the place.
         """
-        outside = []
-        for span in spans:
-            inside = any(p.start <= span.start and span.end <= p.end for p, _ in edits)
-            if not inside:
-                outside.append(span)
+        edits.sort(key=lambda edit: edit[0].start)
+        starts = [place.start for place, _ in edits]
+        outside: list[Span] = []
+        swallowed: set[int] = set()
+        for span in merged(spans, text):
+            first = max(0, bisect_right(starts, span.start) - 1)
+            place = edits[first][0]
+            if place.start <= span.start and span.end <= place.end:
+                continue
+            outside.append(span)
+            for number in range(first, len(edits)):
+                place = edits[number][0]
+                if place.start >= span.end:
+                    break
+                if span.start < place.end and number not in swallowed:
+                    swallowed.add(number)
+                    outside.append(Span(place.start, place.end, text[place.start : place.end]))
         if not outside:
             return splice(text, edits)
-        kept = [
-            (place, shown)
-            for place, shown in edits
-            if not any(span.start < place.end and place.start < span.end for span in outside)
-        ]
-        pieces: list[str] = []
-        position = 0
-        swallowed = [
-            Span(place.start, place.end, text[place.start : place.end])
-            for place, _ in edits
-            if any(span.start < place.end and place.start < span.end for span in outside)
-        ]
-        cuts = merged([*outside, *swallowed], text)
-        for start, end, secret in [*cuts, Span(len(text), len(text), "")]:
-            between = [
-                (place._replace(start=place.start - position, end=place.end - position), shown)
-                for place, shown in kept
-                if position <= place.start and place.end <= start
-            ]
-            pieces.append(splice(text[position:start], between))
-            if secret:
-                pieces.append(self.marker(secret))
-            position = end
-        return "".join(pieces)
+        kept = [edit for number, edit in enumerate(edits) if number not in swallowed]
+        for cut in merged(outside, text):
+            marker = self.marker(cut.secret)
+            kept.append((Place(cut.start, cut.end, (), cut.secret, lambda new: new), marker))
+        return splice(text, kept)
 
     def _cut(self, text: str, spans: list[Span]) -> str:
         """A text without some spans; markers that stand in it already are kept."""
         if not spans:
             return text
-        kept = [(match.start(), match.end()) for match in _MARKER.finditer(text)]
         pieces: list[str] = []
         position = 0
+        markers = _MARKER.finditer(text)
+        marker = next(markers, None)
         for start, end, secret in merged(spans, text):
-            if any(low <= start and end <= high for low, high in kept):
+            while marker is not None and marker.end() < end:
+                marker = next(markers, None)
+            if marker is not None and marker.start() <= start:
                 continue
             pieces += (text[position:start], self.marker(secret))
             position = end

@@ -12,6 +12,7 @@ from proxy.tfstate.judge import (
     MARKED,
     NAMED,
     OUTPUT,
+    TOO_DEEP,
     Judge,
     Walk,
     flat_level,
@@ -28,6 +29,7 @@ WHYS: Final = {
     MARKED: "the provider's schema says so",
     NAMED: "its name says so",
     BY_POLICY: "the policy says so",
+    TOO_DEEP: "it lies too deep in other texts to be looked into",
     BY_FORMAT: "it lies in a Kubernetes Secret",
 }
 _STATED: Final = "Terraform marks it"
