@@ -42,6 +42,7 @@ from proxy.tfstate.judge import (
     Judge,
     Subject,
     flat_level,
+    is_redacted,
     leaf_name,
     subject_of,
 )
@@ -470,7 +471,7 @@ class Renderer:
             shown = self.marker(key) if hidden else ascii_text(self.text(key))
             if len(self._keys) < _REMEMBERED:
                 self._keys[key] = shown
-        if inherited and not _INHERITED_KEY.fullmatch(key):
+        if inherited and not (_INHERITED_KEY.fullmatch(key) or is_redacted(key)):
             return self.marker(key)
         return shown
 
@@ -580,7 +581,7 @@ class Renderer:
     def _scalar(self, value: Value) -> Shown:
         """A number, unless it is as a whole the same as a secret elsewhere."""
         text = str(value)
-        if text in self._secrets or isinstance(value, Unreadable):
+        if text in self._secrets or isinstance(value, Unreadable) or len(text) > _SHOWN_CHARACTERS:
             return self.secret(value)
         if isinstance(value, int) and abs(value) <= _MAX_INTEGER:
             return value
