@@ -1,9 +1,9 @@
 """Tells where a secret was seen, and destroys the key that can tell it: for administrators."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -16,11 +16,14 @@ from proxy.preparation import Keys, open_sealed
 from proxy.state_entries import name_of
 from proxy.tfstate import document as documents
 from proxy.tfstate.commitment import PREFIX, commitments, workspace_key
-from proxy.tfstate.sightings import SUBSTRING, Search, Sighting, in_changes, leaves_values_out
+from proxy.tfstate.recorded import in_changes, in_plain, leaves_values_out
+from proxy.tfstate.sightings import SUBSTRING, Search, Sighting
 
 _EVERYTHING: Final = "*"
 _COMMITMENT: Final = PREFIX.encode()
 _LEFT_OUT: Final = b'"changed":true'
+_CHANGES: Final = b'"changes":'
+_PLAIN: Final = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,24 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True)
 class SeenEntry:
-    """An entry of the log in which a value is hidden."""
+    """An entry of the log in which a value is hidden, or which shows it.
+
+    Attributes:
+        index: from 0.
+        time: RFC 3339 UTC.
+        event: its name.
+        sightings: first those where the value stands in plain.
+    """
 
     index: int
     time: str
     event: str
     sightings: list[Sighting]
+
+    @property
+    def shows_it(self) -> bool:
+        """Whether the value stands in it for all to read."""
+        return any(place.how == _PLAIN for place in self.sightings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,8 @@ class Whereabouts:
     """Where a value was seen.
 
     Attributes:
-        entries: of the log, oldest first.
+        entries: of the log; first those that show the value in plain, then the others, oldest
+            first.
         versions: that are stored, oldest first.
         untold: what could not be told, each a sentence.
         index: of the entry that records the question.
@@ -161,66 +177,66 @@ class SecretService:
             done.value.audit_index = done.index
             raise done.value
         untold: list[str] = []
-        entries = await self._in_log(workspace, value, done.value, untold)
-        versions = await self._in_versions(workspace, value, untold)
+        search = Search(value)
+        searched, unread = await self._in_versions(workspace, search)
+        entries = await self._in_log(workspace, value, done.value, search, searched, untold)
+        versions = [seen for seen in searched.values() if seen.sightings]
+        untold += unread
         if len(value.strip()) < SUBSTRING:
             untold.append(
                 f"a value of less than {SUBSTRING} characters is not looked for inside other texts"
             )
         return Whereabouts(entries, versions, untold, done.index)
 
-    async def _in_log(
-        self, workspace: str, value: str, salt: Salt | None, untold: list[str]
+    async def _in_log(  # noqa: PLR0913, PLR0917 - what is asked, and what is known already
+        self,
+        workspace: str,
+        value: str,
+        salt: Salt | None,
+        search: Search,
+        searched: dict[str, SeenVersion],
+        untold: list[str],
     ) -> list[SeenEntry]:
+        """Return the entries that show or hide the value, and add what can't be told."""
         wanted: frozenset[str] = frozenset()
         if salt is not None:
             wanted = commitments(workspace_key(self._keys.redaction, workspace, salt.value), value)
-        found: list[SeenEntry] = []
-        before = silent = 0
+        shown: list[SeenEntry] = []
+        hidden: list[SeenEntry] = []
+        hiding = _Hiding(wanted, salt, searched)
         async for stored in self._store.entries(LogQuery(workspace=workspace)):
-            if stored.document is None and not _is_hiding(stored.record.entry):
+            text, document = stored.record.entry, stored.document or b""
+            if not (_CHANGES in text or document or search.may_stand_in(text)):
                 continue
-            entry = orjson.loads(stored.record.entry)
-            changes = stored.document or orjson.dumps(entry.get("changes"))
-            if not _is_hiding(changes):
-                continue
-            if leaves_values_out(orjson.loads(changes)):
-                silent += 1
-            elif salt is None or entry["time"] < salt.since:
-                before += 1
-            elif any(each.encode() in changes for each in wanted):
-                sightings = in_changes(orjson.loads(changes), wanted)
-                found.append(
-                    SeenEntry(stored.record.index, entry["time"], entry["event"], sightings)
-                )
-        if silent:
-            untold.append(f"{_entries(silent)} in the mode names-only left values out")
-        if before:
-            until = "" if salt is None else f", before {salt.since},"
-            untold.append(
-                f"{_entries(before)}{until} hid values with a key that was destroyed: nobody can "
-                "tell whether the value is among them"
-            )
-        return found
+            entry = orjson.loads(text)
+            whole = orjson.loads(document) if document else None
+            sightings = in_plain(search, entry, whole)
+            if _is_hiding(document or text):
+                sightings += _masked(hiding.look(entry, whole or entry.get("changes")), search)
+            if sightings:
+                seen = SeenEntry(stored.record.index, entry["time"], entry["event"], sightings)
+                (shown if seen.shows_it else hidden).append(seen)
+        untold += hiding.untold(is_seen=bool(shown or hidden))
+        return shown + hidden
 
     async def _in_versions(
-        self, workspace: str, value: str, untold: list[str]
-    ) -> list[SeenVersion]:
-        search = Search(value)
-        found: list[SeenVersion] = []
+        self, workspace: str, search: Search
+    ) -> tuple[dict[str, SeenVersion], list[str]]:
+        """Return all versions that could be searched by ID, oldest first, and why others not."""
+        searched: dict[str, SeenVersion] = {}
+        unread: list[str] = []
         for version in reversed(await self._store.versions(workspace)):
             if version.kind == "encrypted":
-                untold.append(f"version {version.number} is encrypted by OpenTofu")
+                unread.append(f"version {version.number} is encrypted by OpenTofu")
                 continue
             try:
                 sealed = await self._store.sealed(version.id)
                 sightings = await asyncio.to_thread(self._look(search, version, sealed))
             except UnavailableError as error:
-                untold.append(f"version {version.number} can't be read: {error}")
+                unread.append(f"version {version.number} can't be read: {error}")
                 continue
-            if sightings:
-                found.append(SeenVersion(version, sightings))
-        return found
+            searched[version.id] = SeenVersion(version, sightings)
+        return searched, unread
 
     def _look(
         self, search: Search, version: StateVersion, sealed: bytes
@@ -232,8 +248,81 @@ class SecretService:
         return work
 
 
+class _Hiding:
+    """Looks for commitments in the entries that hide values, and keeps count of what can't be told.
+
+    An entry's values are those of the versions before and after it: where these were searched and
+    do not hold the value, neither does the entry, even if its commitments tell nothing any more.
+
+    Args:
+        wanted: the value's commitments.
+        salt: of the key that is in use; None when it was destroyed.
+        searched: versions by ID.
+    """
+
+    def __init__(
+        self, wanted: frozenset[str], salt: Salt | None, searched: Mapping[str, SeenVersion]
+    ) -> None:
+        self._wanted = wanted
+        self._salt = salt
+        self._searched = searched
+        self._without = {seen.version.number for seen in searched.values() if not seen.sightings}
+        self._silent = self._before = self._compared = 0
+
+    def look(self, entry: Mapping[str, Any], changes: Mapping[str, Any] | None) -> list[Sighting]:
+        """Return where the changes of an entry hide the value."""
+        if changes is None:
+            return []
+        if leaves_values_out(changes):
+            self._silent += not self._is_without(entry)
+        elif self._salt is None or entry["time"] < self._salt.since:
+            self._before += not self._is_without(entry)
+        else:
+            self._compared += 1
+            return in_changes(changes, self._wanted)
+        return []
+
+    def _is_without(self, entry: Mapping[str, Any]) -> bool:
+        """Tell whether the versions before and after an entry are known not to hold the value."""
+        state = entry.get("state")
+        seen = self._searched.get(state.get("version", "")) if isinstance(state, dict) else None
+        if seen is None:
+            return False
+        return {seen.version.number, max(1, seen.version.number - 1)} <= self._without
+
+    def untold(self, *, is_seen: bool) -> list[str]:
+        """Return what the entries could not tell, each a sentence.
+
+        Args:
+            is_seen: in any entry.
+        """
+        sentences: list[str] = []
+        if self._silent:
+            sentences.append(f"{_entries(self._silent)} in the mode names-only left values out")
+        if self._before:
+            until = "" if self._salt is None else f", before {self._salt.since},"
+            sentences.append(
+                f"{_entries(self._before)}{until} hid values with a key that was destroyed: nobody "
+                "can tell whether the value is among them"
+            )
+        if self._compared and not is_seen and len(self._without) < len(self._searched):
+            sentences.append(
+                "no entry hides it as a value of its own, though stored versions hold it: it may "
+                "be hidden there as a part of a longer secret"
+            )
+        return sentences
+
+
 def _entries(number: int) -> str:
     return f"{number} {'entry' if number == 1 else 'entries'}"
+
+
+def _masked(sightings: list[Sighting], search: Search) -> list[Sighting]:
+    """Return the sightings of commitments without the value, which may stand beside one."""
+    return [
+        each._replace(address=search.masked(each.address), path=search.masked(each.path))
+        for each in sightings
+    ]
 
 
 def _is_hiding(text: bytes) -> bool:

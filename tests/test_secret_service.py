@@ -106,9 +106,13 @@ async def test_a_cut_entry_is_looked_through_whole(
 async def test_a_value_that_nothing_hid_is_found_in_the_versions(
     states: StateService, secrets: SecretService
 ) -> None:
-    """Which is what somebody wants to know of a leak most of all."""
-    await write(states, a_state(1, f"user_data {SECRET} end"))
+    """Which is what somebody wants to know of a leak most of all; and the entry shows it."""
+    await write(states, a_secret_state(1, "another-password"))
+    await write(states, a_state(2, f"user_data {SECRET} end"))
+    await write(states, a_secret_state(3, SECRET))
     found = await secrets.find(ADMIN, WORKSPACE, SECRET)
+    assert [(2, True), (3, False)] == [(entry.index, entry.shows_it) for entry in found.entries]
+    assert SECRET not in str(found.entries)
     assert [("input.value", "text")] == [
         (place.path, place.how) for place in found.versions[0].sightings
     ]
@@ -138,6 +142,42 @@ async def test_entries_without_values_can_not_be_told(store: Store, secrets: Sec
     found = await secrets.find(ADMIN, WORKSPACE, SECRET)
     assert ([], [1]) == (found.entries, [seen.version.number for seen in found.versions])
     assert ["1 entry in the mode names-only left values out"] == found.untold
+
+
+async def test_entries_without_values_need_none_where_the_versions_were_searched(
+    store: Store, secrets: SecretService
+) -> None:
+    """Neither of those before and after holds the value, so the entry can't be about it."""
+    names_only = a_service(store, policy=Policy("names-only"))
+    await write(names_only, a_secret_state(1, SECRET))
+    await write(names_only, a_secret_state(2, "another-password"))
+    await write(names_only, a_secret_state(3, "a-third-password"))
+    await secrets.forget(ADMIN, WORKSPACE)
+    found = await secrets.find(ADMIN, WORKSPACE, "never-there-at-all")
+    assert ([], [], []) == (found.entries, found.versions, found.untold)
+    found = await secrets.find(ADMIN, WORKSPACE, "another-password")
+    assert ["2 entries in the mode names-only left values out"] == found.untold
+
+
+async def test_entries_about_versions_that_can_not_be_read_need_their_commitments(
+    store: Store, states: StateService, secrets: SecretService
+) -> None:
+    """Nothing else tells."""
+    await write(states, a_secret_state(1, SECRET))
+    await secrets.forget(ADMIN, WORKSPACE)
+    other = SecretService(store, Keys(bytes(32), KEYS.redaction))
+    found = await other.find(ADMIN, WORKSPACE, "never-there-at-all")
+    assert "1 entry hid values with a key that was destroyed" in found.untold[0]
+
+
+async def test_a_part_of_a_longer_secret_may_be_hidden_with_it(
+    states: StateService, secrets: SecretService
+) -> None:
+    """It has no commitment of its own, and that is said."""
+    await write(states, a_secret_state(1, SECRET))
+    found = await secrets.find(ADMIN, WORKSPACE, "horse")
+    assert ([], [1]) == (found.entries, [seen.version.number for seen in found.versions])
+    assert "as a part of a longer secret" in found.untold[0]
 
 
 async def test_a_short_value_is_not_told_for_certain(

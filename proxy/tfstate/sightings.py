@@ -1,16 +1,15 @@
-"""Where a value stands that somebody asks about: in what was recorded, and in a state itself.
+"""Where a value stands that somebody asks about, in a state or in any other text.
 
-What was recorded holds no value, only commitments: whoever knows the value and the key can tell
-which of them are the value's. In a state the value is looked for itself, also inside other texts:
-escaped, in base64, in hex, percent-encoded, and in whatever `inside` can look into.
+It is looked for itself, also inside other texts: escaped, in base64, in hex, percent-encoded, and
+in whatever `inside` can look into.
 """
 
 import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -53,7 +52,8 @@ class Sighting(NamedTuple):
         path: from the address on; empty when the value stands in the address itself.
         how: ``value``: all of it. ``text``: inside a longer text. ``key``: in a key, an address or
             a name. ``base64``, ``hex``, ``escaped``, ``percent-encoded``: so inside a text.
-            ``inside``: in what a text carries (YAML, JSON, a URL …).
+            ``inside``: in what a text carries (YAML, JSON, a URL …). ``plain``: in whatever of
+            these ways, in a record, which should hide it.
         side: ``before`` or ``after`` in a record of a change; empty in a state.
     """
 
@@ -61,81 +61,6 @@ class Sighting(NamedTuple):
     path: str
     how: str
     side: str = ""
-
-
-# ---------------------------------------------------------------- in the record
-
-
-def in_changes(changes: Mapping[str, Any], commitments: frozenset[str]) -> list[Sighting]:
-    """Return where commitments stand in the redacted changes of an entry.
-
-    Args:
-        changes: an entry's ``changes``, or the whole document beside it.
-        commitments: of one value: see commitment.commitments.
-    """
-    found: list[Sighting] = []
-    items = changes.get("items")
-    for item in items if isinstance(items, list) else []:
-        if not isinstance(item, dict):
-            continue
-        address = str(item.get("address", ""))
-        if _mentions(address, commitments):
-            found.append(Sighting(address, "", "key"))
-        for part in ("attributes", "settings"):
-            sides = item.get(part)
-            for path, shown in sides.items() if isinstance(sides, dict) else ():
-                found += _in_sides(address, path, shown, commitments)
-    rest = {name: value for name, value in changes.items() if name != "items"}
-    found += [Sighting("", path, how) for path, how in _in_shown("", rest, commitments)]
-    return list(dict.fromkeys(found))
-
-
-def leaves_values_out(changes: Mapping[str, Any]) -> bool:
-    """Tell whether redacted changes only say that a value changed: the mode ``names-only``."""
-    items = changes.get("items")
-    return any(
-        shown == {"changed": True}
-        for item in (items if isinstance(items, list) else [])
-        if isinstance(item, dict) and isinstance(item.get("attributes"), dict)
-        for shown in item["attributes"].values()
-    )
-
-
-def _in_sides(
-    address: str, path: str, sides: object, commitments: frozenset[str]
-) -> Iterator[Sighting]:
-    if _mentions(path, commitments):
-        yield Sighting(address, path, "key")
-    if not isinstance(sides, dict):
-        return
-    for side in ("before", "after"):
-        for place, how in _in_shown(path, sides.get(side), commitments):
-            yield Sighting(address, place, how, side)
-
-
-def _in_shown(path: str, shown: object, commitments: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Yield path and how for each commitment in what is shown; entries nest only so deep."""
-    if isinstance(shown, str):
-        if _mentions(shown, commitments):
-            yield path, "text"
-    elif isinstance(shown, list):
-        for index, inner in enumerate(shown):
-            yield from _in_shown(f"{path}[{index}]", inner, commitments)
-    elif isinstance(shown, dict):
-        for key, inner in shown.items():
-            if _mentions(key, commitments):
-                yield _below(path, key), "key"
-            if key in {"redacted", "digest"} and inner in commitments:
-                yield path, "value"
-            else:
-                yield from _in_shown(_below(path, key), inner, commitments)
-
-
-def _mentions(text: str, commitments: frozenset[str]) -> bool:
-    return any(commitment in text for commitment in commitments)
-
-
-# ---------------------------------------------------------------- in a state
 
 
 class _Place(NamedTuple):
@@ -178,6 +103,11 @@ class Search:
             if len(text) >= SUBSTRING:
                 for form, how in _forms(text):
                     self._forms.setdefault(form, how)
+        self._is_json = any(isinstance(each, dict | list) for each in self._values)
+        self._needles = {
+            json.dumps(form, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
+            for form in self._names | self._forms.keys()
+        }
 
     def in_document(self, document: Document) -> list[Sighting]:
         """Return where the value stands in a state, which is not encrypted."""
@@ -210,8 +140,8 @@ class Search:
         return known
 
     def _places_in(self, place: _Place, instance: Instance) -> Iterator[Sighting]:
-        if any(self._in_name(part) for part in place.parts):
-            yield Sighting(self._masked(place.shown), "", "key")
+        if any(self.in_name(part) for part in place.parts):
+            yield Sighting(self.masked(place.shown), "", "key")
         for name, value in attributes(instance).items():
             yield from self._in_value(place, name, value)
         for name, raw in instance.settings.items():
@@ -219,29 +149,30 @@ class Search:
 
     def _in_output(self, module: str, name: str, output: Output) -> Iterator[Sighting]:
         place = _Place(f"{module}.output.{name}" if module else f"output.{name}", (module, name))
-        if any(self._in_name(part) for part in place.parts):
-            yield Sighting(self._masked(place.shown), "", "key")
+        if any(self.in_name(part) for part in place.parts):
+            yield Sighting(self.masked(place.shown), "", "key")
         yield from self._in_value(place, "value", decode(output.value))
 
     def _in_value(self, place: _Place, path: str, value: Value) -> Iterator[Sighting]:
         """Yield the places in a value of any type."""
-        address = self._masked(place.shown)
-        for where, how in self._in(path, value, 0):
-            yield Sighting(address, self._masked(where), how)
+        address = self.masked(place.shown)
+        for where, how in self.within(path, value):
+            yield Sighting(address, self.masked(where), how)
 
-    def _in(self, path: str, value: Value, depth: int) -> Iterator[tuple[str, str]]:
+    def within(self, path: str, value: Value, depth: int = 0) -> Iterator[tuple[str, str]]:
+        """Yield where the value stands in another of any type: path, not masked yet, and how."""
         if depth > _NESTED:
             return
         if isinstance(value, dict | list) and value in self._values:
             yield path, "value"
         if isinstance(value, dict):
             for key, inner in value.items():
-                if self._in_name(key):
-                    yield _below(path, key), "key"
-                yield from self._in(_below(path, key), inner, depth + 1)
+                if self.in_name(key):
+                    yield below(path, key), "key"
+                yield from self.within(below(path, key), inner, depth + 1)
         elif isinstance(value, list):
             for index, inner in enumerate(value):
-                yield from self._in(f"{path}[{index}]", inner, depth + 1)
+                yield from self.within(f"{path}[{index}]", inner, depth + 1)
         elif isinstance(value, str):
             yield from self._in_text(path, value, 0)
         elif isinstance(value, bool | int) and _literal(value) in self._names:
@@ -256,7 +187,7 @@ class Search:
             if inner.value != text and any(True for _ in self._in_text("", inner.value, depth + 1)):
                 where = path
                 for step in inner.path:
-                    where = f"{where}[{step}]" if isinstance(step, int) else _below(where, step)
+                    where = f"{where}[{step}]" if isinstance(step, int) else below(where, step)
                 yield where, "inside"
 
     def _how(self, text: str) -> str:
@@ -264,10 +195,19 @@ class Search:
             return "value"
         return next((how for form, how in self._forms.items() if form in text), "")
 
-    def _in_name(self, name: str) -> bool:
+    def may_stand_in(self, data: bytes) -> bool:
+        """Tell whether the value may stand in JSON without being in what a text of it carries."""
+        return self._is_json or any(needle in data for needle in self._needles)
+
+    def is_value(self, text: str) -> bool:
+        """Tell whether a text is the value."""
+        return text in self._names
+
+    def in_name(self, name: str) -> bool:
+        """Tell whether the value stands in an address, a key or a name."""
         return name in self._texts or self._how(name) not in {"", "value"}
 
-    def _masked(self, shown: str) -> str:
+    def masked(self, shown: str) -> str:
         """Return an address or path without the value."""
         for form in sorted(self._forms.keys() | self._texts, key=len, reverse=True):
             if len(form) >= SUBSTRING or form == shown:
@@ -311,7 +251,8 @@ def _literal(value: Value) -> str:
     return msgspec.json.encode(value).decode() if isinstance(value, bool | int) else ""
 
 
-def _below(path: str, key: str) -> str:
+def below(path: str, key: str) -> str:
+    """Return the path of what has a key or name; a key that looks random is left out."""
     shown = "…" if is_random(key) else key
     if _IDENTIFIER.fullmatch(shown):
         return f"{path}.{shown}" if path else shown
@@ -321,5 +262,5 @@ def _below(path: str, key: str) -> str:
 def _path(steps: tuple[str | int, ...]) -> str:
     path = ""
     for step in steps:
-        path = f"{path}[{step}]" if isinstance(step, int) else _below(path, step)
+        path = f"{path}[{step}]" if isinstance(step, int) else below(path, step)
     return path

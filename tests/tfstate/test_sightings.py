@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from proxy.tfstate.commitment import commitments, text_commitment
 from proxy.tfstate.document import parse
-from proxy.tfstate.sightings import HIDDEN, Search, Sighting, in_changes
+from proxy.tfstate.sightings import HIDDEN, Search, Sighting
 
-KEY = bytes(32)
 VALUE = 'p"w<0rd>/+é'
 
 
@@ -157,45 +155,3 @@ def test_a_search_never_raises(value: str) -> None:
     for _ in range(500):
         nested = [nested]
     assert [] == seen(value, state_of({"a": ["x", 1, None, nested]}))
-
-
-# ---------------------------------------------------------------- in the record
-
-
-def test_a_commitment_is_found_wherever_it_stands() -> None:
-    """As a value, inside a text, a key and an address; on either side."""
-    mine, other = text_commitment(KEY, VALUE), text_commitment(KEY, "other")
-    address = f'aws_x.main["[redacted {mine}]"]'
-    changes = {
-        "other": [f"[redacted {mine}]"],
-        "items": [
-            {
-                "address": address,
-                "attributes": {
-                    "password": {"before": {"redacted": other}, "after": {"redacted": mine}},
-                    "url": {"before": f"https://a:[redacted {mine}]@b", "after": "x"},
-                    "tags": {"after": {f"[redacted {mine}]": [{"redacted": mine}]}},
-                    "long": {"after": {"text": "x", "bytes": 9, "digest": mine}},
-                },
-                "settings": {"each": {"after": f"[redacted {mine}]"}, "private": {"changed": True}},
-            },
-            {"address": "aws_x.other", "attributes": {"a": {"after": {"redacted": other}}}},
-        ],
-    }
-    key = json.dumps(f"[redacted {mine}]")
-    assert [
-        (address, "", "key", ""),
-        (address, "password", "value", "after"),
-        (address, "url", "text", "before"),
-        (address, f"tags[{key}]", "key", "after"),
-        (address, f"tags[{key}][0]", "value", "after"),
-        (address, "long", "value", "after"),
-        (address, "each", "text", "after"),
-        ("", "other[0]", "text", ""),
-    ] == in_changes(changes, commitments(KEY, VALUE))
-
-
-@pytest.mark.parametrize("changes", [{}, {"items": None}, {"items": [1, {"attributes": [1]}]}])
-def test_changes_of_another_shape_hold_nothing(changes: dict[str, Any]) -> None:
-    """Settings have changes, too."""
-    assert [] == in_changes(changes, commitments(KEY, VALUE))
