@@ -21,6 +21,7 @@ def test_ordinary_words_stay(text: str) -> None:
             "curl/8.5 (+https://x:[redacted]@example.com)",
         ),
         ("ci@ghp_" + "a1B2" * 9, "ci@[redacted]"),
+        ("bob password=tiger", "bob password='[redacted]'"),
     ],
 )
 def test_a_credential_is_cut_out(text: str, shown: str) -> None:

@@ -29,7 +29,7 @@ _SECRET_ENDS: Final = tuple(
             """
             password passwort passwd passphrase passcode secret token credential apikey secretkey
             privatekey accesskey authkey sharedkey kubeconfig connectionstring connstr bindpass
-            userpass rootpass adminpass dbpass requirepass masterauth
+            userpass rootpass adminpass dbpass smtppass mailpass dbpw requirepass masterauth
             """
         )
     )
@@ -40,7 +40,7 @@ _SECRET_ENDS: Final = tuple(
 _SECRET_WORDS: Final = _words(
     """
     pass pwd pw psk pin jwt jwk sas dsn creds cred bearer htpasswd plaintext passkey otp totp
-    pfx p12 pkcs12 keytab
+    pfx p12 pkcs12 keytab mnemonic
     """
 )
 
@@ -53,12 +53,12 @@ _SECRET_KEYS: Final = (
     " sp sas mac hmac session integration stream instrumentation insights admin function"
     " subscription tsig dkim_private service_principal service_role data wrapping unseal recovery"
     " consumer customer user rsa aes symmetric https genie ops_routing policy certificate"
-    " application anon server sdk ingest ingestion send segment_write extension extension_config"
-    " workspace validation pairing publisher read_?only metrics_publisher eab"
+    " application anon fernet server sdk ingest ingestion send segment_write extension"
+    " extension_config workspace validation pairing publisher read_?only metrics_publisher eab"
 ).replace(" ", "|")
 
 _SECRET_PHRASES: Final = re.compile(
-    rf"_(?:(?:{_SECRET_KEYS})_keys?(?:_[0-9])?"
+    rf"_(?:erlang_cookie|rediscli_auth|(?:{_SECRET_KEYS})_keys?(?:_[0-9])?"
     r"|disk_encryption_key|key_(?:material|base64|jwk|contents?|pem|data|details)"
     r"|connection_strings?|conn_str|(?:kube|talos)_(?:admin_|user_)?configs?(?:_raw)?|docker_?config_?json"
     r"|sas_ur[il]s?|webhook_ur[il]s?|(?:slack|discord|teams|incoming)_webhooks?"

@@ -391,6 +391,12 @@ class Renderer:
             return {"before": before, "after": after}
         if name not in _SHOWN_SETTINGS or self._mode != "standard":
             return dict(_CHANGED)
+        if name == "identity":
+            before, after = difference.before, difference.after
+            return _sides(
+                self._value(("identity",), before, None, 0, inherited=False),
+                self._value(("identity",), after, None, 0, inherited=False),
+            )
         return _sides(self._setting_value(difference.before), self._setting_value(difference.after))
 
     def _setting_value(self, value: Value) -> Shown:
