@@ -392,10 +392,9 @@ class Renderer:
         if name not in _SHOWN_SETTINGS or self._mode != "standard":
             return dict(_CHANGED)
         if name == "identity":
-            before, after = difference.before, difference.after
             return _sides(
-                self._value(("identity",), before, None, 0, inherited=False),
-                self._value(("identity",), after, None, 0, inherited=False),
+                self._value(("identity",), difference.before, None, 0, inherited=False),
+                self._value(("identity",), difference.after, None, 0, inherited=False),
             )
         return _sides(self._setting_value(difference.before), self._setting_value(difference.after))
 
