@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.tfstate import learning
@@ -193,6 +193,7 @@ def test_an_unchanged_resource_keeps_its_address_from_being_clean() -> None:
 # ---------------------------------------------------------------- what is remembered
 
 
+@settings(max_examples=40)
 @given(secretive(), secretive())
 def test_a_learner_that_knows_the_slices_says_the_same(
     first: list[dict[str, Any]], second: list[dict[str, Any]]

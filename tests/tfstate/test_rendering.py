@@ -54,7 +54,7 @@ def assert_gone(found: object, *secrets: str) -> None:
 # ---------------------------------------------------------------- the short way
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(secretive(), secretive())
 def test_the_short_way_shows_what_the_long_one_does(
     first: list[dict[str, Any]], second: list[dict[str, Any]]

@@ -140,7 +140,7 @@ def test_keys_that_may_be_secrets_are_hidden() -> None:
     assert "a key & secret" not in text
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(secretive())
 def test_a_finding_never_holds_a_value(resources: list[dict[str, Any]]) -> None:
     """Whatever the state: a list of secrets would be the best of all secrets."""
@@ -153,7 +153,7 @@ def test_a_finding_never_holds_a_value(resources: list[dict[str, Any]]) -> None:
                 assert json.dumps(secret)[1:-1] not in "\n".join(finding)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(secretive())
 def test_nothing_is_told_twice(resources: list[dict[str, Any]]) -> None:
     """Not in the same words."""

@@ -152,6 +152,20 @@ def test_all_that_overlaps_is_found(sought: list[str], text: str) -> None:
                 assert covered.issuperset(range(start, start + len(secret)))
 
 
+def test_a_secret_that_ends_another_does_not_hide_its_beginning() -> None:
+    """They have a middle in common; which is looked at first differs from set to set."""
+    middle = "".join(f"{number:02}" for number in range(20, 50))
+    for number in range(12):
+        short = f"{number:02}{middle}{number:02}{middle}"
+        assert "<|>" == left(f"<begin-{short}>", short, f"begin-{short}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(secrets, "_WHOLE_CHARACTERS", 4)
+        patch.setattr(secrets, "_WINDOW_CHARACTERS", 2)
+        for letter in "bcdefghijklm":
+            long = f"{letter * 4}aa"
+            assert "|" == left(long, long, long[1:])
+
+
 @given(st.lists(few_letters, min_size=1, max_size=8), st.text("ab", max_size=60))
 def test_a_crowd_hides_at_least_what_its_members_do(sought: list[str], text: str) -> None:
     """Of many with one middle, each copy is covered without being looked at."""
