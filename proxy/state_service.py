@@ -43,7 +43,7 @@ from proxy.tfstate.commitment import SALT_BYTES, workspace_key
 from proxy.tfstate.fitting import RedactedChanges
 from proxy.tfstate.policy import STANDARD, Policy
 from proxy.tfstate.redact import Redactor
-from proxy.tfstate.scan import Finding, scan
+from proxy.tfstate.scan import Finding, matched, scan
 from proxy.timestamps import uuid7
 from proxy.upload_rules import Accepted, Upload, judge
 
@@ -226,8 +226,10 @@ class StateService:
         key = await self._key(workspace)
         return await asyncio.to_thread(lambda: self._redactor.document(documents.parse(body), key))
 
-    async def scan(self, caller: Caller, workspace: str) -> tuple[StateVersion, list[Finding]]:
-        """Return which secrets lie in the newest state, where, and how that is known.
+    async def scan(self, caller: Caller, workspace: str) -> tuple[list[Finding], frozenset[str]]:
+        """Return which secrets lie in the newest state, and which patterns match anything in it.
+
+        Those for where the secrets lie and how that is known; these are of the policy in force.
 
         Raises:
             InvalidInputError: the state is encrypted, so that nothing can be told.
@@ -237,7 +239,12 @@ class StateService:
         version = await self._find(workspace, None)
         body = await self._load(version)
         await self._record_version_read(caller, "scanned", version)
-        return version, await asyncio.to_thread(findings_in, body, self._policy)
+
+        def work() -> tuple[list[Finding], frozenset[str]]:
+            findings = findings_in(body, self._policy)
+            return findings, matched(documents.parse(body), self._policy)
+
+        return await asyncio.to_thread(work)
 
     async def compare(
         self, caller: Caller, workspace: str, old: str | None, new: str | None
@@ -480,9 +487,13 @@ class StateService:
 
         found = (await self._store.write(job)).value
         if found is None:
-            what = "state" if reference is None else f"version {reference}"
+            if not await self._store.versions(workspace):
+                raise NotFoundError(
+                    f"{workspace} has no state: `tfaudit state list` shows all workspaces"
+                )
             raise NotFoundError(
-                f"{workspace} has no {what}: `tfaudit state versions {workspace}` lists them"
+                f"{workspace} has no version {reference}: `tfaudit state versions {workspace}` "
+                "lists them"
             )
         return found
 

@@ -707,11 +707,13 @@ async def test_nothing_is_stored_under_another_policy_than_the_one_in_force(
 
 
 async def test_a_version_that_is_not_there_is_not_found(states: StateService) -> None:
-    """By number, by ID, and of a workspace without any."""
-    with pytest.raises(NotFoundError, match="has no version 1"):
-        await states.read_version(READER, WORKSPACE, "1")
-    with pytest.raises(NotFoundError, match="has no state"):
-        await states.show(READER, WORKSPACE)
+    """Of a workspace without any, and of one with others: with the command that lists them."""
+    for version in ("1", None):
+        with pytest.raises(NotFoundError, match="has no state: `tfaudit state list` shows"):
+            await states.show(READER, WORKSPACE, version)
+    await write(states, a_state(1))
+    with pytest.raises(NotFoundError, match="has no version 2: `tfaudit state versions"):
+        await states.read_version(READER, WORKSPACE, "2")
 
 
 async def test_a_rollback_writes_the_old_bytes_with_the_next_serial(

@@ -31,6 +31,18 @@ WHYS: Final = {
     BY_POLICY: "the policy says so",
     TOO_DEEP: "it lies too deep in other texts to be looked into",
     BY_FORMAT: "it lies in a Kubernetes Secret",
+    "url-password": "a password in a URL",
+    "sql-password": "a password in SQL",
+    "command-line": "an option of a command is a secret",
+    "http-authorization": "a header that authorizes",
+    "service-account": "the key of a service account",
+    "kubeconfig": "credentials in a kubeconfig",
+    "docker-config": "credentials of a Docker registry",
+    "cloud-init": "a password for cloud-init",
+    "netrc": "a password in .netrc",
+    "pgpass": "a password in .pgpass",
+    "htpasswd": "a hash in .htpasswd",
+    "too-many": "the rest of a text with too many values",
 }
 _STATED: Final = "Terraform marks it"
 _COPY: Final = "the same as a secret elsewhere in the state"
@@ -66,6 +78,47 @@ def scan(document: Document, policy: Policy = STANDARD) -> list[Finding]:
     secrets = Hunts().secrets(b"", texts) if few else Secrets(texts, ())
     renderer = Renderer(Changes(), b"", judge, secrets, frozenset(), "names-only")
     return list(dict.fromkeys(_findings(document, judge, secrets, renderer)))
+
+
+def matched(document: Document, policy: Policy) -> frozenset[str]:
+    """Return the patterns of places, of those of a policy, that match anything in a state.
+
+    Args:
+        document: the state; an encrypted one matches nothing.
+        policy: whose ``hidden`` and ``readable`` are asked.
+    """
+    if document.kind == "encrypted" or not (policy.hidden or policy.readable):
+        return frozenset()
+    places: set[tuple[str, Path]] = set()
+    for address, instance in objects_in(document.kind, document.resources).items():
+        if policy.speaks_of(address.type):
+            for path in _paths(attributes(instance)):
+                keys = tuple(str(path[0]).split(".")) if instance.flat else path
+                places.add((address.type, keys))
+    slices = (document.outputs,) if document.kind == "v4" else document.resources
+    for slice_ in slices if policy.speaks_of(OUTPUT.type) else ():
+        for (_, name), output in outputs_in(document.kind, slice_).items():
+            places.update((OUTPUT.type, path) for path in _paths({name: decode(output.value)}))
+    alone = {text: Policy(hidden=(text,)) for text in policy.hidden}
+    alone |= {text: Policy(readable=(text,)) for text in policy.readable if text not in alone}
+    return frozenset(
+        text
+        for text, pattern in alone.items()
+        if any(pattern.verdict(type_, path) is not None for type_, path in places)
+    )
+
+
+def _paths(value: Value) -> Iterator[Path]:
+    """The paths of all that has nothing below it, elements of lists as one."""
+    waiting: list[tuple[Path, Value, int]] = [((), value, 0)]
+    while waiting:
+        path, inner, depth = waiting.pop()
+        if isinstance(inner, dict) and inner and depth <= DEPTH:
+            waiting += [((*path, name), each, depth + 1) for name, each in inner.items()]
+        elif isinstance(inner, list) and inner and depth <= DEPTH:
+            waiting += [((*path, 0), each, depth + 1) for each in inner]
+        elif path:
+            yield path
 
 
 def _findings(

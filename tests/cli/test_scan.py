@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from proxy.cli._common import caller, opened, run, settings
+from proxy.server_record import record_start
+from proxy.tfstate.policy import Policy
 from tests.cli.conftest import Tfaudit, events, state
 from tests.samples import an_encrypted_state
 
@@ -24,7 +27,7 @@ def test_a_file_is_scanned_without_a_data_directory(tfaudit: Tfaudit, tmp_path: 
     told = tfaudit("scan", path, "--data", tmp_path / "none", code=1)
     assert "terraform_data.main" in told.stdout
     assert "password" in told.stdout
-    assert "Found 1 secret in 1 state: 1 by" in told.stderr
+    assert ["Found 1 secret in 1 state:", "  1  its name says so"] == told.stderr.splitlines()
     assert SECRET not in told.output
 
 
@@ -76,7 +79,9 @@ def test_all_workspaces_are_scanned(tfaudit: Tfaudit, rolled_back: str) -> None:
 def test_what_can_not_be_told(tfaudit: Tfaudit, body: bytes, reason: str) -> None:
     """Exit code 2, as JSON too."""
     path = a_file("odd.tfstate", body)
-    assert reason in tfaudit("scan", path, code=2).stderr
+    told = tfaudit("scan", path, code=2).stderr
+    assert reason in told
+    assert "Found" not in told
     (scanned,) = json.loads(tfaudit("scan", path, "--json", code=2).stdout)["scanned"]
     assert ("odd.tfstate", []) == (scanned["file"], scanned["findings"])
     assert scanned["untold"]
@@ -88,6 +93,44 @@ def test_what_can_not_be_told(tfaudit: Tfaudit, body: bytes, reason: str) -> Non
 def test_what_is_not_there_or_not_asked(tfaudit: Tfaudit, arguments: tuple[str, ...]) -> None:
     """Nobody may take it for an answer: exit code 2."""
     tfaudit("scan", *arguments, code=2)
+
+
+def test_a_workspace_that_is_not_there(tfaudit: Tfaudit) -> None:
+    """And where to see which are."""
+    told = tfaudit("scan", "typo", code=2).stderr
+    assert "there is no file typo, and typo has no state: `tfaudit state list`" in told
+    assert "Found" not in told
+
+
+def test_reasons_are_counted_whatever_carries_the_secret(tfaudit: Tfaudit) -> None:
+    """One line each, the most common first."""
+    path = a_file(
+        "dirty.tfstate",
+        state(password=SECRET, a=json.dumps({"token": "another-one"}), b="https://u:third-one@h/"),
+    )
+    assert [
+        "Found 3 secrets in 1 state:",
+        "  2  its name says so",
+        "  1  a password in a URL",
+    ] == tfaudit("scan", path, code=1).stderr.splitlines()
+
+
+def test_patterns_that_match_nothing_are_told(
+    tfaudit: Tfaudit, rolled_back: str, data: Path
+) -> None:
+    """Of the policy in force, and only when all states were looked at."""
+    policy = Policy(hidden=("terraform_data.main.input", "*.input"), readable=("output.nothing",))
+
+    async def a_start() -> None:
+        async with opened(settings(data, None)) as program:
+            await record_start(program.store, caller("serve"), config={}, keys={}, policy=policy)
+
+    run(a_start())
+    told = tfaudit("scan", "--all", code=1).stderr
+    assert "The pattern terraform_data.main.input of `hidden` matched nothing" in told
+    assert "The pattern output.nothing of `readable` matched nothing" in told
+    assert "The pattern *.input" not in told
+    assert "matched nothing" not in tfaudit("scan", rolled_back, code=1).stderr
 
 
 def test_the_policy_counts(tfaudit: Tfaudit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from proxy.tfstate.document import Document, parse
 from proxy.tfstate.policy import STANDARD, Policy
-from proxy.tfstate.scan import Finding, scan
+from proxy.tfstate.scan import Finding, matched, scan
 from tests.tfstate.test_diff import resource, state, v3
 from tests.tfstate.test_redact import _KNOWN, mark, secretive
 
@@ -110,6 +110,33 @@ def test_an_encrypted_state_tells_nothing() -> None:
     """There is nothing to read."""
     sealed = parse(b'{"serial":1,"encryption_version":"v0","encrypted_data":"eA=="}')
     assert [] == scan(sealed)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        ("aws_instance.tags", True),
+        ("aws_*.**.Owner", True),
+        ("aws_instance.disks[].size", True),
+        ("output.o.inner", True),
+        ("aws_instance.a.tags", False),
+        ("aws_iam_user.tags", False),
+        ("output.p", False),
+    ],
+)
+def test_patterns_that_match_anything_are_told(pattern: str, matches: bool) -> None:
+    """Hidden or readable, of resources and outputs; an address is no type."""
+    attributes = {"tags": {"Owner": "x"}, "disks": [{"size": 1}]}
+    document = state(resource(attributes=attributes), outputs={"o": {"value": {"inner": 1}}})
+    expected = {pattern} if matches else set()
+    assert expected == matched(document, Policy(hidden=(pattern,)))
+    assert expected == matched(document, Policy(readable=(pattern,)))
+
+
+def test_patterns_that_match_in_flat_maps_are_told() -> None:
+    """Whose keys are whole paths."""
+    policy = Policy(hidden=("aws_instance.tags.a",), readable=("aws_instance.tags.b",))
+    assert {"aws_instance.tags.a"} == matched(_flat({"tags.a": "x"}), policy)
 
 
 def _flat(attributes: dict[str, str]) -> Document:
