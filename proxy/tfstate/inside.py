@@ -21,6 +21,7 @@ from proxy.tfstate.carriers import (
     xml_text,
     yaml_text,
 )
+from proxy.tfstate.carriers.commands import SPOKEN
 from proxy.tfstate.carriers.place import Carrier, Place, disjoint
 
 __all__ = ["Carrier", "Place", "look", "splice"]
@@ -47,7 +48,7 @@ def look(text: str) -> Carrier | None:
     if _SUSPECT.search(text) is None:
         if " " not in text:
             return encoded.look(text) or _account(text)
-        if ": " not in text and " -" not in text:
+        if ": " not in text and " -" not in text and not _is_command(text):
             return None
     elif _BASE64.fullmatch(text) is not None:
         return encoded.look(text)
@@ -58,6 +59,11 @@ def look(text: str) -> Carrier | None:
         if found is not None:
             return found
     return None
+
+
+def _is_command(text: str) -> bool:
+    """Whether a text without any sign may be a command line with a secret in it."""
+    return SPOKEN.search(text) is not None or "sqlplus " in text
 
 
 def _account(text: str) -> Carrier | None:

@@ -329,7 +329,13 @@ def test_lines_of_pairs(pairs: dict[str, str], sign: str) -> None:
         ("Password=hunter2;", "Password", "hunter2"),
         ("settings = {'password': 'hunter2'}", "password", "hunter2"),
         ('key="first line\nsecond line"\n', "key", "first line\nsecond line"),
-        ("kubectl create secret x --from-literal=p=hunter2", "from-literal", "p=hunter2"),
+        ("kubectl create configmap x --from-literal=p=x", "from-literal", "p=x"),
+        ("consul kv put app/db_password hunter2", "db_password", "hunter2"),
+        ("etcdctl put /app/password 'hunter2'", "password", "hunter2"),
+        ("aws configure set aws_secret_access_key hunter2", "aws_secret_access_key", "hunter2"),
+        ("npm config set //registry.npmjs.org/:_authToken hunter2", "_authToken", "hunter2"),
+        ("influx setup --password hunter2", "password", "hunter2"),
+        ("mount -t cifs -o username=u,password=hunter2,domain=z //h/b /c", "password", "hunter2"),
     ],
 )
 def test_a_pair(text: str, key: str, value: str) -> None:
@@ -364,11 +370,80 @@ def test_the_section_of_an_ini_leads_its_paths() -> None:
         ('curl -H "Authorization: Bearer abcdef" https://example.com', "abcdef"),
         ("Authorization: Basic Ym9iOmh1bnRlcjI=", "Ym9iOmh1bnRlcjI="),
         ("git clone https://bob:hunter2@example.com/x.git", "hunter2"),
+        *(
+            (command, "hunter2")
+            for command in (
+                "htpasswd -bc /etc/h admin hunter2",
+                "htpasswd -b -c '/etc/a b' \"$USER\" 'hunter2'",
+                "htpasswd -nb user hunter2 > /etc/h",
+                "htpasswd -n -b -B -C 10 user hunter2",
+                "openssl passwd hunter2",
+                "openssl passwd -6 -salt xyz 'hunter2'",
+                "usermod -p $(openssl passwd -1 hunter2) bob",
+                "chpasswd <<< 'root:hunter2'",
+                "chpasswd <<EOF\nbob:hunter3\nroot:hunter2\nEOF\n",
+                "echo hunter2 | passwd --stdin root",
+                "net user bob hunter2 /add",
+                "NET USER Administrator hunter2 /active:yes",
+                'net user Administrator "hunter2"',
+                "psql 'postgres://u:hunter2@db/app' -c x",
+                "sqlplus scott/hunter2@db",
+                'sqlplus -s "scott/hunter2@//db:1521/x" @a.sql',
+                "sqlplus -s scott/hunter2 <<EOF",
+                "rabbitmqctl add_user bob hunter2",
+                "rabbitmqctl -n rabbit@x change_password bob 'hunter2'",
+                "influx setup -p hunter2",
+                "smbclient //h/share -U bob%hunter2",
+                "net ads join -U 'DOMAIN\\bob%hunter2'",
+                "ldapadd -x -w hunter2 -f x.ldif",
+                "az login --service-principal -u x -p hunter2 --tenant t",
+                "kubectl create secret generic x --from-literal=a=b --from-literal=k=hunter2",
+                "kubectl create secret generic x --from-literal='k=hunter2'",
+                "vault kv put -mount=secret app any='hunter2'",
+                "vault login hunter2",
+                "aws ssm put-parameter --name /a --type SecureString --value hunter2",
+                "aws ssm put-parameter --value 'hunter2' --name /a --type SecureString",
+                "aws secretsmanager create-secret --name x --secret-string hunter2",
+                "az keyvault secret set --name a --vault-name v --value hunter2",
+                "mysqladmin -u root password hunter2",
+                "nmcli -w 5 dev wifi connect x password hunter2",
+                "#!/bin/sh\nwpa_passphrase net hunter2 > /etc/wpa_supplicant.conf",
+                "port 6379\nrequirepass hunter2\n",
+                "plink -ssh bob@h -pw hunter2",
+                "docker run -p 80:80 x > y 2>&1; mysql -phunter2",
+            )
+        ),
     ],
 )
 def test_a_secret_on_a_command_line(text: str, secret: str) -> None:
     """What the program makes a password is one, whatever it is called."""
     assert secret in reasons(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docker pull x && mkdir -p /opt/app",
+        "#!/bin/sh\ndocker run x; mkdir -p /opt/app\n",
+        "#!/bin/sh\n# use openssl passwd to hash it, or htpasswd to make the file\n",
+        "#!/bin/sh\n# the net user growth rate = 5\n",
+        "#!/bin/sh\n# run vault login first and then go on\n",
+        "#!/bin/sh\nsqlplus /nolog @x\nsqlplus -s scripts/setup.sql\n",
+        "#!/bin/sh\nnet user bob * /add\nnet user bob /delete\n",
+        "#!/bin/sh\nhtpasswd -c /etc/h admin\n",
+        "#!/bin/sh\nopenssl passwd -6 -stdin < x\n",
+        "#!/bin/sh\nvault kv put secret/app key=@file; LANG=C\n",
+        "aws ssm put-parameter --name /a --type String --value x",
+        "aws configure set region eu-west-1",
+        "wget -U Mozilla/5.0%20x http://example.com/x",
+        "chpasswd <<EOF\nroot:$PASSWORD\nEOF\n",
+    ],
+)
+def test_a_command_line_without_a_secret(text: str) -> None:
+    """Not every argument of such a program is one, nor every sentence about it."""
+    carrier = look(text)
+
+    assert not [place for place in (carrier.places if carrier else ()) if place.why]
 
 
 # ---------------------------------------------------------------- what is no secret

@@ -28,6 +28,10 @@ UNITS = [
         "# a: b\n",
     ),
     *("--password ", "--password x ", "-p ", "mysql -p", "curl -u ", "echo a | ", "echo ", "set "),
+    *("htpasswd -b ", "openssl passwd -1 ", "net user a ", "-U a%", "vault kv put ", "sqlplus a/"),
+    *("put-parameter ", "put-parameter SecureString --value ", "create secret generic "),
+    *("chpasswd <<a\n", "b:chpasswd <<a\n", "rabbitmqctl -a ", "aws configure set ", "kv put "),
+    *("mysqladmin ", "nmcli password ", "docker ;", "docker '", "'a' ", '"a": ', "'a': '"),
     *(
         "password '",
         "identified by '",

@@ -31,7 +31,9 @@ _QUOTED_LENGTH: Final = 65_536
 
 _STOP: Final = re.compile(
     r"[=@]|:[ \t\r]|:$|-----| -|\[|(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24}"
-    r"|by '|passw|login|configure|define",
+    r"|(?=[abcdeklmnprs])(?:by '|pass[pw]|login|configure|define"
+    r"|(?<!\w)(?:add_user|authenticate_user|kv put|etcdctl put|net user|config set|sqlplus"
+    r"|requirepass|masterauth))",
     re.IGNORECASE | re.MULTILINE,
 )
 """What makes a line worth reading."""
