@@ -314,6 +314,7 @@ def test_lines_of_pairs(pairs: dict[str, str], sign: str) -> None:
         ("password: hunter2", "password", "hunter2"),
         ("# db password: hunter2", "password", "hunter2"),
         ("db.password = hunter 2 # comment", "db.password", "hunter 2"),
+        ("DB_PASSWORD=hunter: 2\n", "DB_PASSWORD", "hunter: 2"),
         ("PGPASSWORD=hunter2 psql -h db", "PGPASSWORD", "hunter2"),
         ("#!/bin/sh\nexport A=b PASSWORD=hunter2; run\n", "PASSWORD", "hunter2"),
         ("#!/bin/sh\ncat > x <<EOF\npassword=hunter2\nEOF\n", "password", "hunter2"),

@@ -34,7 +34,8 @@ QUOTED_KEY: Final = (
 _FIRST_LINE: Final = re.compile(
     r"(?:[ \t]*+(?:[#%][^\n]*+|---[ \t]*+)?+\r?\n)*+[ \t]*+(?:---[ \t]++)?+"
     rf"(?:{QUOTED_KEY}|-[ \t]|-\r?\n"
-    r"|[\"'\w./$<&!*~@-][^\n:]{0,200}+(?::[^\s:][^\n:]{0,200}+)*+:[ \t\r\n]|[{\[?])"
+    r"|(?![A-Za-z_]\w*+=)[\"'\w./$<&!*~@-][^\n:]{0,200}+(?::[^\s:][^\n:]{0,200}+)*+:[ \t\r\n]"
+    r"|[{\[?])"
 )
 """What YAML looks like up to its first line that says something."""
 
