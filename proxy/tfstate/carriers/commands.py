@@ -209,7 +209,7 @@ def _behind(text: str, start: int, end: int) -> Iterator[Place]:
             yield _place(text, *match.span(2), (match[1],))
     for pattern, pair, why in (
         (_KUBERNETES, _LITERAL, "kubernetes-secret"),
-        (_VAULT, _VAULT_PAIR, "vault"),
+        (_VAULT, _VAULT_PAIR, "command-line"),
     ):
         known = pattern.search(text, start, end)
         if known is not None:
