@@ -62,6 +62,9 @@ _NOBODY: Final[frozenset[Address]] = frozenset()
 _OBJECT: Final = "object"
 _OUTPUT: Final = "output"
 _OTHER: Final = "other"
+_MANY_SLICES: Final = 256
+_KEPT_BODIES: Final = 4
+_LARGEST_BODY_BYTES: Final = 1 << 24
 _CARRIED_CHARACTERS: Final = 1 << 24
 _KEPT_CHARACTERS: Final = 1 << 26
 
@@ -76,10 +79,13 @@ class Learner:
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._lessons: dict[tuple[str, Kind, int, int], Lesson] = {}
+        self._last = _LastLessons()
         self._kept = 0
         self._harmless: set[tuple[str, str]] = set()
 
-    def learn(self, old: Document | None, new: Document, changes: Changes) -> Lesson:
+    def learn(  # noqa: C901, PLR0912 - one pass over both versions
+        self, old: Document | None, new: Document, changes: Changes
+    ) -> Lesson:
         """Return all that both versions teach.
 
         Args:
@@ -91,18 +97,25 @@ class Learner:
         differing: list[Lesson] = []
         texts: set[str] = set()
         unclean: set[Address] = set()
+        taught: list[Lesson] = []
         if old is not None and old.kind == new.kind:
             aligned = len(old.resources) == len(new.resources)
-            for before, now in zip(old.resources, new.resources, strict=False):
+            known = self._last.lessons_of(old)
+            for number, (before, now) in enumerate(zip(old.resources, new.resources, strict=False)):
                 if before == now:
-                    lesson = self._lesson(new.kind, now, _OBJECT, pupil.objects)
-                    texts |= lesson.texts
+                    lesson = known[number] if known else None
+                    if lesson is None:
+                        lesson = self._lesson(new.kind, now, _OBJECT, pupil.objects)
+                    taught.append(lesson)
+                    if lesson.texts:
+                        texts |= lesson.texts
                     if not aligned:  # one that moved may have its address, and be clean
                         unclean |= lesson.unclean
                 else:
                     pupil.complete = changes.complete.get(id(now))
-                    differing.append(self._lesson(new.kind, now, _OBJECT, pupil.objects))
+                    taught.append(self._lesson(new.kind, now, _OBJECT, pupil.objects))
                     pupil.complete = None
+                    differing.append(taught[-1])
                     differing.append(self._lesson(new.kind, before, _OBJECT, pupil.objects))
             shared = min(len(old.resources), len(new.resources))
         else:
@@ -114,6 +127,8 @@ class Learner:
             for slice_ in document.resources[shared:]:
                 pupil.complete = changes.complete.get(id(slice_))
                 differing.append(self._lesson(kind, slice_, _OBJECT, pupil.objects))
+                if document is new:
+                    taught.append(differing[-1])
             pupil.complete = None
             texts |= self._lesson(kind, document.outputs, _OUTPUT, pupil.outputs).texts
             for slice_ in document.other.values():
@@ -122,6 +137,7 @@ class Learner:
             pupil.both_versions(change)
             unclean.add(change.address)
         texts |= pupil.taken().texts
+        self._last.keep(new, taught)
         return _together(differing, texts, unclean)
 
     def _lesson(
@@ -142,6 +158,31 @@ class Learner:
                 self._kept = 0
             self._lessons[known] = lesson
         return lesson
+
+
+class _LastLessons:
+    """What the last large bodies taught, slice by slice, so that none is hashed to be recognised.
+
+    The body that a write is compared with is mostly the very object that came with the write
+    before it. Small bodies are not worth it, huge ones would take too much memory.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[bytes | bytearray, tuple[Lesson, ...]]] = []
+
+    def lessons_of(self, document: Document) -> tuple[Lesson, ...] | None:
+        """The lessons of a document's slices, in their order, if its body is one of the last."""
+        for body, lessons in self._kept:
+            if body is document.body:
+                return lessons
+        return None
+
+    def keep(self, document: Document, lessons: list[Lesson]) -> None:
+        """Remember a document's lessons, and forget the oldest."""
+        if len(lessons) != len(document.resources) or len(lessons) < _MANY_SLICES:
+            return
+        if len(document.body) <= _LARGEST_BODY_BYTES:
+            self._kept = [*self._kept[1 - _KEPT_BODIES :], (document.body, tuple(lessons))]
 
 
 def _together(lessons: list[Lesson], texts: set[str], unclean: set[Address]) -> Lesson:
