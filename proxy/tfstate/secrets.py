@@ -334,7 +334,7 @@ def _forms(secret: str) -> Iterator[tuple[str, bool]]:
     """Yield the ways to write a secret, and whether the text around may carry parts of it."""
     yield secret, False
     if not _PLAIN.fullmatch(secret):
-        yield from ((form, False) for form in _escaped(secret) if form != secret)
+        yield from ((form, False) for form in _escaped(secret) - {secret})
     encoded = secret.encode("utf-8", "surrogatepass")
     for form in _in_base64(encoded):
         yield form, True
@@ -344,7 +344,8 @@ def _forms(secret: str) -> Iterator[tuple[str, bool]]:
         yield digits.upper(), False
     if "\n" in secret or "\r" in secret:
         unix = secret.replace("\r\n", "\n").replace("\r", "\n")
-        yield from ((form, False) for form in (unix, unix.replace("\n", "\r\n")) if form != secret)
+        other_ends = {unix, unix.replace("\n", "\r\n")} - {secret}
+        yield from ((form, False) for form in sorted(other_ends))
         for line in map(str.strip, _private(unix)):  # a key in PEM, however it is indented
             if _LINE_OF_KEY.fullmatch(line):
                 yield line, False
