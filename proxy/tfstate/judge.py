@@ -28,7 +28,7 @@ from proxy.tfstate.diff import (
 )
 from proxy.tfstate.inside import Carrier, Place, look
 from proxy.tfstate.knowledge import known_marks, known_readable
-from proxy.tfstate.marks import ANY_INDEX, Marks, mark_paths
+from proxy.tfstate.marks import ANY_INDEX, MarkPath, Marks, mark_paths
 from proxy.tfstate.names import is_plain_name, is_secret_name
 from proxy.tfstate.policy import Policy
 
@@ -75,7 +75,6 @@ PAIR_VALUES: Final = frozenset(
         "Value",
     }
 )
-PAIRS: Final = PAIR_VALUES.union(_PAIR_NAMES)
 _REMEMBERED: Final = 20_000
 _REMEMBERED_CHARACTERS: Final = 256
 
@@ -108,27 +107,21 @@ def subject_of(type_: str, mode: str, *instances: Instance | None) -> Subject:
 @lru_cache(maxsize=4_096)
 def _subject(type_: str, mode: str, raw_marks: tuple[bytes, ...]) -> Subject:
     """The same from the marks as they are written; objects of a type have the same ones."""
-    known = known_marks(type_, mode)
-    stated: Marks | None = None
-    for raw in raw_marks:
-        for path in mark_paths(decode(msgspec.Raw(raw))):
-            if stated is None:
-                stated = Marks()
-            stated.add(path)
-    harmless: Marks | None = None
-    for path in known_readable(type_):
-        if harmless is None:
-            harmless = Marks()
-        harmless.add(path)
-    if not known:
-        return Subject(type_, stated, stated, harmless)
-    marks = Marks()
-    for path in known:
-        marks.add(path)
-    for raw in raw_marks:
-        for path in mark_paths(decode(msgspec.Raw(raw))):
-            marks.add(path)
-    return Subject(type_, marks, stated, harmless)
+    stated = [path for raw in raw_marks for path in mark_paths(decode(msgspec.Raw(raw)))]
+    return Subject(
+        type_,
+        _tree([*known_marks(type_, mode), *stated]),
+        _tree(stated),
+        _tree(known_readable(type_)),
+    )
+
+
+def _tree(paths: Iterable[MarkPath]) -> Marks | None:
+    """Some paths as a tree; None without any."""
+    tree = Marks()
+    for path in paths:
+        tree.add(path)
+    return tree if tree.secret or tree.inner else None
 
 
 def is_redacted(value: Value) -> bool:
