@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy import tokens
-from proxy.access import Caller, Permission, Role
+from proxy.access import EVERYWHERE, Caller, Permission, Role
 from proxy.audit_log import draft
+from proxy.client_text import client_text
 from proxy.contracts import (
     Committed,
     Draft,
@@ -25,22 +26,22 @@ from proxy.errors import (
     ConflictError,
     InvalidInputError,
     NotFoundError,
+    TfauditError,
     UnauthenticatedError,
 )
 from proxy.events import EVENTS, OUTCOMES
 from proxy.gate import gate
-from proxy.timestamps import uuid7
+from proxy.timestamps import micros_of, rfc3339, uuid7
 
 MAX_NAME: Final = 100
 MAX_GLOBS: Final = 100
 MAX_GLOB: Final = 255
+MAX_OVERLAP: Final = timedelta(days=90)
 MAX_LIFETIME: Final = timedelta(days=36_525)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _GLOB: Final = re.compile(r"[A-Za-z0-9._/*?-]+", re.ASCII)
-
-_EVERYTHING: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,81 +88,150 @@ class AdminService:
         self._now = now
         self._random = random
 
-    async def create_token(
+    async def create_token(  # noqa: PLR0913 - what a token is made of
         self,
         caller: Caller,
         name: str,
         role: str,
         workspaces: Sequence[str],
         expires_in: timedelta | None,
+        *,
+        principal: str | None = None,
     ) -> MintedToken:
         """Make a token and record it.
 
         Args:
             caller: who asks.
             name: letters, digits and ``._@+-``, at most 100; unique among tokens in force.
-            role: a role's name.
+            role: a role's name; with ``principal`` also empty, for whatever the principal may.
             workspaces: globs the role holds for.
             expires_in: from now; None never expires.
+            principal: name or ID of whose token it is. The token then gives nothing by itself: it
+                narrows what the principal was granted to its own role and workspaces.
 
         Raises:
             ForbiddenError: the caller may not administer all workspaces.
             InvalidInputError: a value can't be used.
+            NotFoundError: there is no such principal.
             ConflictError: a token of this name is in force.
         """
         await self._require_administrator(caller)
         _check_name(name)
-        granted = _parse_role(role)
+        granted = "" if principal is not None and not role else _parse_role(role).value
         globs = _parse_globs(workspaces)
         expires = self._expiry(expires_in)
-        text = tokens.mint(self._random)
-        digest = tokens.digest(text)
-        identity = uuid7(int(self._now().timestamp() * 1_000_000), self._random(8))
-        about = {"name": name, "role": granted.value, "workspaces": list(globs)}
+        minted = self._mint()
+        about = {"name": name, "role": granted, "workspaces": list(globs)}
 
-        def job(tx: Transaction) -> StoredToken | ConflictError:
+        def job(tx: Transaction) -> StoredToken | ConflictError | NotFoundError:
             if tx.token(name) is not None:
-                refusal = ConflictError(
+                refusal: ConflictError | NotFoundError = ConflictError(
                     f"a token named {name} is in force: revoke it first, or choose another name"
                 )
                 tx.append(
                     draft("token.created", "conflict", str(refusal), caller, 409, token=about)
                 )
                 return refusal
+            holder = None if principal is None else tx.directory().get("principal", principal)
+            if principal is not None and holder is None:
+                refusal = NotFoundError(
+                    f"there is no principal {client_text(principal, MAX_NAME)}: make it first"
+                )
+                tx.append(draft("token.created", "error", str(refusal), caller, 404, token=about))
+                return refusal
             token = StoredToken(
-                id=identity,
+                id=minted.id,
                 name=name,
-                role=granted.value,
+                role=granted,
                 workspaces=globs,
-                hint=text[-tokens.HINT :],
+                hint=minted.text[-tokens.HINT :],
                 created=tx.time,
                 expires=expires,
                 revoked=None,
+                principal=None if holder is None else holder.id,
             )
-            tx.add_token(token, digest)
+            tx.add_token(token, minted.digest)
+            whose = "" if holder is None else f" of {holder.name}"
             message = (
-                f"{_who(caller)} created the token {name}: {granted.value} on {', '.join(globs)}, "
-                + (f"until {expires}" if expires else "without an end")
+                f"{_who(caller)} created the token {name}{whose}: {granted or 'any role'} on "
+                f"{', '.join(globs)}, " + (f"until {expires}" if expires else "without an end")
             )
+            part = _token_part(token, minted.digest)
+            tx.append(draft("token.created", "success", message, caller, 201, token=part))
+            return token
+
+        done = await self._store.write(job)
+        if isinstance(done.value, TfauditError):
+            done.value.audit_index = done.index
+            raise done.value
+        return MintedToken(done.value, minted.text, done.index)
+
+    async def rotate_token(
+        self,
+        caller: Caller,
+        name_or_id: str,
+        overlap: timedelta,
+        expires_in: timedelta | None = None,
+    ) -> MintedToken:
+        """Make a successor of a token, which takes its name; the old one ends a little later.
+
+        Args:
+            caller: who asks.
+            name_or_id: of the token in force that has its name.
+            overlap: so long the old one still works, if it does not expire before.
+            expires_in: of the new one, from now; None gives it as long as the old one was given.
+
+        Raises:
+            ForbiddenError: the caller may not administer all workspaces.
+            InvalidInputError: a time can't be used.
+            NotFoundError: no such token is in force.
+        """
+        await self._require_administrator(caller)
+        if not timedelta(0) <= overlap <= MAX_OVERLAP:
+            raise InvalidInputError("the overlap must be no time at all or at most 90 days")
+        minted = self._mint()
+        until = self._moment(overlap)
+        expires = self._expiry(expires_in)
+
+        def job(tx: Transaction) -> StoredToken | NotFoundError:
+            old = tx.token(name_or_id)
+            if old is None or old.revoked is not None or old.replaced is not None:
+                return _no_token(tx, "token.rotated", caller, name_or_id)
+            end = until if old.expires is None else min(until, old.expires)
+            token = replace(
+                old,
+                id=minted.id,
+                hint=minted.text[-tokens.HINT :],
+                created=tx.time,
+                expires=expires or _as_long(old, tx.time),
+                used=None,
+                used_from=None,
+            )
+            tx.replace_token(old.id, end)
+            tx.add_token(token, minted.digest)
             tx.append(
                 draft(
-                    "token.created",
+                    "token.rotated",
                     "success",
-                    message,
+                    f"{_who(caller)} rotated the token {old.name}: the old one ends {end}",
                     caller,
                     201,
-                    # With 220 random bits behind it the digest tells nothing, and it ties the
-                    # token to the log: nobody can put their own in its place unseen.
-                    token={**_token_part(token), "sha256": digest.hex()},
+                    token=_token_part(token, minted.digest),
+                    replaced={"id": old.id, "hint": old.hint, "expires": end},
                 )
             )
             return token
 
         done = await self._store.write(job)
-        if isinstance(done.value, ConflictError):
+        if isinstance(done.value, NotFoundError):
             done.value.audit_index = done.index
             raise done.value
-        return MintedToken(done.value, text, done.index)
+        return MintedToken(done.value, minted.text, done.index)
+
+    def _mint(self) -> "_Minted":
+        text = tokens.mint(self._random)
+        identity = uuid7(int(self._now().timestamp() * 1_000_000), self._random(8))
+        return _Minted(identity, text, tokens.digest(text))
 
     async def list_tokens(self, caller: Caller) -> list[StoredToken]:
         """Return all tokens, oldest first, those revoked and expired too.
@@ -185,19 +255,11 @@ class AdminService:
             NotFoundError: no token in force has this name or ID.
         """
         await self._require_administrator(caller)
-        # Whoever puts the token itself here must not find it in the record.
-        shown = name_or_id if _NAME.fullmatch(name_or_id) else "(not a name)"
-        if name_or_id.startswith(tokens.PREFIX) or len(name_or_id) > MAX_NAME:
-            shown = "(not a name)"
 
         def job(tx: Transaction) -> StoredToken | NotFoundError:
             token = tx.token(name_or_id)
             if token is None or token.revoked is not None:
-                refusal = NotFoundError(
-                    f"no token in force has the name or ID {shown}: list the tokens to see all"
-                )
-                tx.append(draft("token.revoked", "error", str(refusal), caller, 404))
-                return refusal
+                return _no_token(tx, "token.revoked", caller, name_or_id)
             tx.revoke_token(token.id)
             message = f"{_who(caller)} revoked the token {token.name}"
             tx.append(
@@ -224,7 +286,7 @@ class AdminService:
         """
         await gate(self._store, caller, Permission.LOG_READ)
         _check_query(query)
-        narrowed = replace(query, workspaces=caller.principal.workspaces)
+        narrowed = replace(query, view=caller.principal.rights.view(Permission.LOG_READ))
         filters = _filters(query)
         named = [f"{name} {value}" for name, value in filters.items() if name != "newest_first"]
         message = f"{_who(caller)} read the log: {', '.join(named) or 'all of it'}"
@@ -244,7 +306,7 @@ class AdminService:
         Whoever may make a token for any workspace could give the rest to themselves, so an
         administrator of some workspaces only may not administer tokens.
         """
-        await gate(self._store, caller, Permission.ADMINISTER, _EVERYTHING)
+        await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
 
     def _expiry(self, expires_in: timedelta | None) -> str | None:
         if expires_in is None:
@@ -253,8 +315,39 @@ class AdminService:
             raise InvalidInputError(
                 "a token must live longer than no time and at most a hundred years"
             )
-        moment = (self._now() + expires_in).astimezone(UTC)
+        return self._moment(expires_in)
+
+    def _moment(self, from_now: timedelta) -> str:
+        moment = (self._now() + from_now).astimezone(UTC)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class _Minted(NamedTuple):
+    """A token in the making."""
+
+    id: str
+    text: str
+    digest: bytes
+
+
+def _no_token(tx: Transaction, event: str, caller: Caller, name_or_id: str) -> NotFoundError:
+    """Record and return that there is no such token."""
+    # Whoever puts the token itself here must not find it in the record.
+    shown = name_or_id if _NAME.fullmatch(name_or_id) else "(not a name)"
+    if name_or_id.startswith(tokens.PREFIX) or len(name_or_id) > MAX_NAME:
+        shown = "(not a name)"
+    refusal = NotFoundError(
+        f"no token in force has the name or ID {shown}: list the tokens to see all"
+    )
+    tx.append(draft(event, "error", str(refusal), caller, 404))
+    return refusal
+
+
+def _as_long(old: StoredToken, now: str) -> str | None:
+    """Return when a successor expires that lives as long as the old one was meant to."""
+    if old.expires is None:
+        return None
+    return rfc3339(micros_of(now) + micros_of(old.expires) - micros_of(old.created))
 
 
 def _append(entry: Draft) -> Callable[[Transaction], None]:
@@ -276,12 +369,17 @@ def _who(caller: Caller) -> str:
     return caller.principal.name or "anonymous"
 
 
-def _token_part(token: StoredToken) -> dict[str, object]:
-    """Return the ``token`` object of an entry."""
+def _token_part(token: StoredToken, digest: bytes | None = None) -> dict[str, object]:
+    """Return the ``token`` object of an entry; with the digest, of one that is made.
+
+    With 220 random bits behind it the digest tells nothing, and it ties the token to the log:
+    nobody can put their own in its place unseen.
+    """
     part = asdict(token)
     part["workspaces"] = list(token.workspaces)
-    del part["created"], part["revoked"]
-    return part
+    for name in ("created", "revoked", "replaced", "used", "used_from"):
+        del part[name]
+    return part if digest is None else {**part, "sha256": digest.hex()}
 
 
 def _check_name(name: str) -> None:
@@ -335,7 +433,7 @@ def _filters(query: LogQuery) -> dict[str, object]:
     """Return the narrowing fields as the ``query`` object of an entry."""
     filters = asdict(query)
     # The reader's limits follow from who the reader is, which the entry says anyway.
-    del filters["workspaces"]
+    del filters["view"]
     return {
         name: value for name, value in filters.items() if value is not None and value is not False
     }

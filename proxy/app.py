@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 import structlog
 from aiohttp import web
 
-from proxy.access import Caller, Principal, Role
+from proxy.access import Caller, Principal, Role, rights_of
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
 from proxy.config import Config, Secret
@@ -44,7 +44,7 @@ _SENDING_POLL_SECONDS: Final = 0.05
 _READ_BUFFER: Final = 1 << 18
 """Bytes that aiohttp reads ahead of us for one connection."""
 
-SYSTEM: Final = Principal("system", "server", "tfaudit", Role.ADMIN)
+SYSTEM: Final = Principal("system", "server", "tfaudit", rights_of(Role.ADMIN))
 
 _log = structlog.get_logger("tfaudit")
 

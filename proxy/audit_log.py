@@ -73,7 +73,7 @@ def draft(  # noqa: PLR0913 - the fields of an entry, in the order people ask fo
     if workspace is not None:
         entry["workspace"] = workspace
     entry.update(parts)
-    return Draft(entry, document)
+    return Draft(entry, document, caller.principal)
 
 
 class LogHead(NamedTuple):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from proxy.access import EVERYTHING, Principal, View
+from proxy.directory import Directory, Object
 from proxy.tlog.entry import Record
 
 T = TypeVar("T")
@@ -17,10 +19,13 @@ class Draft(NamedTuple):
         entry: the fields of AUDIT section 1 without ``v``, ``id`` and ``time``; only strings,
             booleans, None, integers below 2**53, lists and dicts with ASCII keys.
         document: the whole redacted change document (JSON) when the entry had to be cut.
+        principal: on whose behalf; the transaction makes sure that they still may. None is nobody
+            whose rights could have changed.
     """
 
     entry: dict[str, Any]
     document: bytes | None = None
+    principal: Principal | None = None
 
 
 class StateVersion(NamedTuple):
@@ -84,13 +89,18 @@ class StoredToken:
 
     Attributes:
         id: UUIDv7, text.
-        name: unique among tokens that are not revoked.
-        role: a role's name.
+        name: unique among tokens that are neither revoked nor replaced.
+        role: a role's name; empty narrows nothing that the principal may.
         workspaces: globs.
         hint: the last six characters of the token.
         created: RFC 3339 UTC.
         expires: RFC 3339 UTC; None never expires.
         revoked: RFC 3339 UTC; None is in force.
+        principal: ID of the principal that it belongs to; None stands alone.
+        replaced: RFC 3339 UTC; when another one of the name took its place, and it went on until
+            it expires. None is the one of this name.
+        used: RFC 3339 UTC of its newest use, to the minute; None when it was never used.
+        used_from: the address of that use.
     """
 
     id: str
@@ -101,6 +111,10 @@ class StoredToken:
     created: str
     expires: str | None
     revoked: str | None
+    principal: str | None = None
+    replaced: str | None = None
+    used: str | None = None
+    used_from: str | None = None
 
 
 class Salt(NamedTuple):
@@ -121,8 +135,7 @@ class LogQuery:
 
     Attributes:
         workspace: glob; ``*`` matches ``/`` too.
-        workspaces: the reader's own limits: globs of which one must match; an entry without
-            a workspace passes only when ``*`` is among them.
+        view: the reader's own limits: which workspaces' entries are shown.
         event: glob, for example ``state.*``.
         actor: the actor's name or ID, exact.
         source_ip: exact.
@@ -135,7 +148,7 @@ class LogQuery:
     """
 
     workspace: str | None = None
-    workspaces: tuple[str, ...] = ("*",)
+    view: View = EVERYTHING
     event: str | None = None
     actor: str | None = None
     source_ip: str | None = None
@@ -194,7 +207,14 @@ class Transaction(Protocol):
     time: str
 
     def append(self, draft: Draft) -> None:
-        """Add an entry to the log, in order of the calls."""
+        """Add an entry to the log, in order of the calls.
+
+        Raises:
+            UnauthenticatedError: it tells of a success, and the token behind it is no longer in
+                force.
+            AccessChangedError: it tells of a success, and the principal behind it may no longer
+                what it might when the request was let in.
+        """
 
     def head(self, workspace: str) -> StateVersion | None:
         """Return the newest version; None is certain knowledge that there is none."""
@@ -218,13 +238,25 @@ class Transaction(Protocol):
         """Release the lock, whoever holds it."""
 
     def token(self, name_or_id: str) -> StoredToken | None:
-        """Return a token that is not revoked by name, or any token by ID."""
+        """Return the token of this name that is not revoked or replaced, or any token by ID."""
 
     def add_token(self, token: StoredToken, digest: bytes) -> None:
         """Keep a new token under the SHA-256 digest of its text (32 bytes)."""
 
     def revoke_token(self, token_id: str) -> None:
         """Mark the token revoked at this transaction's time."""
+
+    def replace_token(self, token_id: str, expires: str) -> None:
+        """Free the token's name at this transaction's time, and let it expire at another."""
+
+    def directory(self) -> Directory:
+        """Return all principals, grants, issuers and workspaces' settings."""
+
+    def put_object(self, found: Object) -> None:
+        """Keep an object of the directory in place of the one of its kind and name, if any."""
+
+    def drop_object(self, kind: str, name: str) -> None:
+        """Take an object out of the directory."""
 
     def salt(self, workspace: str) -> Salt | None:
         """Return the salt of a workspace's commitments; None when it has none (any more)."""
@@ -268,6 +300,14 @@ class Store(Protocol):
 
     def token_by_digest(self, digest: bytes) -> StoredToken | None:
         """Return the token (revoked or expired ones too) kept under this SHA-256 digest."""
+        ...
+
+    def directory(self) -> Directory:
+        """Return the directory for telling who asks; what is done is checked again when it is done.
+
+        Raises:
+            UnavailableError: it can't be told.
+        """
         ...
 
     async def sealed(self, version_id: str) -> bytes:

@@ -13,6 +13,7 @@ from proxy.admin_service import AdminService
 from proxy.audit_log import AuditLog
 from proxy.config import Config
 from proxy.contracts import Store
+from proxy.directory_service import DirectoryService
 from proxy.errors import ConfigError, TfauditError
 from proxy.keys import KeyRing, open_keys
 from proxy.lock_service import LockService
@@ -46,6 +47,7 @@ class Program:
     states: StateService
     locks: LockService
     admin: AdminService
+    directory: DirectoryService
     secrets: SecretService
     witness: Witness
     policy: Policy
@@ -101,6 +103,7 @@ async def open_program(
                 ),
                 locks=LockService(store),
                 admin=AdminService(store, now, os.urandom),
+                directory=DirectoryService(store, now, os.urandom),
                 secrets=SecretService(store, secrets),
                 witness=witness,
                 policy=policy,

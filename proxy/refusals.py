@@ -3,6 +3,10 @@
 from proxy.errors import ConflictError, InvalidInputError, LockedError, UnavailableError
 
 
+class AccessChangedError(UnavailableError):
+    """The rights of whoever asks were changed while the request was under way: ask again."""
+
+
 class BodyTooLargeError(InvalidInputError):
     """The body is longer than the server takes."""
 

@@ -376,7 +376,7 @@ class StateService:
             InvalidInputError: the state is encrypted; says what to run instead.
             ForbiddenError, UnavailableError: as ``write``.
         """
-        await gate(self._store, caller, Permission.STATE_WRITE, workspace)
+        await gate(self._store, caller, Permission.ROLL_BACK, workspace)
         try:
             head, body, number = await self._older(workspace, reference)
         except (NotFoundError, ConflictError, InvalidInputError) as error:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import jsonschema
 
 from proxy import config
+from proxy.directory import RECORDS
 from proxy.events import EVENTS, OUTCOMES
 from proxy.tfstate.detectors import KINDS
 from proxy.tlog.entry import MAX_ENTRY_BYTES
@@ -76,10 +77,16 @@ def schema() -> str:
                 "type": "object",
                 "required": ["type", "id", "name"],
                 "properties": {
-                    "type": {"enum": ["token", "system", "anonymous"]},
+                    "type": {
+                        "enum": ["token", "user", "oidc", "certificate", "system", "anonymous"]
+                    },
                     "id": _TEXT,
                     "name": _TEXT,
                     "token_hint": {"type": "string", "maxLength": 6},
+                    "principal": {"description": "whose token it is", "type": "string"},
+                    "issuer": {"description": "which issuer vouches for it", "type": "string"},
+                    "claims": {"description": "what the issuer says", "type": "object"},
+                    "session": {"description": "ID of a person's session", "type": "string"},
                 },
                 "additionalProperties": False,
             },
@@ -123,6 +130,26 @@ def schema() -> str:
                 "type": "object",
                 "required": ["id", "operation", "who", "actor", "since"],
             },
+            "object": {
+                "description": "a principal, grant, issuer or workspace's settings, as changed",
+                "type": "object",
+                "required": ["kind", "name", "id", "before", "after"],
+                "properties": {
+                    "kind": {"enum": list(RECORDS)},
+                    "name": _TEXT,
+                    "id": _TEXT,
+                    "before": {"type": ["object", "null"]},
+                    "after": {"type": ["object", "null"]},
+                },
+                "additionalProperties": False,
+            },
+            "replaced": {
+                "description": "the token that another took the place of",
+                "type": "object",
+                "required": ["id", "hint", "expires"],
+                "properties": {"id": _TEXT, "hint": _TEXT, "expires": _TEXT},
+                "additionalProperties": False,
+            },
             "token": {
                 "description": "what is kept of a token; sha256 of its text, once it was made",
                 "type": "object",
@@ -133,6 +160,10 @@ def schema() -> str:
                     "workspaces": {"type": "array", "items": _TEXT},
                     "hint": {"type": "string", "maxLength": 6},
                     "expires": {"type": ["string", "null"]},
+                    "principal": {
+                        "description": "ID of whose it is",
+                        "type": ["string", "null"],
+                    },
                     "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
                 },
                 "additionalProperties": False,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from proxy.access import Caller, Principal, Role, matches_any
+from proxy.access import Caller, Principal, Role, matches_any, rights_of
 from proxy.audit_log import EMPTY_HEAD, AuditLog, LogHead
 from proxy.contracts import (
     Committed,
@@ -27,7 +27,9 @@ from proxy.contracts import (
     Transaction,
     WorkspaceSummary,
 )
+from proxy.directory import RECORDS, Directory, Object
 from proxy.errors import InvalidInputError, UnavailableError
+from proxy.refusals import AccessChangedError
 from proxy.timestamps import rfc3339
 
 T = TypeVar("T")
@@ -60,6 +62,7 @@ class _Contents:
     running: bool = False
     salts: dict[str, Salt] = field(default_factory=dict)
     policy: bytes | None = None
+    directory: Directory = field(default_factory=Directory)
 
     def copy(self) -> "_Contents":
         return _Contents(
@@ -73,6 +76,7 @@ class _Contents:
             self.running,
             dict(self.salts),
             self.policy,
+            self.directory,
         )
 
 
@@ -85,6 +89,13 @@ class FakeTransaction(Transaction):
         self._contents = contents
 
     def append(self, draft: Draft) -> None:
+        principal = draft.principal
+        if (
+            draft.entry["outcome"] == "success"
+            and principal is not None
+            and not self._contents.directory.is_still_so(principal)
+        ):
+            raise AccessChangedError(f"what {principal.name} may do was changed")
         self.drafts.append(draft)
 
     def head(self, workspace: str) -> StateVersion | None:
@@ -113,7 +124,8 @@ class FakeTransaction(Transaction):
 
     def token(self, name_or_id: str) -> StoredToken | None:
         for token in self._contents.tokens.values():
-            if token.id == name_or_id or (token.name == name_or_id and token.revoked is None):
+            is_named = token.name == name_or_id and token.revoked is token.replaced is None
+            if token.id == name_or_id or is_named:
                 return token
         return None
 
@@ -124,6 +136,29 @@ class FakeTransaction(Transaction):
         for digest, token in self._contents.tokens.items():
             if token.id == token_id:
                 self._contents.tokens[digest] = replace(token, revoked=self.time)
+
+    def replace_token(self, token_id: str, expires: str) -> None:
+        for digest, token in self._contents.tokens.items():
+            if token.id == token_id:
+                changed = replace(token, replaced=self.time, expires=expires)
+                self._contents.tokens[digest] = changed
+
+    def directory(self) -> Directory:
+        return self._contents.directory
+
+    def put_object(self, found: Object) -> None:
+        self._change_object(found.kind, found.name, found)
+
+    def drop_object(self, kind: str, name: str) -> None:
+        self._change_object(kind, name, None)
+
+    def _change_object(self, kind: str, name: str, found: Object | None) -> None:
+        directory = self._contents.directory
+        objects = {(each.kind, each.name): each for of in RECORDS for each in directory.objects(of)}
+        objects.pop((kind, name), None)
+        if found is not None:
+            objects[kind, name] = found
+        self._contents.directory = Directory(directory.generation + 1, objects.values())
 
     def salt(self, workspace: str) -> Salt | None:
         return self._contents.salts.get(workspace)
@@ -196,6 +231,9 @@ class FakeStore(Store):
 
     def token_by_digest(self, digest: bytes) -> StoredToken | None:
         return self._read().tokens.get(digest)
+
+    def directory(self) -> Directory:
+        return self._read().directory
 
     async def sealed(self, version_id: str) -> bytes:
         body = self._read().bodies.get(version_id)
@@ -270,12 +308,9 @@ def _write_new(target: Path, content: bytes) -> None:
 def _matches(query: LogQuery, stored: StoredRecord) -> bool:
     entry = orjson.loads(stored.record.entry)
     workspace = entry.get("workspace")
-    if "*" not in query.workspaces and not (
-        workspace is not None and matches_any(query.workspaces, workspace)
-    ):
-        return False
     return (
-        (query.workspace is None or _is_like(workspace, query.workspace))
+        query.view.shows(workspace)
+        and (query.workspace is None or _is_like(workspace, query.workspace))
         and (query.event is None or _is_like(entry["event"], query.event))
         and query.actor in {None, entry["actor"]["name"], entry["actor"]["id"]}
         and query.source_ip in {None, entry["source"]["ip"]}
@@ -299,7 +334,7 @@ def a_caller(
 ) -> Caller:
     """Return a request of somebody with this role."""
     return Caller(
-        principal=Principal("token", f"id-of-{name}", name, role, workspaces, "a1b2c3"),
+        principal=Principal("token", f"id-of-{name}", name, rights_of(role, *workspaces), "a1b2c3"),
         ip=ip,
         request_id="request-1",
         via="api",

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from proxy.access import Caller, Principal, Role
+from proxy.access import Caller, Principal, Role, rights_of
 from proxy.app import create_app
 from proxy.config import AuditConfig, Config, DataConfig, ServerConfig
 from proxy.program import Program, open_program
@@ -21,7 +21,9 @@ from proxy.server.metrics import Metrics
 from proxy.server.middleware import Traffic
 from tests.samples import last_of, log_of
 
-SYSTEM = Caller(Principal("system", "cli", "root", Role.ADMIN), "", "", "cli", "test", "")
+SYSTEM = Caller(
+    Principal("system", "cli", "root", rights_of(Role.ADMIN)), "", "", "cli", "test", ""
+)
 STATE = "/state/prod/network"
 
 
@@ -84,7 +86,7 @@ class Face:
         path: str = STATE,
         body: bytes | AsyncIterator[bytes] | None = None,
         *,
-        role: Role | None = Role.WRITER,
+        role: Role | None = Role.OPERATOR,
         token: str | None = None,
         **options: Any,
     ) -> Answer:
@@ -104,10 +106,10 @@ class Face:
         """Send bytes as they are, with pauses in between, and read one answer.
 
         Args:
-            parts: bytes to send, seconds to pause; ``{auth}`` stands for a writer's credentials.
+            parts: bytes to send, seconds to pause; ``{auth}`` stands for an operator's credentials.
             seconds: to wait for the answer.
         """
-        token = await self.token(Role.WRITER)
+        token = await self.token(Role.OPERATOR)
         auth = f"Authorization: Bearer {token}\r\nHost: x\r\n".encode()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from proxy.access import Caller, Principal, Role
+from proxy.access import Caller, Principal, Role, rights_of
 from proxy.audit_log import AuditLog
 from proxy.contracts import Draft, HeldLock, LogQuery, StateVersion, Store
 from proxy.storage.sqlite import SQLiteStore
@@ -94,7 +94,7 @@ def a_caller(
     method: str = "POST",
 ) -> Caller:
     """Return somebody with a role who uses Terraform; no token, which the store would ask for."""
-    principal = Principal("user", f"id-of-{name}", name, role, workspaces)
+    principal = Principal("user", f"id-of-{name}", name, rights_of(role, *workspaces))
     return Caller(principal, "10.0.0.7", "request-1", "terraform", method, "/state/prod/network")
 
 

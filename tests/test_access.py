@@ -15,21 +15,36 @@ from proxy.access import (
     parse_workspace,
     printable,
     require,
+    rights_of,
 )
 from proxy.errors import ForbiddenError, InvalidInputError
 
 
 def principal(role: Role | None, *globs: str) -> Principal:
     """Return somebody with this role on these workspaces."""
-    return Principal("token", "0193", "alice", role, globs or ("*",), "a1b2c3")
+    return Principal("token", "0193", "alice", rights_of(role, *globs), "a1b2c3")
 
 
 @pytest.mark.parametrize(
     ("role", "allowed"),
     [
         (Role.ADMIN, set(Permission)),
-        (Role.WRITER, {"state:read", "state:write", "lock:take", "lock:force"}),
+        (
+            Role.OPERATOR,
+            {
+                "state:read",
+                "state:write",
+                "state:roll-back",
+                "lock:take",
+                "lock:take-to-plan",
+                "lock:force",
+                "workspace:delete",
+            },
+        ),
+        (Role.WRITER, {"state:read", "state:write", "lock:take", "lock:take-to-plan"}),
+        (Role.PLANNER, {"state:read", "lock:take-to-plan"}),
         (Role.READER, {"state:read"}),
+        (Role.OUTPUTS_READER, {"state:read-outputs"}),
         (Role.AUDITOR, {"log:read"}),
         (None, set()),
     ],

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.access import Caller, Principal, Role
+from proxy.access import Caller, Principal, Role, rights_of
 from proxy.audit_log import EMPTY_HEAD, AuditLog, LogHead, draft
 from proxy.contracts import Draft
 from proxy.errors import InvalidInputError, UnavailableError
@@ -20,7 +20,7 @@ from tests.samples import Clock, a_draft, an_audit_log
 ENTRY_PUBLIC = ENTRY_KEY.public_key()
 KEY_ID = key_id(ENTRY_PUBLIC.public_bytes_raw())
 CALLER = Caller(
-    Principal("token", "0193", "alice", Role.WRITER, ("*",), "a1b2c3"),
+    Principal("token", "0193", "alice", rights_of(Role.WRITER), "a1b2c3"),
     "10.0.0.7",
     "request-1",
     "terraform",
@@ -74,7 +74,7 @@ def test_a_draft_is_laid_out_as_the_record_promises() -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     """No status, no workspace, no user agent, no proxies."""
-    system = Caller(Principal("system", "server", "tfaudit", None), "", "", "cli", "serve", "")
+    system = Caller(Principal("system", "server", "tfaudit"), "", "", "cli", "serve", "")
     entry = draft("audit.stopped", "success", "done", system).entry
     assert {"ip": ""} == entry["source"]
     assert {"status", "workspace"}.isdisjoint({*entry, *entry["request"]})

@@ -40,7 +40,7 @@ def test_every_address_beside_the_states_is_documented() -> None:
         if not path.startswith("/state/"):
             assert f"`{method} {path.replace('{ref}', '<ID or name>')}`" in text
     for field in fields(LogQuery):
-        if field.name != "workspaces":  # those are the reader's own limits
+        if field.name != "view":  # those are the reader's own limits
             assert f"\n| `{field.name}` | " in text
 
 

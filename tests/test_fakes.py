@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy.access import View
 from proxy.audit_log import draft
 from proxy.contracts import LogQuery, Transaction
 from proxy.errors import UnavailableError
@@ -51,7 +52,7 @@ async def test_the_two_faults_differ_in_what_is_kept(fault: Fault, kept: int) ->
         (LogQuery(), 2),
         (LogQuery(workspace="prod/*"), 2),
         (LogQuery(workspace="dev"), 0),
-        (LogQuery(workspaces=("dev*",)), 0),
+        (LogQuery(view=View(("dev*",))), 0),
         (LogQuery(event="audit.*", actor="alice", source_ip="10.0.0.7"), 2),
         (LogQuery(after=0), 1),
         (LogQuery(limit=1), 1),

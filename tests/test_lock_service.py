@@ -31,7 +31,7 @@ from tests.samples import (
     until,
 )
 
-WRITER = a_caller(Role.WRITER)
+OPERATOR = a_caller(Role.OPERATOR)
 BOB = a_caller(Role.WRITER, name="bob")
 READER = a_caller(Role.READER)
 MINE = a_lock_info("lock-1")
@@ -62,7 +62,7 @@ async def held_by(store: Store) -> str | None:
 
 async def test_a_free_lock_is_taken_and_recorded(store: Store, locks: LockService) -> None:
     """The entry tells who, for which run, and that the client names somebody else."""
-    committed = await locks.lock(WRITER, WORKSPACE, MINE, md5_of(MINE))
+    committed = await locks.lock(OPERATOR, WORKSPACE, MINE, md5_of(MINE))
     entry = await last_of(store)
     assert (0, "lock-1") == (committed.index, await held_by(store))
     assert ("state.locked", "success", WORKSPACE, 200) == (
@@ -83,7 +83,7 @@ async def test_an_entry_says_when_the_client_names_another_than_who_authenticate
     store: Store, locks: LockService
 ) -> None:
     """Both identities are kept and never mixed."""
-    await locks.lock(WRITER, WORKSPACE, THEIRS, None)
+    await locks.lock(OPERATOR, WORKSPACE, THEIRS, None)
     entry = await last_of(store)
     assert ("alice", "bob@runner", True) == (
         entry["actor"]["name"],
@@ -94,8 +94,8 @@ async def test_an_entry_says_when_the_client_names_another_than_who_authenticate
 
 async def test_the_holder_is_confirmed(store: Store, locks: LockService) -> None:
     """A LOCK that is sent again because its answer got lost."""
-    await locks.lock(WRITER, WORKSPACE, MINE, None)
-    committed = await locks.lock(WRITER, WORKSPACE, MINE, None)
+    await locks.lock(OPERATOR, WORKSPACE, MINE, None)
+    committed = await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     assert 1 == committed.index
     assert ["state.locked", "state.locked"] == await events_of(store)
 
@@ -104,7 +104,7 @@ async def test_a_held_lock_is_refused_with_its_holder(store: Store, locks: LockS
     """The body is the holder's LockInfo, byte for byte, and the entry names the holder."""
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
     with pytest.raises(LockRefusedError, match="is locked by bob@runner") as caught:
-        await locks.lock(WRITER, WORKSPACE, MINE, None)
+        await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     entry = await last_of(store)
     assert THEIRS == caught.value.info
     assert (1, "state.lock_refused", "conflict", 423) == (
@@ -120,7 +120,7 @@ async def test_one_of_many_gets_the_lock(store: Store, locks: LockService) -> No
     """Fifty at once: one has it, forty-nine are told who."""
     infos = [a_lock_info(f"lock-{number}") for number in range(50)]
     answers = await asyncio.gather(
-        *(locks.lock(WRITER, WORKSPACE, info, None) for info in infos), return_exceptions=True
+        *(locks.lock(OPERATOR, WORKSPACE, info, None) for info in infos), return_exceptions=True
     )
     winners = [n for n, answer in enumerate(answers) if isinstance(answer, Committed)]
     refused = [answer for answer in answers if isinstance(answer, LockRefusedError)]
@@ -152,7 +152,7 @@ async def test_a_body_that_is_no_lock_info_is_refused_and_recorded(
 ) -> None:
     """What Go could not read back is not taken in."""
     with pytest.raises(InvalidInputError) as caught:
-        await locks.lock(WRITER, WORKSPACE, body, None)
+        await locks.lock(OPERATOR, WORKSPACE, body, None)
     entry = await last_of(store)
     assert (0, "state.lock_refused", "error", 400) == (
         caught.value.audit_index,
@@ -165,7 +165,7 @@ async def test_a_body_that_is_no_lock_info_is_refused_and_recorded(
 async def test_a_damaged_lock_is_sent_again(store: Store, locks: LockService) -> None:
     """A body that is not what its Content-MD5 says."""
     with pytest.raises(DamagedUploadError):
-        await locks.lock(WRITER, WORKSPACE, MINE, md5_of(THEIRS))
+        await locks.lock(OPERATOR, WORKSPACE, MINE, md5_of(THEIRS))
     assert ("state.lock_refused", None) == (
         (await last_of(store))["event"],
         await held_by(store),
@@ -177,7 +177,7 @@ async def test_a_lock_of_another_workspace_is_not_in_the_way(
 ) -> None:
     """Not even of one inside it."""
     await locks.lock(BOB, f"{WORKSPACE}/eu", THEIRS, None)
-    await locks.lock(WRITER, WORKSPACE, MINE, None)
+    await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     assert 2 == len(await store.locks())
 
 
@@ -189,7 +189,7 @@ async def test_a_lock_is_waited_for_and_had_at_once_when_it_is_free(
 ) -> None:
     """No polling gap: the release wakes the waiter."""
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
-    waiting = asyncio.create_task(locks.lock(WRITER, WORKSPACE, MINE, None, wait=30))
+    waiting = asyncio.create_task(locks.lock(OPERATOR, WORKSPACE, MINE, None, wait=30))
     await asyncio.sleep(0.1)
     assert not waiting.done()
     await locks.unlock(BOB, WORKSPACE, THEIRS, None)
@@ -202,7 +202,7 @@ async def test_waiting_fills_the_log_with_nothing(store: Store, locks: LockServi
     """One entry for the refusal at the end, however often it was looked."""
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
     with pytest.raises(LockRefusedError) as caught:
-        await locks.lock(WRITER, WORKSPACE, MINE, None, wait=0.3)
+        await locks.lock(OPERATOR, WORKSPACE, MINE, None, wait=0.3)
     assert THEIRS == caught.value.info
     assert ["state.locked", "state.lock_refused"] == await events_of(store)
 
@@ -213,10 +213,10 @@ async def test_who_waits_is_served_in_order(store: Store, locks: LockService) ->
     infos = [a_lock_info(f"waiter-{number}") for number in range(3)]
     waiting = []
     for info in infos:
-        waiting.append(asyncio.create_task(locks.lock(WRITER, WORKSPACE, info, None, wait=30)))
+        waiting.append(asyncio.create_task(locks.lock(OPERATOR, WORKSPACE, info, None, wait=30)))
         await asyncio.sleep(0.05)
     for task, before, number in zip(waiting, [THEIRS, *infos], range(3), strict=False):
-        await locks.unlock(WRITER, WORKSPACE, before, None)
+        await locks.unlock(OPERATOR, WORKSPACE, before, None)
         async with asyncio.timeout(2):
             await task
         assert f"waiter-{number}" == await held_by(store)
@@ -225,7 +225,7 @@ async def test_who_waits_is_served_in_order(store: Store, locks: LockService) ->
 async def test_the_holder_need_not_wait_for_those_who_wait(locks: LockService) -> None:
     """Its LOCK is sent again while others stand in line for what it holds."""
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
-    waiting = asyncio.create_task(locks.lock(WRITER, WORKSPACE, MINE, None, wait=30))
+    waiting = asyncio.create_task(locks.lock(OPERATOR, WORKSPACE, MINE, None, wait=30))
     await asyncio.sleep(0.05)
     async with asyncio.timeout(1):
         await locks.lock(BOB, WORKSPACE, THEIRS, None, wait=30)
@@ -239,7 +239,7 @@ async def test_a_release_by_another_process_is_found(
     """``tfaudit lock release`` can't wake anybody here, so the first in line looks for itself."""
     monkeypatch.setattr("proxy.lock_service.POLL_SECONDS", 0.1)
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
-    waiting = asyncio.create_task(locks.lock(WRITER, WORKSPACE, MINE, None, wait=30))
+    waiting = asyncio.create_task(locks.lock(OPERATOR, WORKSPACE, MINE, None, wait=30))
     await asyncio.sleep(0.05)
     await LockService(store).release(a_caller(), WORKSPACE)
     async with asyncio.timeout(2):
@@ -251,7 +251,7 @@ async def test_nobody_gets_a_lock_he_never_hears_of(store: Store, locks: LockSer
     gone = False
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
     waiting = asyncio.create_task(
-        locks.lock(WRITER, WORKSPACE, MINE, None, wait=30, is_gone=lambda: gone)
+        locks.lock(OPERATOR, WORKSPACE, MINE, None, wait=30, is_gone=lambda: gone)
     )
     await asyncio.sleep(0.1)
     gone = True
@@ -271,7 +271,7 @@ async def test_nobody_gets_a_lock_he_never_hears_of_at_the_end_of_the_wait(
     gone = False
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
     waiting = asyncio.create_task(
-        locks.lock(WRITER, WORKSPACE, MINE, None, wait=0.4, is_gone=lambda: gone)
+        locks.lock(OPERATOR, WORKSPACE, MINE, None, wait=0.4, is_gone=lambda: gone)
     )
     await asyncio.sleep(0.1)
     gone = True
@@ -285,7 +285,7 @@ async def test_a_stop_sends_the_waiters_away(store: Store, locks: LockService) -
     """With a failure that clients try again, and on record."""
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
     waiting = [
-        asyncio.create_task(locks.lock(WRITER, WORKSPACE, a_lock_info(f"w{n}"), None, wait=30))
+        asyncio.create_task(locks.lock(OPERATOR, WORKSPACE, a_lock_info(f"w{n}"), None, wait=30))
         for n in range(3)
     ]
     await asyncio.sleep(0.1)
@@ -302,8 +302,8 @@ async def test_a_stop_sends_the_waiters_away(store: Store, locks: LockService) -
 
 async def test_the_holder_releases_its_lock(store: Store, locks: LockService) -> None:
     """And the entry tells whose run it was."""
-    await locks.lock(WRITER, WORKSPACE, MINE, None)
-    await locks.unlock(WRITER, WORKSPACE, MINE, md5_of(MINE))
+    await locks.lock(OPERATOR, WORKSPACE, MINE, None)
+    await locks.unlock(OPERATOR, WORKSPACE, MINE, md5_of(MINE))
     entry = await last_of(store)
     assert await held_by(store) is None
     assert ("state.unlocked", "lock-1") == (entry["event"], entry["run"]["id"])
@@ -311,9 +311,9 @@ async def test_the_holder_releases_its_lock(store: Store, locks: LockService) ->
 
 async def test_an_unlock_may_come_twice(store: Store, locks: LockService) -> None:
     """Its answer got lost; the second is a success, too."""
-    await locks.lock(WRITER, WORKSPACE, MINE, None)
+    await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     for _ in range(2):
-        await locks.unlock(WRITER, WORKSPACE, MINE, None)
+        await locks.unlock(OPERATOR, WORKSPACE, MINE, None)
     assert ["state.locked", "state.unlocked", "state.unlocked"] == await events_of(store)
 
 
@@ -321,7 +321,7 @@ async def test_anothers_lock_is_not_released(store: Store, locks: LockService) -
     """Refused with the holder's LockInfo, and on record."""
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
     with pytest.raises(UnlockRefusedError) as caught:
-        await locks.unlock(WRITER, WORKSPACE, MINE, None)
+        await locks.unlock(OPERATOR, WORKSPACE, MINE, None)
     entry = await last_of(store)
     assert (THEIRS, "lock-2") == (caught.value.info, await held_by(store))
     assert ("state.unlock_refused", "conflict", 409) == (
@@ -337,7 +337,7 @@ async def test_an_empty_body_is_a_force_unlock(
 ) -> None:
     """Whoever holds it; the entry says whose lock it was."""
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
-    await locks.unlock(WRITER, WORKSPACE, b"", content_md5)
+    await locks.unlock(OPERATOR, WORKSPACE, b"", content_md5)
     entry = await last_of(store)
     assert await held_by(store) is None
     assert ("state.force_unlocked", "lock-2", "bob") == (
@@ -349,7 +349,7 @@ async def test_an_empty_body_is_a_force_unlock(
 
 async def test_a_force_unlock_of_a_free_lock_is_a_success(store: Store, locks: LockService) -> None:
     """Idempotent, and on record."""
-    await locks.unlock(WRITER, WORKSPACE, b"", None)
+    await locks.unlock(OPERATOR, WORKSPACE, b"", None)
     assert "state.force_unlocked" == (await last_of(store))["event"]
 
 
@@ -357,8 +357,8 @@ async def test_a_body_that_was_stripped_still_releases_its_own_lock(
     store: Store, locks: LockService
 ) -> None:
     """The MD5 of the holder's LOCK body proves the holder."""
-    await locks.lock(WRITER, WORKSPACE, MINE, None)
-    await locks.unlock(WRITER, WORKSPACE, b"", md5_of(MINE))
+    await locks.lock(OPERATOR, WORKSPACE, MINE, None)
+    await locks.unlock(OPERATOR, WORKSPACE, b"", md5_of(MINE))
     entry = await last_of(store)
     assert await held_by(store) is None
     assert "state.unlocked" == entry["event"]
@@ -371,7 +371,7 @@ async def test_a_body_that_was_stripped_releases_no_other_lock(
     """It is no force-unlock, though it looks like one."""
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
     with pytest.raises(StrippedUnlockError) as caught:
-        await locks.unlock(WRITER, WORKSPACE, b"", md5_of(MINE))
+        await locks.unlock(OPERATOR, WORKSPACE, b"", md5_of(MINE))
     assert (1, "lock-2") == (caught.value.audit_index, await held_by(store))
     assert "state.unlock_refused" == (await last_of(store))["event"]
 
@@ -379,7 +379,7 @@ async def test_a_body_that_was_stripped_releases_no_other_lock(
 async def test_opentofus_force_unlock_names_the_id(store: Store, locks: LockService) -> None:
     """The right ID releases the lock and is recorded as forced."""
     await locks.lock(BOB, WORKSPACE, MINE, None)
-    await locks.unlock(WRITER, WORKSPACE, ID_ONLY, md5_of(ID_ONLY))
+    await locks.unlock(OPERATOR, WORKSPACE, ID_ONLY, md5_of(ID_ONLY))
     assert ("state.force_unlocked", None) == (
         (await last_of(store))["event"],
         await held_by(store),
@@ -392,7 +392,7 @@ async def test_opentofus_force_unlock_with_the_wrong_id_is_refused(
     """Unlike Terraform's, it can be checked."""
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
     with pytest.raises(UnlockRefusedError):
-        await locks.unlock(WRITER, WORKSPACE, ID_ONLY, None)
+        await locks.unlock(OPERATOR, WORKSPACE, ID_ONLY, None)
     assert "lock-2" == await held_by(store)
 
 
@@ -400,9 +400,9 @@ async def test_an_unlock_that_is_no_lock_info_is_refused_and_recorded(
     store: Store, locks: LockService
 ) -> None:
     """Garbage releases nothing."""
-    await locks.lock(WRITER, WORKSPACE, MINE, None)
+    await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     with pytest.raises(InvalidInputError):
-        await locks.unlock(WRITER, WORKSPACE, b"garbage", None)
+        await locks.unlock(OPERATOR, WORKSPACE, b"garbage", None)
     assert ("state.unlock_refused", "lock-1") == (
         (await last_of(store))["event"],
         await held_by(store),
@@ -414,7 +414,7 @@ async def test_whoever_may_not_unlock_is_refused(
     store: Store, locks: LockService, body: bytes
 ) -> None:
     """By ID, forced by ID, and forced without."""
-    await locks.lock(WRITER, WORKSPACE, MINE, None)
+    await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     with pytest.raises(ForbiddenError) as caught:
         await locks.unlock(READER, WORKSPACE, body, None)
     assert (1, "access.denied", "lock-1") == (
@@ -428,7 +428,7 @@ async def test_a_writer_of_another_workspace_can_not_force(
     store: Store, locks: LockService
 ) -> None:
     """The globs count for a release, too."""
-    await locks.lock(WRITER, WORKSPACE, MINE, None)
+    await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     with pytest.raises(ForbiddenError):
         await locks.release(a_caller(Role.WRITER, workspaces=("dev/*",)), WORKSPACE)
     assert "lock-1" == await held_by(store)
@@ -443,7 +443,7 @@ async def test_a_lock_that_was_not_persisted_is_not_held() -> None:
     locks = LockService(store)
     store.fault = Fault.NOT_PERSISTED
     with pytest.raises(UnavailableError):
-        await locks.lock(WRITER, WORKSPACE, MINE, None)
+        await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     store.fault = None
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
     assert "lock-2" == await held_by(store)
@@ -455,9 +455,9 @@ async def test_a_lock_whose_answer_got_lost_is_confirmed_when_asked_again() -> N
     locks = LockService(store)
     store.fault = Fault.ANSWER_LOST
     with pytest.raises(UnavailableError):
-        await locks.lock(WRITER, WORKSPACE, MINE, None)
+        await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     store.fault = None
-    await locks.lock(WRITER, WORKSPACE, MINE, None)
+    await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     assert "lock-1" == await held_by(store)
 
 
@@ -465,13 +465,13 @@ async def test_an_unlock_whose_answer_got_lost_succeeds_when_sent_again() -> Non
     """And waiters learn of it."""
     store = FakeStore()
     locks = LockService(store)
-    await locks.lock(WRITER, WORKSPACE, MINE, None)
+    await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     waiting = asyncio.create_task(locks.lock(BOB, WORKSPACE, THEIRS, None, wait=30))
     await asyncio.sleep(0)
     store.fault = Fault.ANSWER_LOST
     with pytest.raises(UnavailableError):
-        await locks.unlock(WRITER, WORKSPACE, MINE, None)
+        await locks.unlock(OPERATOR, WORKSPACE, MINE, None)
     store.fault = None
-    await locks.unlock(WRITER, WORKSPACE, MINE, None)
+    await locks.unlock(OPERATOR, WORKSPACE, MINE, None)
     await until(waiting.done)
     assert "lock-2" == await held_by(store)

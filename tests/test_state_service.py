@@ -61,7 +61,7 @@ from tests.samples import (
 
 T = TypeVar("T")
 
-ALICE = a_caller(Role.WRITER)
+ALICE = a_caller(Role.OPERATOR)
 READER = a_caller(Role.READER)
 AUDITOR = a_caller(Role.AUDITOR)
 KEYS = Keys(master=bytes(range(32)), redaction=bytes(32))

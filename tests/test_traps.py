@@ -51,7 +51,7 @@ def own_log() -> Iterator[io.StringIO]:
 
 async def test_any_password_accepted_a_typo_then_showing_an_empty_state(face: Face) -> None:
     """Every character of the token counts, and a wrong one never gives a 404."""
-    token = await face.token(Role.WRITER)
+    token = await face.token(Role.OPERATOR)
     typos = [token[:-1], token + "x", token.lower(), token[:10] + "x" + token[11:], "password", " "]
     assert [401] * len(typos) == [
         (await face.ask("GET", token=typo)).status for typo in typos if typo != token
@@ -66,9 +66,9 @@ async def test_store_errors_answered_404(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM state_body")
     async with open_program(a_config(tmp_path), create=False) as program:
-        await program.admin.revoke_token(SYSTEM, "writer")
+        await program.admin.revoke_token(SYSTEM, "operator")
     async with a_face(tmp_path) as face:
-        await face.token(Role.WRITER)
+        await face.token(Role.OPERATOR)
         answer = await face.ask("GET")
         assert (503, "10") == (answer.status, answer.headers["retry-after"])
         path.rename(path.with_suffix(".moved"))
@@ -85,7 +85,7 @@ async def test_request_bodies_and_so_states_in_the_application_log(
     state = a_state(1, secret)
     chunked = b"POST /state/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{auth}\r\n\r\n"
     async with a_face(tmp_path, upload_idle_timeout=0.2) as face:
-        token = await face.token(Role.WRITER)
+        token = await face.token(Role.OPERATOR)
         await face.ask("POST", body=state)
         await face.ask("GET")
         await face.ask("POST", body=state[:-9])
@@ -107,7 +107,7 @@ async def test_request_bodies_and_so_states_in_the_application_log(
 
 async def test_the_lock_taken_by_select_then_insert(face: Face) -> None:
     """Forty LOCKs at once: one 200, and the others see that one's holder."""
-    await face.token(Role.WRITER)
+    await face.token(Role.OPERATOR)
     infos = [a_lock_info(f"lock-{number}") for number in range(40)]
     answers = await asyncio.gather(*(face.ask("LOCK", body=info) for info in infos))
     statuses = [answer.status for answer in answers]

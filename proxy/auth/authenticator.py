@@ -1,53 +1,53 @@
-"""From the Authorization header to a Principal (RFC 9110 section 11, RFC 7617, RFC 6750)."""
+"""From what a request presents to a Principal: token, issuer, session or certificate."""
 
-import binascii
-import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from proxy import tokens
-from proxy.access import Principal, Role
+from proxy.access import EVERYWHERE, Grant, Principal, Rights, Role
+from proxy.auth.presented import (
+    HOW,
+    KnownButRefusedError,
+    Presented,
+    RevokedTokenError,
+    TokenExpiredError,
+    secret_of,
+)
 from proxy.contracts import Store, StoredToken
+from proxy.directory import Directory
 from proxy.errors import UnauthenticatedError
 
-_MAX_HEADER: Final = 4096
-# One credential and nothing after it: "Basic x, Bearer y" is one header to some, two to others.
-_HEADER: Final = re.compile(r"([A-Za-z]+) +([A-Za-z0-9._~+/-]+=*) *", re.ASCII)
-
-_HOW: Final = (
-    'send a token as the password of Basic authentication (username = any, password = "tfa_…"), '
-    "or as a Bearer token"
-)
 _NOT_IN_FORCE: Final = "the token is unknown or revoked: ask an administrator for a new one"
 _REMEMBERED: Final = 1024
 """Headers whose token is remembered; of each only the digest is kept."""
+_JOSE: Final = "eyJ"
+"""How every JSON Web Token begins: base64url of ``{"`` (RFC 7515 section 3.3)."""
 
 
-class TokenExpiredError(UnauthenticatedError):
-    """The token is right but its time is over.
+class IdentityTokens(Protocol):
+    """Knows whom an issuer vouches for."""
 
-    Attributes:
-        principal: whose token it is, for the record.
-    """
+    async def identify(self, token: str) -> Principal:
+        """Return whose identity token this is.
 
-    def __init__(self, message: str, principal: Principal) -> None:
-        super().__init__(message)
-        self.principal = principal
+        Raises:
+            UnauthenticatedError: it is not good.
+            UnavailableError: the issuer's keys could not be asked for.
+        """
 
 
-class RevokedTokenError(UnauthenticatedError):
-    """The token was taken out of force; the client is told no more than of an unknown one.
+class Sessions(Protocol):
+    """Knows who logged in."""
 
-    Attributes:
-        principal: whose token it was, for the record.
-    """
+    async def identify(self, presented: Presented) -> Principal:
+        """Return whose session this is.
 
-    def __init__(self, message: str, principal: Principal) -> None:
-        super().__init__(message)
-        self.principal = principal
+        Raises:
+            UnauthenticatedError: there is no such session, or it is over.
+        """
 
 
 class _Read(NamedTuple):
@@ -59,7 +59,7 @@ class _Read(NamedTuple):
 
 
 class Authenticator:
-    """Knows a principal by its token.
+    """Knows a principal by what it presents.
 
     A token is looked up by its SHA-256 digest. Nothing secret is compared character by
     character: the time of a look-up tells at most something of the digest of what the client
@@ -69,30 +69,66 @@ class Authenticator:
     is asked of the store for each request.
 
     Args:
-        store: keeps the tokens.
+        store: keeps tokens and directory.
         now: the present, with a time zone.
+        issuers: for identity tokens; None knows none.
+        sessions: for people who logged in; None knows none.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        now: Callable[[], datetime],
+        issuers: IdentityTokens | None = None,
+        sessions: Sessions | None = None,
+    ) -> None:
         self._store = store
         self._now = now
+        self._issuers = issuers
+        self._sessions = sessions
         self._read: dict[bytes, _Read] = {}
 
-    def identify(self, authorization: str | None) -> Principal:
-        """Return whose credentials these are.
-
-        Args:
-            authorization: the header's value; None when there is none.
+    async def identify(self, presented: Presented) -> Principal:
+        """Return who is asking.
 
         Raises:
-            UnauthenticatedError: no credentials, malformed ones, or an unknown token.
-            RevokedTokenError: the token was revoked; its text is that of an unknown one.
-            TokenExpiredError: the token's time is over.
-            UnavailableError: the store could not tell.
+            UnauthenticatedError: no credentials, malformed ones, or unknown ones.
+            KnownButRefusedError: they were somebody's; the text is that of unknown ones where
+                more would help an attacker.
+            UnavailableError: it could not be told.
         """
-        if authorization is None:
-            raise UnauthenticatedError(f"there are no credentials: {_HOW}")
-        stored, principal = self._look_up(authorization)
+        if presented.authorization is not None:
+            return await self._by_header(presented.authorization)
+        if presented.session is not None and self._sessions is not None:
+            return await self._sessions.identify(presented)
+        if presented.certificate:
+            return self._by_certificate(presented.certificate)
+        raise UnauthenticatedError(f"there are no credentials: {HOW}")
+
+    # ------------------------------------------------------------ tokens
+
+    async def _by_header(self, authorization: str) -> Principal:
+        key = sha256(authorization.encode("utf-8", "surrogatepass")).digest()
+        read = self._read.get(key)
+        if read is None:
+            secret = secret_of(authorization)
+            if secret.startswith(_JOSE) and self._issuers is not None:
+                return await self._issuers.identify(secret)
+            if not tokens.is_well_formed(secret):
+                raise UnauthenticatedError(f"the credentials hold no valid token: {HOW}")
+            digest = tokens.digest(secret)
+        else:
+            digest = read.digest
+        stored = self._store.token_by_digest(digest)
+        if stored is None:
+            raise UnauthenticatedError(_NOT_IN_FORCE)
+        if read is not None and read.stored is stored and self._is_current(read.principal):
+            principal = read.principal
+        else:
+            principal = self._principal_of(stored)
+            if len(self._read) >= _REMEMBERED:
+                self._read.clear()
+            self._read[key] = _Read(digest, stored, principal)
         if stored.revoked is not None:
             raise RevokedTokenError(_NOT_IN_FORCE, principal)
         if stored.expires is not None and _moment(stored.expires) <= self._now():
@@ -101,64 +137,80 @@ class Authenticator:
                 "ask an administrator for a new one",
                 principal,
             )
+        if stored.principal is not None:
+            _require_enabled(self._store.directory(), principal)
         return principal
 
-    def _look_up(self, authorization: str) -> tuple[StoredToken, Principal]:
-        """Return the token that the header holds, as it is stored now."""
-        key = sha256(authorization.encode("utf-8", "surrogatepass")).digest()
-        read = self._read.get(key)
-        digest = _digest_of(authorization) if read is None else read.digest
-        stored = self._store.token_by_digest(digest)
-        if stored is None:
-            raise UnauthenticatedError(_NOT_IN_FORCE)
-        if read is not None and read.stored is stored:
-            return stored, read.principal
-        if len(self._read) >= _REMEMBERED:
-            self._read.clear()
-        principal = _principal(stored)
-        self._read[key] = _Read(digest, stored, principal)
-        return stored, principal
+    def _is_current(self, principal: Principal) -> bool:
+        return (
+            principal.generation is None
+            or principal.generation == self._store.directory().generation
+        )
+
+    def _principal_of(self, stored: StoredToken) -> Principal:
+        # A role that a later release gave is not ours to interpret: it allows nothing.
+        role = Role(stored.role) if stored.role in set(Role) else None
+        own = None if role is None else Grant(role, stored.workspaces)
+        if stored.principal is None:
+            rights = Rights([] if own is None else [own])
+            return Principal("token", stored.id, stored.name, rights, stored.hint)
+        if not stored.role:  # whatever the principal may, there
+            own = None
+            if stored.workspaces != (EVERYWHERE,):
+                own = Grant(Role.ADMIN, stored.workspaces)
+        directory = self._store.directory()
+        rights = directory.rights_of(stored.principal, own)
+        if role is None and stored.role:
+            rights = Rights()
+        return Principal(
+            "token",
+            stored.id,
+            stored.name,
+            rights,
+            stored.hint,
+            holder=stored.principal,
+            holder_name=_name_of(directory, stored.principal),
+            generation=directory.generation,
+        )
+
+    # ------------------------------------------------------------ certificates
+
+    def _by_certificate(self, names: tuple[str, ...]) -> Principal:
+        directory = self._store.directory()
+        found = {
+            known.id: known for name in names if (known := directory.certified(name)) is not None
+        }
+        if len(found) != 1:
+            raise UnauthenticatedError(
+                "the client's certificate is valid, but "
+                + ("several principals are" if found else "no principal is")
+                + " known by its names: an administrator can name it with "
+                "`tfaudit principal update NAME --certificate …`"
+            )
+        [known] = found.values()
+        principal = Principal(
+            "certificate",
+            known.id,
+            known.name,
+            directory.rights_of(known.id),
+            holder=known.id,
+            holder_name=known.name,
+            generation=directory.generation,
+        )
+        _require_enabled(directory, principal)
+        return principal
 
 
-def _digest_of(authorization: str) -> bytes:
-    """Return the digest of the token in the header; whether there is such a one is not asked."""
-    token = _token_of(authorization)
-    if not tokens.is_well_formed(token):
-        raise UnauthenticatedError(f"the credentials hold no valid token: {_HOW}")
-    return tokens.digest(token)
+def _require_enabled(directory: Directory, principal: Principal) -> None:
+    if directory.enabled(principal.holder) is None:
+        name = principal.holder_name or principal.name
+        message = f"{name} is disabled or deleted: ask an administrator"
+        raise KnownButRefusedError(message, principal)
 
 
-def _token_of(authorization: str) -> str:
-    """Return what stands in the place of the token; whether it is one is not looked at."""
-    found = _HEADER.fullmatch(authorization) if len(authorization) <= _MAX_HEADER else None
-    if found is None:
-        raise UnauthenticatedError(f"the Authorization header can't be read: {_HOW}")
-    scheme, credentials = found[1].lower(), found[2]
-    if scheme == "bearer":
-        return credentials
-    if scheme != "basic":
-        # The scheme is not repeated: someone may have put the token in its place.
-        raise UnauthenticatedError(f"this way of authentication is not known here: {_HOW}")
-    try:
-        pair = binascii.a2b_base64(credentials, strict_mode=True)
-    except (binascii.Error, ValueError):
-        raise UnauthenticatedError(f"the Basic credentials are not base64: {_HOW}") from None
-    user, colon, password = pair.partition(b":")
-    if not colon:
-        raise UnauthenticatedError(f"the Basic credentials have no colon: {_HOW}")
-    if not password:
-        hint = "the password is empty"
-        if user.startswith(tokens.PREFIX.encode()):
-            hint = "the token stands in the place of the user name and the password is empty"
-        raise UnauthenticatedError(f"{hint}: {_HOW}")
-    # Latin-1 takes any byte; a password that is not ASCII is no token and is refused as such.
-    return password.decode("latin-1")
-
-
-def _principal(stored: StoredToken) -> Principal:
-    # A role that a later release gave is not ours to interpret: it allows nothing.
-    role = Role(stored.role) if stored.role in set(Role) else None
-    return Principal("token", stored.id, stored.name, role, stored.workspaces, stored.hint)
+def _name_of(directory: Directory, principal_id: str) -> str:
+    found = directory.get("principal", principal_id)
+    return "" if found is None else found.name
 
 
 @lru_cache(maxsize=1024)

@@ -15,7 +15,7 @@ from uuid import uuid4
 import typer
 from typer.core import TyperGroup
 
-from proxy.access import Caller, Principal, Role, printable
+from proxy.access import Caller, Principal, Role, printable, rights_of
 from proxy.cli._output import clean
 from proxy.errors import (
     ConfigError,
@@ -223,7 +223,7 @@ def caller(verb: str) -> Caller:
 
     user = _process_user()
     return Caller(
-        principal=Principal("system", f"cli:{user}", _login_name() or user, Role.ADMIN),
+        principal=Principal("system", f"cli:{user}", _login_name() or user, rights_of(Role.ADMIN)),
         ip=_ssh_client(),
         request_id=uuid4().hex,
         via="cli",

@@ -9,6 +9,7 @@ import orjson
 
 from proxy.client_text import client_text
 from proxy.contracts import HeldLock, StateVersion
+from proxy.directory import Object
 from proxy.errors import InvalidInputError, VerificationError
 from proxy.tfstate.policy import Policy
 from proxy.timestamps import micros_of
@@ -55,12 +56,16 @@ class _Token:
         columns: what the table must have of it.
         created: time of that entry.
         revoked: index and time of the newest entry that revoked it; None is in force.
+        replaced: index and time of the entry that gave its name to another; None has its name.
+        used: time of the newest entry of what was done with it; empty when nothing was.
     """
 
     index: int
     columns: dict[str, object]
     created: str
     revoked: tuple[int, str] | None = None
+    replaced: tuple[int, str] | None = None
+    used: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,15 @@ class _Lock:
     run: Mapping[str, Any]
     actor: str
     time: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What the newest entry of an object of the directory says of it."""
+
+    index: int
+    id: str
+    document: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -91,6 +105,7 @@ class Replay:
     _policy: tuple[int, bytes] | None = None
     _tokens: dict[str, _Token] = field(default_factory=dict)
     _locks: dict[str, _Lock] = field(default_factory=dict)
+    _objects: dict[tuple[str, str], _Made] = field(default_factory=dict)
 
     def note(self, index: int, entry: Mapping[str, Any]) -> None:
         """Follow the next entry, whose signature is proved.
@@ -110,18 +125,19 @@ class Replay:
 
     def _follow(self, index: int, entry: Mapping[str, Any]) -> None:
         event = entry.get("event")
+        actor = entry["actor"]
+        if actor["type"] == "token" and (known := self._tokens.get(actor["id"])) is not None:
+            known.used = entry["time"]
+        if "object" in entry:
+            self._note_object(index, entry["object"])
         if event in _STORING:
             self._note_state(index, entry)
         elif event == "state.locked":
             self._note_lock(index, entry)
         elif event in _UNLOCKING:
             self._locks.pop(entry["workspace"], None)
-        elif event == "token.created":
+        elif event in {"token.created", "token.rotated", "token.revoked"}:
             self._note_token(index, entry)
-        elif event == "token.revoked":
-            token = self._tokens.get(entry["token"]["id"])
-            if token is not None:
-                token.revoked = (index, entry["time"])
         elif event in {"audit.started", "audit.stopped"}:
             self.is_running = event == "audit.started"
             if "redaction.mode" in entry.get("config", {}):
@@ -159,9 +175,31 @@ class Replay:
                 index,
             )
 
+    def _note_object(self, index: int, said: Mapping[str, Any]) -> None:
+        key = said["kind"], said["name"]
+        before = self._objects.pop(key, None)
+        if (None if before is None else before.document) != said["before"]:
+            raise VerificationError(
+                f"Entry {index} says that the {key[0]} {key[1]} was something else before than "
+                "what the log made of it.",
+                index,
+            )
+        if said["after"] is not None:
+            self._objects[key] = _Made(index, said["id"], said["after"])
+
     def _note_token(self, index: int, entry: Mapping[str, Any]) -> None:
         token = entry["token"]
+        if entry["event"] == "token.revoked":
+            known = self._tokens.get(token["id"])
+            if known is not None:
+                known.revoked = (index, entry["time"])
+            return
+        if entry["event"] == "token.rotated":
+            old = self._tokens[entry["replaced"]["id"]]
+            old.replaced = (index, entry["time"])
+            old.columns["expires"] = entry["replaced"]["expires"]
         columns = {name: token[name] for name in _TOKEN_FIELDS}
+        columns["principal"] = token.get("principal")
         columns["workspaces"] = json.dumps(token["workspaces"])
         columns["digest"] = bytes.fromhex(token["sha256"])
         self._tokens[token["id"]] = _Token(index, columns, entry["time"])
@@ -258,6 +296,31 @@ class Replay:
                 lock.index,
             )
 
+    def check_objects(self, rows: Iterable[Object]) -> None:
+        """Compare principals, grants, issuers and settings with those that the log made.
+
+        Raises:
+            VerificationError: naming the object and the entry that says something else of it.
+        """
+        left = dict(self._objects)
+        for row in rows:
+            made = left.pop((row.kind, row.name), None)
+            if made is None:
+                raise VerificationError(
+                    f"The {_printed(row.kind)} {_printed(row.name)} has no entry in the log: it "
+                    "was put there behind its back."
+                )
+            if (row.id, _loaded(row.document)) != (made.id, made.document):
+                raise VerificationError(
+                    f"The {row.kind} {row.name} is not what entry {made.index} recorded.",
+                    made.index,
+                )
+        for (kind, name), made in left.items():
+            raise VerificationError(
+                f"The {kind} {name} that entry {made.index} recorded is gone from the store.",
+                made.index,
+            )
+
     def check_policy(self, packed: object) -> None:
         """Compare the redaction policy that is in force with the one that a start recorded.
 
@@ -295,19 +358,32 @@ def _check_token(row: Mapping[str, Any], token: _Token) -> None:
             f"The token {name} ({row['id']}) was not made when entry {token.index} recorded it.",
             token.index,
         )
-    if token.revoked is None:
-        if row["revoked"] is not None:
+    for column, said in (("revoked", token.revoked), ("replaced", token.replaced)):
+        if said is None:
+            if row[column] is not None:
+                raise VerificationError(
+                    f"The token {name} ({row['id']}), made by entry {token.index}, is {column}, "
+                    "and no entry says so.",
+                    token.index,
+                )
+            continue
+        index, time = said
+        if not _is_moment(row[column], time):
             raise VerificationError(
-                f"The token {name} ({row['id']}), made by entry {token.index}, is revoked, and no "
-                "entry revoked it.",
-                token.index,
+                f"The token {name} ({row['id']}) is not {column} as entry {index} recorded.", index
             )
-        return
-    index, time = token.revoked
-    if not _is_moment(row["revoked"], time):
+    if row["used"] is not None and not str(row["used"]) <= token.used:
         raise VerificationError(
-            f"The token {name} ({row['id']}) is not revoked as entry {index} recorded.", index
+            f"The last use of the token {name} ({row['id']}) is not one that is on record.",
+            token.index,
         )
+
+
+def _loaded(document: object) -> object:
+    try:
+        return orjson.loads(document)  # type: ignore[arg-type] # of an altered database anything
+    except (orjson.JSONDecodeError, TypeError):
+        return None
 
 
 def _is_lock(row: HeldLock, lock: _Lock) -> bool:

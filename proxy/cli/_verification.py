@@ -223,6 +223,7 @@ async def verify_store(
     replay.check_tokens(snapshot.tokens)
     replay.check_locks(snapshot.locks)
     replay.check_policy(snapshot.policy)
+    replay.check_objects(snapshot.objects)
     findings.states = len(replay.by_version)
     if keys.master is None and findings.states:
         findings.unchecked.append(

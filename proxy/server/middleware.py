@@ -11,8 +11,9 @@ import structlog
 from aiohttp import hdrs, web
 
 from proxy.access import ANONYMOUS, Caller, Principal, printable
-from proxy.auth.authenticator import Authenticator, RevokedTokenError, TokenExpiredError
+from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
+from proxy.auth.presented import KnownButRefusedError, Presented
 from proxy.client_text import client_text
 from proxy.contracts import Store
 from proxy.errors import (
@@ -185,15 +186,13 @@ class Gatekeeper:
             UnauthenticatedError: on record, or counted.
         """
         try:
-            principal = self._identify(_credentials(request))
-        except TokenExpiredError as error:
-            caller = self._caller(request, request_id, error.principal)
-            error.audit_index = await self._failures.record(caller, str(error), "token.expired")
-            raise
+            principal = await self._identify(_presented(request))
         except UnauthenticatedError as error:
-            known = error.principal if isinstance(error, RevokedTokenError) else ANONYMOUS
+            known, event = ANONYMOUS, "auth.failed"
+            if isinstance(error, KnownButRefusedError):
+                known, event = error.principal, error.event
             caller = self._caller(request, request_id, known)
-            error.audit_index = await self._failures.record(caller, str(error))
+            error.audit_index = await self._failures.record(caller, str(error), event)
             raise
         return self._caller(request, request_id, principal)
 
@@ -252,10 +251,10 @@ def _address(element: str) -> str | None:
         return None
 
 
-def _credentials(request: web.Request) -> str | None:
-    """Return the Authorization header; several become one value, which nobody accepts."""
+def _presented(request: web.Request) -> Presented:
+    """Return what proves who is asking; several Authorization headers become one, which is none."""
     given = request.headers.getall(hdrs.AUTHORIZATION, ())
-    return ", ".join(given) if given else None
+    return Presented(authorization=", ".join(given) if given else None)
 
 
 def _routing_failure(error: web.HTTPException) -> web.Response:

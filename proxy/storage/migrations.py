@@ -109,3 +109,30 @@ def redaction(db: Database) -> None:
         not_null={"value", "since"},
     )
     db.table("redaction_policy").create({"id": int, "packed": bytes}, pk="id", not_null={"packed"})
+
+
+@MIGRATIONS()
+def directory(db: Database) -> None:
+    """Create the administrator's objects; give tokens a principal, a successor and a last use."""
+    objects = db.table("object").create(
+        {
+            "kind": str,
+            "name": str,
+            "id": str,
+            "created": str,
+            "updated": str,
+            "document": bytes,
+        },
+        pk=("kind", "name"),
+        not_null={"id", "created", "updated", "document"},
+    )
+    objects.create_index(["id"], unique=True)
+    db.table("directory").create({"id": int, "generation": int}, pk="id", not_null={"generation"})
+    db.table("directory").insert({"id": 1, "generation": 0})
+    for column in ("principal", "replaced", "used", "used_from"):
+        db.table("token").add_column(column, str)
+    db.execute("DROP INDEX token_in_force")
+    db.execute(
+        "CREATE UNIQUE INDEX token_in_force ON token (name) "
+        "WHERE revoked IS NULL AND replaced IS NULL"
+    )

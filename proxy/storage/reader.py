@@ -10,9 +10,15 @@ from queue import LifoQueue
 from typing import Any, Final, Self, TypeVar
 
 from proxy.contracts import Committed, HeldLock, LogQuery, StateVersion, StoredRecord
+from proxy.directory import Object
 from proxy.errors import ConfigError, UnavailableError
 from proxy.storage.sqlite import BUSY_SECONDS, SQLiteStore
-from proxy.storage.transaction import LOCK_COLUMNS, TOKEN_COLUMNS, VERSION_COLUMNS
+from proxy.storage.transaction import (
+    LOCK_COLUMNS,
+    OBJECT_COLUMNS,
+    TOKEN_COLUMNS,
+    VERSION_COLUMNS,
+)
 
 T = TypeVar("T")
 
@@ -35,6 +41,7 @@ class Snapshot:
         locks: every lock.
         tokens: every token as it stands in the table, by column; with ``digest``.
         policy: the redaction policy in force, packed; None without one.
+        objects: every object of the directory as it stands in the table.
     """
 
     head: tuple[object, object, object, object] | None
@@ -45,6 +52,7 @@ class Snapshot:
     locks: list[HeldLock]
     tokens: list[dict[str, Any]]
     policy: object
+    objects: list[Object]
 
     @property
     def promised(self) -> int:
@@ -106,11 +114,9 @@ class SQLiteReader(SQLiteStore):
                 versions={row[0]: StateVersion(*row) for row in versions},
                 heads=dict(read("SELECT name, head FROM workspace").fetchall()),
                 locks=[HeldLock(*row) for row in read(f"SELECT {LOCK_COLUMNS} FROM lock")],  # noqa: S608
-                tokens=[
-                    dict(zip(_TOKEN_ROW, row, strict=True))
-                    for row in read(f"SELECT {', '.join(_TOKEN_ROW)} FROM token ORDER BY created")  # noqa: S608
-                ],
+                tokens=_tokens(connection),
                 policy=_policy(connection),
+                objects=_objects(connection),
             )
 
     async def records(self, size: int) -> AsyncIterator[tuple[StoredRecord, tuple[object, ...]]]:
@@ -159,10 +165,30 @@ class SQLiteReader(SQLiteStore):
         return "" if writable or log.exists() else "&immutable=1"
 
 
+def _tokens(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """Return the tokens by column; what an older database has no place for is None."""
+    known = {row[1] for row in connection.execute("PRAGMA table_info(token)")}
+    columns = ", ".join(name if name in known else "NULL" for name in _TOKEN_ROW)
+    rows = connection.execute(f"SELECT {columns} FROM token ORDER BY created")  # noqa: S608
+    return [dict(zip(_TOKEN_ROW, row, strict=True)) for row in rows]
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?"
+    return bool(connection.execute(sql, (name,)).fetchone()[0])
+
+
+def _objects(connection: sqlite3.Connection) -> list[Object]:
+    """Return the directory's objects; an older database has no place for them."""
+    if not _has_table(connection, "object"):
+        return []
+    rows = connection.execute(f"SELECT {OBJECT_COLUMNS} FROM object ORDER BY kind, name")  # noqa: S608
+    return [Object(*row) for row in rows]
+
+
 def _policy(connection: sqlite3.Connection) -> object:
     """Return the policy in force; an older database has no place for it."""
-    sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'redaction_policy'"
-    if not connection.execute(sql).fetchone()[0]:
+    if not _has_table(connection, "redaction_policy"):
         return None
     row = connection.execute("SELECT packed FROM redaction_policy").fetchone()
     return None if row is None else row[0]

@@ -23,6 +23,7 @@ import orjson
 import structlog
 from sqlite_utils import Database
 
+from proxy.access import EVERYTHING, EVERYWHERE
 from proxy.audit_log import AuditLog, Batch, LogHead
 from proxy.contracts import (
     Committed,
@@ -34,6 +35,7 @@ from proxy.contracts import (
     StoredToken,
     WorkspaceSummary,
 )
+from proxy.directory import Directory
 from proxy.errors import (
     ConfigError,
     InvalidInputError,
@@ -49,6 +51,7 @@ from proxy.storage.transaction import (
     Known,
     SQLiteTransaction,
     insert_rows,
+    read_directory,
     token_of,
 )
 from proxy.timestamps import rfc3339
@@ -124,6 +127,7 @@ class SQLiteStore:
         self._known = Known()
         self._is_suspect = False
         self._tokens: dict[bytes, tuple[float, StoredToken]] = {}
+        self._directory: tuple[float, Directory] | None = None
 
     # ------------------------------------------------------------ opening and closing
 
@@ -304,6 +308,7 @@ class SQLiteStore:
             self._check_head(head)
             self._known.forget()
             self._tokens = {}
+            self._directory = None
         self._known.trim()
         log = self._audit.begin(head)
         transaction = SQLiteTransaction(connection, rfc3339(log.micros), self._known)
@@ -330,6 +335,8 @@ class SQLiteStore:
         self._seen = head
         if transaction.changed_tokens:
             self._tokens = {}
+        if transaction.changed_directory:
+            self._directory = None
         return answers, len(rows)
 
     def _append(self, log: Batch, rows: list[tuple[Any, ...]], head: LogHead) -> LogHead:
@@ -439,6 +446,29 @@ class SQLiteStore:
             tokens.clear()
         tokens[digest] = (now + _TOKEN_SECONDS, token)
         return token
+
+    def directory(self) -> Directory:
+        """Return the directory; whether it is still that one is asked of the file each second."""
+        now = time.monotonic()
+        known = self._directory
+        if known is not None and known[0] > now:
+            return known[1]
+        try:
+            self._lookup.execute("BEGIN")
+            try:
+                row = self._lookup.execute("SELECT generation FROM directory").fetchone()
+                if known is not None and row is not None and known[1].generation == row[0]:
+                    found = known[1]
+                else:
+                    found = read_directory(self._lookup)
+            finally:
+                self._lookup.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise UnavailableError(
+                f"the principals and grants could not be read: {error}; try again"
+            ) from error
+        self._directory = (now + _TOKEN_SECONDS, found)
+        return found
 
     async def sealed(self, version_id: str) -> bytes:
         """Return a version's sealed body; see contracts.Store."""
@@ -647,12 +677,12 @@ def is_filed_right(entry: bytes, filed: tuple[object, ...]) -> bool:
 def _is_narrowed(query: LogQuery) -> bool:
     """Tell whether what an entry is filed as decides if it matches."""
     whole = LogQuery(
-        workspaces=query.workspaces,
+        view=query.view,
         after=query.after,
         limit=query.limit,
         newest_first=query.newest_first,
     )
-    return query != whole or "*" not in query.workspaces
+    return query != whole or query.view != EVERYTHING
 
 
 def _row(record: Record, draft: Draft) -> tuple[Any, ...]:
@@ -690,10 +720,15 @@ def _select(
     ]
     conditions = [condition for condition, value in narrowing if value is not None]
     values = [value for _, value in narrowing if value is not None]
-    if "*" not in query.workspaces:
-        limits = " OR ".join("workspace GLOB ?" for _ in query.workspaces) or "0"
-        conditions.append(f"({limits})")
-        values += map(_glob, query.workspaces)
+    for globs in (query.view.given, query.view.scope):
+        if EVERYWHERE not in globs:
+            limits = " OR ".join("workspace GLOB ?" for _ in globs) or "0"
+            conditions.append(f"({limits})")
+            values += map(_glob, globs)
+    for glob in query.view.denied:
+        shown = "" if glob == EVERYWHERE else "workspace IS NULL OR "
+        conditions.append(f"({shown}workspace NOT GLOB ?)")
+        values.append(_glob(glob))
     order = "DESC" if query.newest_first else "ASC"
     sql = (
         f"SELECT idx, entry, leaf_hash, signature, key_id, document, {FILED_COLUMNS} "  # noqa: S608

@@ -8,25 +8,31 @@ loop: a few statements of many rows cost far less than many of one row.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import astuple, fields
 from functools import cache
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
+from proxy.access import Principal
 from proxy.contracts import Draft, HeldLock, Salt, StateVersion, StoredToken
-from proxy.errors import UnauthenticatedError, UnavailableError
+from proxy.directory import RECORDS, Directory, Object
+from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
+from proxy.refusals import AccessChangedError
 
 MAX_KNOWN: Final = 10_000
 """Workspaces, locks, and tokens, that are remembered between transactions."""
 
+_MINUTE: Final = len("2026-11-22T10:00")
 _NEVER: Final = "A"
 """Later than every time, which begins with a digit."""
 
 VERSION_COLUMNS: Final = ", ".join(f"v.{field}" for field in StateVersion._fields)
 LOCK_COLUMNS: Final = ", ".join(field.name for field in fields(HeldLock))
 TOKEN_COLUMNS: Final = ", ".join(field.name for field in fields(StoredToken))
+_TOKEN_MARKS: Final = ", ".join("?" * (len(fields(StoredToken)) + 1))
+OBJECT_COLUMNS: Final = ", ".join(Object._fields)
 
 _HEAD: Final = (
     f"SELECT {VERSION_COLUMNS} FROM workspace w LEFT JOIN state_version v ON v.id = w.head "  # noqa: S608
@@ -70,6 +76,23 @@ def token_of(row: Iterable[Any]) -> StoredToken:
     return StoredToken(token_id, name, role, tuple(json.loads(workspaces)), *rest)
 
 
+def read_directory(connection: sqlite3.Connection) -> Directory:
+    """Return the directory as the connection sees it; it must be in one view for both statements.
+
+    Raises:
+        UnavailableError: an object is not what was kept.
+    """
+    row = connection.execute("SELECT generation FROM directory").fetchone()
+    rows = connection.execute(f"SELECT {OBJECT_COLUMNS} FROM object").fetchall()  # noqa: S608
+    try:
+        return Directory(row[0], (Object(*each) for each in rows if each[0] in RECORDS))
+    except (TypeError, ValueError, InvalidInputError) as error:
+        raise UnavailableError(
+            "the principals and grants in the database can't be read: it was altered; run "
+            "`tfaudit verify`"
+        ) from error
+
+
 class Known:
     """What the writer read in earlier transactions and nobody has changed since.
 
@@ -85,6 +108,9 @@ class Known:
         self.policy: list[bytes | None] = []
         # When each token expires, RFC 3339 as in a transaction's time; "" when it is not in force.
         self.tokens: dict[str, str] = {}
+        # The time to the minute at which each token's use was kept last.
+        self.uses: dict[str, str] = {}
+        self.directory: Directory | None = None
 
     def forget(self) -> None:
         """Read everything anew from now on."""
@@ -93,11 +119,13 @@ class Known:
         self.salts.clear()
         self.policy.clear()
         self.tokens.clear()
+        self.uses.clear()
+        self.directory = None
 
     def trim(self) -> None:
         """Keep the memory bounded; called between transactions."""
-        sizes = len(self.heads), len(self.locks), len(self.salts), len(self.tokens)
-        if max(sizes) > MAX_KNOWN:
+        known: tuple[Sized, ...] = self.heads, self.locks, self.salts, self.tokens, self.uses
+        if max(map(len, known)) > MAX_KNOWN:
             self.forget()
 
 
@@ -120,7 +148,11 @@ class SQLiteTransaction:
         self._kept_versions: list[tuple[StateVersion, bytes]] = []
         self._kept_statements: list[tuple[str, tuple[Any, ...]]] = []
         self._changes_tokens = False
+        self._changes_directory = False
+        self._uses: dict[str, str] = {}
+        self._minute = time[:_MINUTE]
         self.changed_tokens = False
+        self.changed_directory = False
 
     # ------------------------------------------------------------ for the writer
 
@@ -133,6 +165,8 @@ class SQLiteTransaction:
         self._policy = []
         self._statements = []
         self._changes_tokens = False
+        self._changes_directory = False
+        self._uses = {}
         return self._drafts
 
     def require_record(self) -> None:
@@ -154,6 +188,19 @@ class SQLiteTransaction:
         if self._changes_tokens:
             self._known.tokens.clear()
             self.changed_tokens = True
+        if self._changes_directory:
+            self._kept_statements.append(("UPDATE directory SET generation = generation + 1", ()))
+            self._known.directory = None
+            self.changed_directory = True
+        for token_id, ip in self._uses.items():
+            # The entry of this use is the record; this is the copy that a list shows.
+            self._known.uses[token_id] = self._minute
+            self._kept_statements.append(
+                (
+                    "UPDATE token SET used = ?, used_from = ? WHERE id = ?",
+                    (self.time, ip, token_id),
+                )
+            )
 
     def apply(self) -> None:
         """Write what the batch's jobs changed so far.
@@ -187,12 +234,25 @@ class SQLiteTransaction:
     # ------------------------------------------------------------ for jobs
 
     def append(self, draft: Draft) -> None:
-        """Add an entry; nobody acts under a token that ended while the request ran."""
+        """Add an entry; nobody acts under a token or a right that ended while the request ran."""
         entry = draft.entry
-        actor = entry["actor"]
-        if entry["outcome"] == "success" and actor["type"] == "token":
-            self._require_in_force(actor["id"])
+        if entry["outcome"] == "success":
+            actor = entry["actor"]
+            if actor["type"] == "token":
+                token_id = actor["id"]
+                self._require_in_force(token_id)
+                if self._known.uses.get(token_id) != self._minute:
+                    self._uses[token_id] = entry["source"]["ip"]
+            if draft.principal is not None and draft.principal.generation is not None:
+                self._require_rights(draft.principal)
         self._drafts.append(draft)
+
+    def _require_rights(self, principal: Principal) -> None:
+        if not self.directory().is_still_so(principal):
+            raise AccessChangedError(
+                f"what {principal.name} may do was changed while the request was under way, so "
+                "nothing was done: try again"
+            )
 
     def _require_in_force(self, token_id: str) -> None:
         expires = self._known.tokens.get(token_id)
@@ -281,7 +341,7 @@ class SQLiteTransaction:
         """Return a token that is not revoked by name, or any token by ID."""
         row = self._read(
             f"SELECT {TOKEN_COLUMNS} FROM token "  # noqa: S608
-            "WHERE id = ? OR (name = ? AND revoked IS NULL)",
+            "WHERE id = ? OR (name = ? AND revoked IS NULL AND replaced IS NULL)",
             (name_or_id, name_or_id),
         )
         return None if row is None else token_of(row)
@@ -291,7 +351,7 @@ class SQLiteTransaction:
         start, end = astuple(token)[:3], astuple(token)[4:]
         self._statements.append(
             (
-                f"INSERT INTO token ({TOKEN_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                f"INSERT INTO token ({TOKEN_COLUMNS}, digest) VALUES ({_TOKEN_MARKS})",  # noqa: S608
                 (*start, json.dumps(token.workspaces), *end, digest),
             )
         )
@@ -303,6 +363,39 @@ class SQLiteTransaction:
             ("UPDATE token SET revoked = ? WHERE id = ?", (self.time, token_id))
         )
         self._changes_tokens = True
+
+    def replace_token(self, token_id: str, expires: str) -> None:
+        """Free the token's name at this transaction's time, and let it expire at another."""
+        self._statements.append(
+            (
+                "UPDATE token SET replaced = ?, expires = ? WHERE id = ?",
+                (self.time, expires, token_id),
+            )
+        )
+        self._changes_tokens = True
+
+    def directory(self) -> Directory:
+        """Return all principals, grants, issuers and workspaces' settings."""
+        known = self._known.directory
+        if known is None:
+            self.apply()
+            known = self._known.directory = read_directory(self._connection)
+        return known
+
+    def put_object(self, found: Object) -> None:
+        """Keep an object of the directory in place of the one of its kind and name, if any."""
+        self._statements.append(
+            (
+                f"INSERT OR REPLACE INTO object ({OBJECT_COLUMNS}) VALUES (?,?,?,?,?,?)",  # noqa: S608
+                tuple(found),
+            )
+        )
+        self._changes_directory = True
+
+    def drop_object(self, kind: str, name: str) -> None:
+        """Take an object out of the directory."""
+        self._statements.append(("DELETE FROM object WHERE kind = ? AND name = ?", (kind, name)))
+        self._changes_directory = True
 
     def salt(self, workspace: str) -> Salt | None:
         """Return the salt of a workspace's commitments; None when it has none (any more)."""

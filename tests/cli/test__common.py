@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from proxy import errors
-from proxy.access import Permission, Role
+from proxy.access import Permission
 from proxy.cli import app
 from proxy.cli._common import EXIT_CODES, ReportingGroup, caller, exit_code
 from proxy.errors import (
@@ -130,7 +130,7 @@ def test_the_caller_is_the_user_of_the_system() -> None:
         who.via,
         who.method,
     )
-    assert Role.ADMIN is who.principal.role
+    assert "admin" == who.principal.rights.roles()
     assert who.principal.allows(Permission.ADMINISTER)
     assert caller("log").request_id != who.request_id
 

@@ -355,9 +355,13 @@ def test_tokens_as_they_were_made_hold(tfaudit: Tfaudit) -> None:
         ("UPDATE token SET revoked = NULL WHERE name = 'gone'", 2, "gone"),
         ("UPDATE token SET revoked = '2099-01-01T00:00:00.000000Z' WHERE name = 'gone'", 2, "gone"),
         ("DELETE FROM token WHERE name = 'gone'", 1, "gone"),
+        ("UPDATE token SET principal = 'x' WHERE name = 'ci'", 0, "ci"),
+        ("UPDATE token SET replaced = created WHERE name = 'ci'", 0, "ci"),
+        ("UPDATE token SET used = '2099-01-01T00:00:00.000000Z' WHERE name = 'ci'", 0, "ci"),
         (
-            """INSERT INTO token SELECT 'x', 'forged', 'admin', '["*"]', hint, created, NULL, NULL,
-            zeroblob(32) FROM token WHERE name = 'ci'""",
+            """INSERT INTO token (id, name, role, workspaces, hint, created, digest)
+            SELECT 'x', 'forged', 'admin', '["*"]', hint, created, zeroblob(32)
+            FROM token WHERE name = 'ci'""",
             None,
             "forged",
         ),

@@ -13,6 +13,7 @@ from typing import TypeAlias, TypeVar
 
 import pytest
 
+from proxy.access import View
 from proxy.contracts import LogQuery, StateVersion, Store, StoredToken, Transaction
 from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from proxy.timestamps import micros_of, rfc3339
@@ -365,9 +366,9 @@ class StoreContract:
             (LogQuery(workspace="prod/*"), "ab"),
             (LogQuery(workspace="*"), "abcd"),
             (LogQuery(workspace="prod/[n]etwork"), ""),
-            (LogQuery(workspaces=("prod/network", "dev")), "ac"),
-            (LogQuery(workspaces=("prod/*", "*")), "abcdef"),
-            (LogQuery(workspaces=()), ""),
+            (LogQuery(view=View(("prod/network", "dev"))), "ac"),
+            (LogQuery(view=View(("prod/*", "*"))), "abcdef"),
+            (LogQuery(view=View(())), ""),
             (LogQuery(actor="bob"), "b"),
             (LogQuery(actor="id-of-bob"), "b"),
             (LogQuery(source_ip="10.0.0.9"), "e"),

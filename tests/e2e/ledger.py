@@ -117,7 +117,7 @@ class Ledger:
     Attributes:
         server: the server.
         name: the test's prefix: its workspaces are ``<name>/main`` and so on.
-        token: of a writer for exactly these workspaces, named as `name`.
+        token: of an operator for exactly these workspaces, named as `name`.
     """
 
     def __init__(self, server: Server, name: str) -> None:
@@ -130,7 +130,7 @@ class Ledger:
         self.server = server
         self.name = name
         self._next = 0
-        self.token = self.new_token("writer", name)
+        self.token = self.new_token("operator", name)
         self.skip()
 
     def workspace(self, short: str = "main") -> str:

@@ -250,13 +250,13 @@ class Server:
         assert found is not None, f"no token was printed:\n{self.stderr}"
         return found.group()
 
-    def token(self, role: str = "writer", *workspaces: str, name: str | None = None) -> str:
+    def token(self, role: str = "operator", *workspaces: str, name: str | None = None) -> str:
         """Create a token of this role and return it.
 
         Over HTTP, which takes no time; `cli` is there for whoever means the command.
 
         Args:
-            role: admin, writer, reader or auditor.
+            role: a role's name.
             workspaces: globs; none means all workspaces.
             name: chosen here when not given.
         """

@@ -11,6 +11,7 @@ from multidict import MultiDict
 from proxy.access import Role
 from proxy.audit_log import draft
 from proxy.auth.authenticator import Authenticator
+from proxy.auth.presented import Presented
 from proxy.contracts import LogQuery, StoredRecord, Transaction
 from proxy.errors import InvalidInputError, UnavailableError
 from proxy.server.api import MAX_BODY, parse_log_query
@@ -63,7 +64,8 @@ async def test_a_token_is_made_and_works(
         answer["workspaces"],
         answer["expires"],
     )
-    known = Authenticator(store, lambda: NOW).identify(f"Bearer {answer['token']}")
+    presented = Presented(f"Bearer {answer['token']}")
+    known = await Authenticator(store, lambda: NOW).identify(presented)
     assert answer["id"] == known.id
     assert "api" == store.log[0]["request"]["via"]
 

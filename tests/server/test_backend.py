@@ -309,7 +309,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing_but_an_entry(
     face: Face, framing: bytes
 ) -> None:
     """The client is gone half-way: no version, and the attempt is on record."""
-    token = await face.token(Role.WRITER)
+    token = await face.token(Role.OPERATOR)
     _, writer = await asyncio.open_connection("127.0.0.1", face.port)
     head = b"POST /state/a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n%b\r\n\r\n"
     body = b"" if b"Length" in framing else b"40\r\n"
@@ -502,7 +502,7 @@ async def test_a_wait_that_is_no_number_is_refused(face: Face, wait: str) -> Non
 async def test_a_client_that_hung_up_gets_no_lock(face: Face) -> None:
     """It waited, went away, and then the lock came free."""
     await face.ask("LOCK", body=THEIRS)
-    token = await face.token(Role.WRITER)
+    token = await face.token(Role.OPERATOR)
     _, writer = await asyncio.open_connection("127.0.0.1", face.port)
     writer.write(
         b"LOCK /state/prod/network?wait=60 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n"
@@ -595,7 +595,7 @@ async def test_a_query_of_the_address_is_let_pass(face: Face) -> None:
 
 async def test_answers_keep_the_connection(face: Face) -> None:
     """Writes, locks and unlocks answer without a body, so that the client goes on with it."""
-    token = (await face.token(Role.WRITER)).encode()
+    token = (await face.token(Role.OPERATOR)).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", face.port)
     for method, body in ((b"LOCK", MINE), (b"POST", a_state(1)), (b"UNLOCK", MINE), (b"GET", b"")):
         query = b"?ID=lock-1" if method == b"POST" else b""

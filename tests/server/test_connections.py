@@ -127,7 +127,7 @@ async def test_whoever_is_served_is_not_cut_off_for_a_new_one(tmp_path: Path) ->
     """With all connections busy the new one is closed."""
     body = a_state(1)
     async with a_face(tmp_path, limits={"most": 2}) as face:
-        await face.token(Role.WRITER)
+        await face.token(Role.OPERATOR)
         head = b"POST /state/a HTTP/1.1\r\nContent-Length: %d\r\n{auth}\r\n\r\n" % len(body)
         uploads = [asyncio.create_task(face.raw(head, body[:10], 0.5, body[10:])) for _ in range(2)]
         await asyncio.sleep(0.3)
@@ -170,7 +170,7 @@ async def test_no_body_is_unpacked(face: Face, credentials: bytes, status: int) 
     """For nobody, not even to throw it away: the event loop would stand still for all."""
     bomb = gzip.compress(bytes(1 << 28), 1)
     head = b"POST /state/a HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n%b\r\n"
-    await face.token(Role.WRITER)
+    await face.token(Role.OPERATOR)
     with patch.object(DeflateBuffer, "feed_data", side_effect=ValueError("unpacked")) as unpack:
         answer = await face.raw(head % (len(bomb), credentials), bomb)
     assert status == answer.status

@@ -96,7 +96,7 @@ async def test_whoever_is_not_known_is_refused_and_recorded(
 
 async def test_two_credentials_are_none(face: Face) -> None:
     """A proxy in front and we might each believe another one."""
-    token = (await face.token(Role.WRITER)).encode()
+    token = (await face.token(Role.OPERATOR)).encode()
     answer = await face.raw(
         b"GET /state/a HTTP/1.1\r\nAuthorization: Bearer %b\r\n{auth}\r\n\r\n" % token
     )
@@ -105,13 +105,13 @@ async def test_two_credentials_are_none(face: Face) -> None:
 
 async def test_a_revoked_token_is_refused_at_once(face: Face) -> None:
     """From the next request on; the record names whose token it was."""
-    token = await face.token(Role.WRITER)
+    token = await face.token(Role.OPERATOR)
     assert 404 == (await face.ask("GET")).status
-    await face.program.admin.revoke_token(SYSTEM, "writer")
+    await face.program.admin.revoke_token(SYSTEM, "operator")
     for method, body in (("GET", None), ("POST", a_state(1)), ("LOCK", a_lock_info())):
         assert 401 == (await face.ask(method, body=body, token=token)).status
         entry = await face.last()
-        assert ("auth.failed", "writer", token[-6:]) == (
+        assert ("auth.failed", "operator", token[-6:]) == (
             entry["event"],
             entry["actor"]["name"],
             entry["actor"]["token_hint"],
@@ -182,7 +182,7 @@ async def test_nobody_is_asked_for_a_body_who_may_not_send_it(
 
 async def test_whoever_may_send_a_body_is_told_to_go_on(face: Face) -> None:
     """100, then the body, then 200."""
-    token = (await face.token(Role.WRITER)).encode()
+    token = (await face.token(Role.OPERATOR)).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", face.port)
     body = a_state(1)
     writer.write(
@@ -305,7 +305,7 @@ async def test_a_bug_met_by_somebody_known_is_on_record(
     monkeypatch.setattr(type(face.program.states), "read", fail)
     answer = await face.ask("GET")
     entry = await face.last()
-    assert (500, "access.denied", "error", "writer", 500) == (
+    assert (500, "access.denied", "error", "operator", 500) == (
         answer.status,
         entry["event"],
         entry["outcome"],
@@ -324,7 +324,7 @@ async def test_a_bug_that_can_not_be_recorded_is_answered_all_the_same(
     async def fail(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    await face.token(Role.WRITER)
+    await face.token(Role.OPERATOR)
     monkeypatch.setattr(face.program.store, "write", fail)
     answer = await face.ask("GET")
     assert (500, None) == (answer.status, answer.index)
@@ -408,7 +408,7 @@ async def test_an_api_failure_is_json(face: Face) -> None:
 
 async def test_a_server_that_stops_takes_nothing_new(face: Face) -> None:
     """503 with Retry-After for everybody; alive all the same."""
-    await face.token(Role.WRITER)
+    await face.token(Role.OPERATOR)
     face.traffic.is_stopping = True
     assert [(503, "10")] * 4 == [
         (answer.status, answer.headers["retry-after"])

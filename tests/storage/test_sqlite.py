@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from proxy.access import View
 from proxy.audit_log import AuditLog
 from proxy.contracts import LogQuery, Store, Transaction
 from proxy.errors import ConfigError, TfauditError, UnavailableError
@@ -458,7 +459,7 @@ async def test_a_backup_is_one_file_that_needs_no_other(tmp_path: Path) -> None:
     "query",
     [
         LogQuery(event="state.*"),
-        LogQuery(workspaces=("prod/*",)),
+        LogQuery(view=View(("prod/*",))),
         LogQuery(actor="mallory"),
         LogQuery(outcome="success", newest_first=True, limit=1),
     ],

@@ -1,0 +1,406 @@
+"""Who there is and what was granted to whom: the administrator's objects, as one view.
+
+Principals, grants, issuers and the settings of workspaces are small records, changed seldom and
+asked for at each request. So all of them are held together, as they stood after some change, and
+a number, the generation, tells whether that is still how things stand.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from proxy.access import Grant, Principal, Rights, Role, parse_workspace
+from proxy.errors import InvalidInputError
+from proxy.rules import MAX_RULE, check_rule, is_met
+
+MAX_NAME: Final = 100
+MAX_GLOBS: Final = 100
+
+# In Python "$" also matches before a line's end; in the published schema it does not.
+_END: Final = r"$(?!\n)"
+NAME_PATTERN: Final = rf"^[A-Za-z0-9][A-Za-z0-9._@+-]*{_END}"
+_UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+Name: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=NAME_PATTERN,
+        max_length=MAX_NAME,
+        description="Letters, digits and any of `._@+-`, beginning with a letter or digit.",
+    ),
+]
+Glob: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[A-Za-z0-9._/*?-]+{_END}",
+        max_length=255,
+        description="A workspace's name; `*` stands for anything, also `/`, and `?` for one sign.",
+    ),
+]
+Globs: TypeAlias = Annotated[tuple[Glob, ...], Meta(min_length=1, max_length=MAX_GLOBS)]
+Text: TypeAlias = Annotated[str, Meta(max_length=500, pattern=rf"^[^\x00-\x1f\x7f]*{_END}")]
+Word: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, pattern=rf"^[!-~]+{_END}")]
+Algorithm: TypeAlias = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
+"""What may sign an identity token: asymmetric algorithms alone (RFC 8725 section 3.1)."""
+
+R = TypeVar("R")
+
+Kind: TypeAlias = Literal["principal", "grant", "issuer", "workspace"]
+
+
+class _Record(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all kinds have in common: unknown fields are refused by name, nothing is changed."""
+
+
+class PrincipalRecord(_Record, frozen=True):
+    """Somebody who is known by name: a person, or a program with an account.
+
+    Attributes:
+        name: unique; grants and tokens refer to it.
+        kind: ``person`` may have a password, ``service`` may not.
+        description: for people.
+        certificates: subjects or alternative names of client certificates that prove this
+            identity, each as ``CN=…,O=…``, ``DNS:…``, ``URI:…`` or ``EMAIL:…``.
+        disabled: nothing is allowed, and nobody can log in, until it is enabled again.
+    """
+
+    name: Name
+    kind: Literal["person", "service"] = "service"
+    description: Text = ""
+    certificates: Annotated[
+        tuple[Annotated[str, Meta(min_length=4, max_length=500)], ...], Meta(max_length=20)
+    ] = ()
+    disabled: bool = False
+
+
+class GrantRecord(_Record, frozen=True):
+    """A role on some workspaces for a principal, or for whoever an issuer vouches for.
+
+    Attributes:
+        name: unique.
+        principal: to whom; else ``issuer`` is given.
+        issuer: whose identities; else ``principal`` is given.
+        when: with ``issuer``: the rule that the identity's claims must meet, for example
+            ``repository == "acme/infra" and ref == "refs/heads/main"``.
+        role: what is given, or of a denial what is taken away.
+        workspaces: globs.
+        deny: takes away; a denial wins over everything that is given.
+        sensitive_outputs: an ``outputs-reader`` also gets outputs marked as sensitive.
+    """
+
+    name: Name
+    role: Role
+    workspaces: Globs
+    principal: Name | None = None
+    issuer: Name | None = None
+    when: Annotated[str, Meta(max_length=MAX_RULE)] = ""
+    deny: bool = False
+    sensitive_outputs: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what concerns several fields; raises InvalidInputError."""
+        if (self.principal is None) == (self.issuer is None):
+            raise InvalidInputError("a grant is for a principal or for an issuer: name one of them")
+        if self.principal is not None and self.when:
+            raise InvalidInputError("when belongs to a grant for an issuer's identities")
+        if self.issuer is not None:
+            if not self.when:
+                raise InvalidInputError(
+                    "a grant for an issuer needs the rule that the claims must meet, for example "
+                    "when = 'repository == \"acme/infra\"': anybody can be vouched for by a "
+                    "public issuer"
+                )
+            check_rule(self.when)
+        if self.sensitive_outputs and self.role is not Role.OUTPUTS_READER:
+            raise InvalidInputError("sensitive_outputs belongs to the role outputs-reader")
+
+    def grant(self) -> Grant:
+        """Return what it gives or denies."""
+        return Grant(self.role, self.workspaces, self.name, self.deny, self.sensitive_outputs)
+
+
+class IssuerRecord(_Record, frozen=True):
+    """A CI system, or another OpenID provider, whose identity tokens are believed.
+
+    Attributes:
+        name: unique; grants refer to it.
+        url: the ``iss`` claim, and where its keys are found (OpenID Connect Discovery 1.0
+            section 4); ``https``, or ``http`` on this machine.
+        audience: values of ``aud`` that are meant for this server.
+        algorithms: that may sign.
+        claims: which claims are put on record, beside those that tell of a run by themselves.
+        description: for people.
+    """
+
+    name: Name
+    url: Annotated[str, Meta(max_length=500, pattern=rf"^https?://[!-~]+{_END}")]
+    audience: Annotated[tuple[Word, ...], Meta(min_length=1, max_length=20)]
+    algorithms: Annotated[tuple[Algorithm, ...], Meta(min_length=1)] = ("RS256", "ES256")
+    claims: Annotated[tuple[Word, ...], Meta(max_length=50)] = ()
+    description: Text = ""
+
+
+class WorkspaceRecord(_Record, frozen=True):
+    """How one workspace is kept; one without a record has these defaults.
+
+    Attributes:
+        name: the workspace.
+        description: for people.
+        environment: a label such as ``production``.
+        force_unlock: who may release a lock that somebody else holds: whoever has this role, or
+            more, there.
+        lock_alert_minutes: a lock held for longer needs attention; None never does.
+        body_limit: bytes of a state, below the server's own limit; None is the server's.
+        require_lock: an upload without a lock is refused.
+        protected: states are written, and locked for that, by identities of an issuer alone.
+        deleted: RFC 3339 UTC; nothing is given out or taken in. Set by a deletion.
+        restorable_until: RFC 3339 UTC; till then it can be brought back. Set by a deletion.
+        purged: its states are destroyed for good.
+    """
+
+    name: Annotated[str, Meta(max_length=255)]
+    description: Text = ""
+    environment: Annotated[str, Meta(max_length=100, pattern=rf"^[A-Za-z0-9._-]*{_END}")] = ""
+    force_unlock: Literal["writer", "operator", "admin"] = "operator"
+    lock_alert_minutes: Annotated[int, Meta(ge=1, le=525_600)] | None = None
+    body_limit: Annotated[int, Meta(ge=1, le=2**53 - 1)] | None = None
+    require_lock: bool = False
+    protected: bool = False
+    deleted: str | None = None
+    restorable_until: str | None = None
+    purged: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the name; raises InvalidInputError."""
+        parse_workspace(self.name)
+
+
+Record: TypeAlias = PrincipalRecord | GrantRecord | IssuerRecord | WorkspaceRecord
+
+RECORDS: Final[Mapping[str, type[Record]]] = {
+    "principal": PrincipalRecord,
+    "grant": GrantRecord,
+    "issuer": IssuerRecord,
+    "workspace": WorkspaceRecord,
+}
+"""The kinds of objects that an administrator makes."""
+
+
+class Object(NamedTuple):
+    """One object as it is kept.
+
+    Attributes:
+        kind: a key of RECORDS.
+        name: unique among the kind's.
+        id: UUIDv7; another one if it is deleted and made again.
+        created: RFC 3339 UTC.
+        updated: RFC 3339 UTC.
+        document: the record as JSON with sorted keys.
+    """
+
+    kind: str
+    name: str
+    id: str
+    created: str
+    updated: str
+    document: bytes
+
+    @property
+    def record(self) -> Record:
+        """The record."""
+        return _decoded(self.kind, self.document)
+
+
+@lru_cache(maxsize=16_384)
+def _decoded(kind: str, document: bytes) -> Record:
+    return msgspec.json.decode(document, type=RECORDS[kind])
+
+
+def _record(found: Object, of: type[R]) -> R:
+    record = found.record
+    if not isinstance(record, of):
+        raise TypeError(f"{found.name} is a {found.kind}")
+    return record
+
+
+def document_of(record: Record) -> bytes:
+    """Return the record as JSON with sorted keys: what is kept, and what its entry says."""
+    return msgspec.json.encode(record, order="sorted")
+
+
+def read_record(kind: str, fields: Mapping[str, Any]) -> Record:
+    """Return a record made of somebody's JSON.
+
+    Args:
+        kind: a key of RECORDS.
+        fields: its attributes by name.
+
+    Raises:
+        InvalidInputError: names the field and what is wrong with it.
+    """
+    return _converted(dict(fields), RECORDS[kind], kind)
+
+
+def changed_record(record: Record, changes: Mapping[str, Any]) -> Record:
+    """Return the record with some fields changed; a name can't be.
+
+    Raises:
+        InvalidInputError: names the field and what is wrong with it.
+    """
+    kind = next(kind for kind, of in RECORDS.items() if isinstance(record, of))
+    if changes.get("name", record.name) != record.name:
+        raise InvalidInputError(f"the name of a {kind} can't be changed: make a new one")
+    return read_record(kind, {**msgspec.to_builtins(record), **changes})
+
+
+def _converted(fields: dict[str, Any], to: type[Record], kind: str) -> Record:
+    try:
+        record = msgspec.convert(fields, to)
+    except msgspec.ValidationError as error:
+        # What __post_init__ raises is wrapped when it is a ValueError, and passes when it is ours.
+        raise InvalidInputError(f"this is no {kind}: {_in_words(str(error))}") from error
+    name = record.name
+    if not isinstance(record, WorkspaceRecord) and (_UUID.fullmatch(name) or name[:4] == "tfa_"):
+        raise InvalidInputError(f"the name of a {kind} may not look like an ID or like a token")
+    return record
+
+
+_WORDS: Final = {
+    NAME_PATTERN: "letters, digits and any of '._@+-', beginning with a letter or digit",
+    rf"^[A-Za-z0-9._/*?-]+{_END}": "a workspace's name in which '*' stands for anything",
+    rf"^https?://[!-~]+{_END}": "an address such as https://token.example.com",
+}
+
+
+def _in_words(text: str) -> str:
+    """Return what msgspec says with its expressions and bare refusals put into words."""
+    for pattern, words in _WORDS.items():
+        text = text.replace(f"`str` matching regex {pattern!r}", words)
+    if "Invalid enum value" in text and "role" in text:
+        text += f"; choose one of {', '.join(Role)}"
+    return text
+
+
+class Directory:
+    """All objects of one generation.
+
+    Args:
+        generation: rises with each change.
+        objects: all of them.
+    """
+
+    def __init__(self, generation: int = 0, objects: Iterable[Object] = ()) -> None:
+        self.generation = generation
+        self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in RECORDS}
+        for each in objects:
+            self._objects[each.kind][each.name] = each
+        self._by_id: dict[str, Object] = {}
+        for of in self._objects.values():
+            self._by_id.update({each.id: each for each in of.values()})
+        self._granted: dict[str, list[GrantRecord]] = {}
+        self._vouched: dict[str, list[GrantRecord]] = {}
+        for each in self._objects["grant"].values():
+            grant = _record(each, GrantRecord)
+            if grant.principal is not None:
+                self._granted.setdefault(grant.principal, []).append(grant)
+            elif grant.issuer is not None:
+                self._vouched.setdefault(grant.issuer, []).append(grant)
+        self._certified = {
+            name: each
+            for each in self._objects["principal"].values()
+            for name in self.principal_record(each).certificates
+        }
+        self._issuing = {
+            _record(each, IssuerRecord).url: each for each in self._objects["issuer"].values()
+        }
+
+    @staticmethod
+    def principal_record(found: Object) -> PrincipalRecord:
+        """Return the record of an object that is a principal."""
+        return _record(found, PrincipalRecord)
+
+    def objects(self, kind: str) -> list[Object]:
+        """Return all objects of a kind, by name."""
+        return [each for _, each in sorted(self._objects[kind].items())]
+
+    def get(self, kind: str, name_or_id: str) -> Object | None:
+        """Return the object of this name, or of this ID."""
+        found = self._objects[kind].get(name_or_id)
+        if found is None:
+            known = self._by_id.get(name_or_id)
+            found = known if known is not None and known.kind == kind else None
+        return found
+
+    def workspace(self, name: str) -> WorkspaceRecord:
+        """Return how a workspace is kept."""
+        found = self._objects["workspace"].get(name)
+        if found is None:
+            return WorkspaceRecord(name=name)
+        return _record(found, WorkspaceRecord)
+
+    def issuer_by_url(self, url: str) -> Object | None:
+        """Return the issuer whose ``iss`` claim this is, to the letter."""
+        return self._issuing.get(url)
+
+    def certified(self, name: str) -> Object | None:
+        """Return the principal that a certificate with this subject or alternative name proves."""
+        return self._certified.get(name)
+
+    def grants_to(self, principal: str) -> list[GrantRecord]:
+        """Return the grants of a principal, by its name."""
+        return self._granted.get(principal, [])
+
+    def grants_by(self, issuer: str) -> list[GrantRecord]:
+        """Return the grants to identities of an issuer, by its name."""
+        return self._vouched.get(issuer, [])
+
+    # ------------------------------------------------------------ rights
+
+    def enabled(self, principal_id: str) -> Object | None:
+        """Return the principal of this ID, if there is one and it is not disabled."""
+        found = self._by_id.get(principal_id)
+        if found is None or found.kind != "principal" or self.principal_record(found).disabled:
+            return None
+        return found
+
+    def rights_of(self, principal_id: str, scope: Grant | None = None) -> Rights:
+        """Return what a principal may, perhaps narrowed by a token; nothing when it is disabled."""
+        found = self.enabled(principal_id)
+        grants = () if found is None else self.grants_to(found.name)
+        return Rights([each.grant() for each in grants], scope)
+
+    def rights_for(self, issuer: str, claims: Mapping[str, Any]) -> Rights:
+        """Return what an identity with these claims may.
+
+        A rule that asks for a claim that is not there gives nothing, and denies.
+        """
+        return Rights(
+            each.grant()
+            for each in self.grants_by(issuer)
+            if is_met(each.when, claims, in_doubt=each.deny)
+        )
+
+    def is_still_so(self, principal: Principal) -> bool:
+        """Tell whether the principal is still known and may what it was found to.
+
+        Args:
+            principal: as found by a directory of this or an earlier generation.
+        """
+        if principal.generation is None or principal.generation == self.generation:
+            return True
+        if principal.issuer:
+            rights = self.rights_for(principal.issuer, principal.all_claims)
+            return rights == principal.rights and self.get("issuer", principal.issuer) is not None
+        return (
+            self.enabled(principal.holder) is not None
+            and self.rights_of(principal.holder, principal.rights.scope) == principal.rights
+        )
+
+
+EMPTY: Final = Directory()

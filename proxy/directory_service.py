@@ -1,0 +1,346 @@
+"""Changes who there is and what is granted: principals, grants, issuers, workspaces' settings.
+
+Each change is one entry with the object before and after. Several changes together are all made
+or none, in one transaction, and only what they come to must be consistent: their order is free.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
+import orjson
+
+from proxy.access import EVERYWHERE, Caller, Permission
+from proxy.audit_log import draft
+from proxy.client_text import client_text
+from proxy.contracts import Committed, Draft, Store, Transaction
+from proxy.directory import (
+    RECORDS,
+    Directory,
+    GrantRecord,
+    IssuerRecord,
+    Object,
+    PrincipalRecord,
+    Record,
+    changed_record,
+    document_of,
+    read_record,
+)
+from proxy.errors import ConflictError, InvalidInputError, NotFoundError, TfauditError
+from proxy.gate import gate
+from proxy.statuses import status_of
+from proxy.timestamps import uuid7
+
+Action: TypeAlias = Literal["create", "update", "delete"]
+
+_PAST: Final[Mapping[str, str]] = {"create": "created", "update": "updated", "delete": "deleted"}
+_STATUS: Final[Mapping[str, int]] = {"create": 201, "update": 200, "delete": 200}
+_MAX_SHOWN: Final = 100
+
+
+class Change(NamedTuple):
+    """One change to be made.
+
+    Attributes:
+        action: what to do.
+        kind: ``principal``, ``grant``, ``issuer`` or ``workspace``.
+        name: of the object; for a change or deletion also its ID.
+        fields: of a creation all that is not the default, of an update what is changed.
+    """
+
+    action: Action
+    kind: str
+    name: str
+    fields: Mapping[str, Any] = {}
+
+
+class Changed(NamedTuple):
+    """One change that was made.
+
+    Attributes:
+        action: what was done.
+        before: the object as it was; None when there was none.
+        after: as it is; None when there is none any more.
+    """
+
+    action: Action
+    before: Object | None
+    after: Object | None
+
+
+class DirectoryService:
+    """The one place where the directory is changed.
+
+    Args:
+        store: keeps it.
+        now: the present, with a time zone.
+        random: gives so many random bytes.
+    """
+
+    def __init__(
+        self, store: Store, now: Callable[[], datetime], random: Callable[[int], bytes]
+    ) -> None:
+        self._store = store
+        self._now = now
+        self._random = random
+
+    async def change(self, caller: Caller, changes: Sequence[Change]) -> Committed[list[Changed]]:
+        """Make all the changes or none.
+
+        Returns:
+            What was done; a change that changes nothing is left out, and has no entry.
+
+        Raises:
+            ForbiddenError: the caller may not administer.
+            InvalidInputError: a field can't be used; names it.
+            NotFoundError: there is no such object.
+            ConflictError: there is one already, or others depend on it.
+        """
+        await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
+        for each in changes:
+            if each.kind not in RECORDS:
+                raise InvalidInputError(f"there is no kind {each.kind!r} of object")
+        ids = [uuid7(int(self._now().timestamp() * 1_000_000), self._random(8)) for _ in changes]
+
+        committed = await self._store.write(
+            partial(_make, caller, list(zip(changes, ids, strict=True)))
+        )
+        value = committed.value
+        if isinstance(value, TfauditError):
+            value.audit_index = committed.index
+            raise value
+        return Committed(value, committed.index)
+
+    async def create(
+        self, caller: Caller, kind: str, fields: Mapping[str, Any]
+    ) -> Committed[Object]:
+        """Make one object; see ``change`` for what is raised."""
+        name = fields.get("name")
+        if not isinstance(name, str):
+            raise InvalidInputError(f"a {kind} needs a name, which is a text")
+        done = await self.change(caller, [Change("create", kind, name, fields)])
+        return Committed(_only(done.value).after or _never(), done.index)
+
+    async def update(
+        self, caller: Caller, kind: str, name: str, changes: Mapping[str, Any]
+    ) -> Committed[Object]:
+        """Change some fields of one object; nothing is recorded when nothing changes."""
+        done = await self.change(caller, [Change("update", kind, name, changes)])
+        if not done.value:
+            return Committed(await self.show(caller, kind, name), None)
+        return Committed(_only(done.value).after or _never(), done.index)
+
+    async def delete(self, caller: Caller, kind: str, name: str) -> Committed[Object]:
+        """Take one object away; returns it as it was."""
+        done = await self.change(caller, [Change("delete", kind, name)])
+        return Committed(_only(done.value).before or _never(), done.index)
+
+    async def list(self, caller: Caller, kind: str) -> list[Object]:
+        """Return all objects of a kind, by name.
+
+        Raises:
+            ForbiddenError: the caller may not administer.
+            UnauthenticatedError, AccessChangedError: nor may they any more.
+        """
+        return (await self.view(caller)).objects(kind)
+
+    async def show(self, caller: Caller, kind: str, name: str) -> Object:
+        """Return one object by its name or ID.
+
+        Raises:
+            NotFoundError: there is none.
+            ForbiddenError: the caller may not administer.
+        """
+        return _found(await self.view(caller), kind, name)
+
+    async def view(self, caller: Caller) -> Directory:
+        """Return the whole directory as it is now.
+
+        Raises:
+            ForbiddenError: the caller may not administer.
+        """
+        await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
+        return (await self._store.write(lambda tx: tx.directory())).value
+
+
+def _make(
+    caller: Caller, changes: list[tuple[Change, str]], tx: Transaction
+) -> list[Changed] | TfauditError:
+    """Make the changes, each with its entry; of a refusal only the entry."""
+    work = _Work(tx.directory(), tx.time)
+    try:
+        for change, new_id in changes:
+            work.make(change, new_id)
+        work.require_consistent()
+    except (InvalidInputError, NotFoundError, ConflictError) as error:
+        # When all were made and don't fit together, none of them is to blame alone.
+        at = min(work.made, len(changes) - 1)
+        tx.append(_refused(caller, changes[at][0], error))
+        return error
+    for done in work.done:
+        if done.after is not None:
+            tx.put_object(done.after)
+        elif done.before is not None:
+            tx.drop_object(done.before.kind, done.before.name)
+        tx.append(entry_of(caller, done))
+    return work.done
+
+
+class _Work:
+    """The directory in the making: what it comes to, and what was done on the way."""
+
+    def __init__(self, directory: Directory, time: str) -> None:
+        self._time = time
+        self._objects = {
+            (each.kind, each.name): each for kind in RECORDS for each in directory.objects(kind)
+        }
+        self.done: list[Changed] = []
+        self.made = 0
+
+    def _view(self) -> Directory:
+        return Directory(0, self._objects.values())
+
+    def make(self, change: Change, new_id: str) -> None:
+        """Make one change.
+
+        Raises:
+            InvalidInputError, NotFoundError, ConflictError: it can't be made.
+        """
+        self._make(change, new_id)
+        self.made += 1
+
+    def _make(self, change: Change, new_id: str) -> None:
+        kind = change.kind
+        if change.action == "create":
+            record = _cleaned(read_record(kind, {**change.fields, "name": change.name}))
+            if (kind, record.name) in self._objects:
+                raise ConflictError(
+                    f"there is a {kind} {record.name} already: change it, or choose another name"
+                )
+            after = Object(kind, record.name, new_id, self._time, self._time, document_of(record))
+            self._keep(Changed("create", None, after))
+            return
+        before = self._objects.get((kind, change.name)) or _found(self._view(), kind, change.name)
+        if change.action == "delete":
+            del self._objects[kind, before.name]
+            self.done.append(Changed("delete", before, None))
+            return
+        record = _cleaned(changed_record(before.record, change.fields))
+        after = before._replace(updated=self._time, document=document_of(record))
+        if after.document != before.document:
+            self._keep(Changed("update", before, after))
+
+    def _keep(self, done: Changed) -> None:
+        if done.after is not None:
+            self._objects[done.after.kind, done.after.name] = done.after
+        self.done.append(done)
+
+    def require_consistent(self) -> None:
+        """Pass when nothing refers to what is not there, and nothing unique is there twice.
+
+        Raises:
+            ConflictError: says what refers to what.
+        """
+        certificates: dict[str, str] = {}
+        urls: dict[str, str] = {}
+        for each in self._objects.values():
+            match each.record:
+                case GrantRecord(principal=str(name)) if ("principal", name) not in self._objects:
+                    raise ConflictError(
+                        f"the grant {each.name} is for the principal {name}, which there is not: "
+                        "make the principal first, or delete the grant with it"
+                    )
+                case GrantRecord(issuer=str(name)) if ("issuer", name) not in self._objects:
+                    raise ConflictError(
+                        f"the grant {each.name} is for the issuer {name}, which there is not: "
+                        "make the issuer first, or delete the grant with it"
+                    )
+                case PrincipalRecord(certificates=names):
+                    for name in names:
+                        other = certificates.setdefault(name, each.name)
+                        if other != each.name:
+                            raise ConflictError(
+                                f"the certificate {name} would prove both {other} and {each.name}"
+                            )
+                case IssuerRecord(url=url) if urls.setdefault(url, each.name) != each.name:
+                    raise ConflictError(f"the issuer {urls[url]} has the url {url} already")
+                case _:
+                    pass
+
+
+def _cleaned(record: Record) -> Record:
+    """Return the record without credentials in its free text: it is kept as it is recorded."""
+    if isinstance(record, GrantRecord):
+        return record
+    if isinstance(record, IssuerRecord) and ("@" in record.url or "?" in record.url):
+        raise InvalidInputError("the url of an issuer has no user, password or query in it")
+    return msgspec.structs.replace(record, description=client_text(record.description, 500))
+
+
+def _found(directory: Directory, kind: str, name: str) -> Object:
+    found = directory.get(kind, name)
+    if found is None:
+        shown = client_text(name, _MAX_SHOWN)
+        raise NotFoundError(f"there is no {kind} {shown}: list them to see all")
+    return found
+
+
+def _only(done: list[Changed]) -> Changed:
+    [only] = done
+    return only
+
+
+def _never() -> Object:
+    raise AssertionError("a change has its object before or after")
+
+
+def entry_of(caller: Caller, done: Changed) -> Draft:
+    """Return the entry of one change, with the object before and after."""
+    about = done.after or done.before or _never()
+    message = f"{caller.principal.name} {_PAST[done.action]} the {about.kind} {about.name}"
+    return draft(
+        f"{about.kind}.{_PAST[done.action]}",
+        "success",
+        message + _in_short(done),
+        caller,
+        _STATUS[done.action],
+        workspace=about.name if about.kind == "workspace" else None,
+        object=object_part(about, done.before, done.after),
+    )
+
+
+def object_part(about: Object, before: Object | None, after: Object | None) -> dict[str, Any]:
+    """Return the ``object`` of an entry."""
+    return {
+        "kind": about.kind,
+        "name": about.name,
+        "id": about.id,
+        "before": None if before is None else orjson.loads(before.document),
+        "after": None if after is None else orjson.loads(after.document),
+    }
+
+
+def _in_short(done: Changed) -> str:
+    """Return the end of the sentence: what a grant gives, or which fields changed."""
+    if done.action == "update" and done.before is not None and done.after is not None:
+        before, after = (msgspec.to_builtins(each.record) for each in (done.before, done.after))
+        return f": {', '.join(name for name in after if after[name] != before[name])}"
+    about = done.after or done.before
+    if about is not None and isinstance(record := about.record, GrantRecord):
+        verb = "denies" if record.deny else "gives"
+        whom = record.principal or f"identities of {record.issuer}"
+        return f": it {verb} {whom} {record.grant()}"
+    return ""
+
+
+def _refused(caller: Caller, change: Change, error: TfauditError) -> Draft:
+    outcome = "conflict" if isinstance(error, ConflictError) else "error"
+    return draft(
+        f"{change.kind}.{_PAST[change.action]}",
+        outcome,
+        f"{caller.principal.name}: {error}",
+        caller,
+        status_of(error),
+    )
