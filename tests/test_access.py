@@ -6,11 +6,15 @@ from hypothesis import strategies as st
 
 from proxy.access import (
     ANONYMOUS,
+    EVERYWHERE,
     MAX_TEXT,
     MAX_WORKSPACE,
+    Grant,
     Permission,
     Principal,
+    Rights,
     Role,
+    View,
     matches_any,
     parse_workspace,
     printable,
@@ -93,6 +97,123 @@ def test_whoever_may_passes_the_gate() -> None:
 def test_a_global_question_is_answered_by_the_role_alone() -> None:
     """Permissions without a workspace don't look at the globs."""
     assert principal(Role.AUDITOR, "prod/*").allows(Permission.LOG_READ)
+
+
+GIVEN = Grant(Role.WRITER, ("prod/*",), "given")
+
+
+def test_a_denial_wins_over_what_is_given() -> None:
+    """In whatever order; elsewhere what is given holds."""
+    denied = Grant(Role.WRITER, ("prod/db*",), "denied", deny=True)
+    for grants in ([GIVEN, denied], [denied, GIVEN]):
+        rights = Rights(grants)
+        assert not rights.decide(Permission.STATE_WRITE, "prod/db").allowed
+        assert rights.decide(Permission.STATE_WRITE, "prod/web").allowed
+    assert "denied" in Rights([GIVEN, denied]).decide(Permission.LOCK, "prod/db").reason
+
+
+def test_a_denial_takes_the_permissions_of_its_role_alone() -> None:
+    """An operator who is denied to write may still force a lock."""
+    rights = Rights([Grant(Role.OPERATOR), Grant(Role.WRITER, deny=True)])
+    assert {"lock:force", "state:roll-back", "workspace:delete"} == {
+        each for each in Permission if rights.decide(each, "prod/a").allowed
+    }
+
+
+def test_a_scope_narrows_and_gives_nothing() -> None:
+    """Both the grants and the token's own role and workspaces must allow it."""
+    rights = Rights([GIVEN], Grant(Role.READER, ("*/web",)))
+    assert rights.decide(Permission.STATE_READ, "prod/web").allowed
+    for permission, workspace in (
+        (Permission.STATE_WRITE, "prod/web"),
+        (Permission.STATE_READ, "prod/db"),
+        (Permission.STATE_READ, "dev/web"),
+    ):
+        assert not rights.decide(permission, workspace).allowed
+
+
+@pytest.mark.parametrize(
+    ("grants", "expected"),
+    [
+        ([Grant(Role.ADMIN)], True),
+        ([Grant(Role.ADMIN, ("prod/*",))], False),
+        ([Grant(Role.ADMIN, ("?",))], False),
+        ([Grant(Role.ADMIN, ("**",))], False),
+        ([Grant(Role.ADMIN), Grant(Role.ADMIN, ("prod/*",), deny=True)], False),
+        ([Grant(Role.ADMIN), Grant(Role.WRITER, ("prod/*",), deny=True)], True),
+        ([], False),
+    ],
+)
+def test_everywhere_is_given_for_all_workspaces_and_denied_for_any(
+    grants: list[Grant], expected: bool
+) -> None:
+    """Whoever is denied something somewhere does not decide about everything."""
+    assert expected is Rights(grants).decide(Permission.ADMINISTER, EVERYWHERE).allowed
+
+
+def test_what_is_asked_without_a_workspace_is_allowed_somewhere() -> None:
+    """A denial in some workspaces leaves the others."""
+    rights = Rights([Grant(Role.AUDITOR), Grant(Role.AUDITOR, ("prod/*",), deny=True)])
+    assert rights.decide(Permission.LOG_READ).allowed
+    everywhere = Rights([Grant(Role.AUDITOR), Grant(Role.AUDITOR, deny=True)])
+    assert not everywhere.decide(Permission.LOG_READ).allowed
+
+
+def test_sensitive_outputs_are_decided_by_the_grant_that_gives_them() -> None:
+    """Of several that allow it, the one that gives more."""
+    plain = Grant(Role.OUTPUTS_READER, ("*",), "plain")
+    sensitive = Grant(Role.OUTPUTS_READER, ("prod/*",), "sensitive", sensitive_outputs=True)
+    rights = Rights([plain, sensitive])
+    assert [sensitive, plain] == [
+        rights.decide(Permission.OUTPUTS_READ, name).grant for name in ("prod/a", "dev/a")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("workspace", "expected"),
+    [("prod/web", True), ("prod/db", False), ("dev/web", False), (None, False)],
+)
+def test_a_view_shows_what_is_given_and_not_denied(workspace: str | None, expected: bool) -> None:
+    """What belongs to no workspace is shown only to whoever sees all."""
+    denied = Grant(Role.AUDITOR, ("prod/db",), deny=True)
+    rights = Rights([Grant(Role.AUDITOR, ("prod/*",)), Grant(Role.WRITER), denied])
+    assert expected is rights.view(Permission.LOG_READ).shows(workspace)
+
+
+def test_a_view_is_narrowed_by_the_scope() -> None:
+    """A token for some workspaces shows those alone; one for another role shows nothing."""
+    auditor = [Grant(Role.AUDITOR)]
+    assert View(("*",)).shows(None)
+    assert Rights(auditor, Grant(Role.AUDITOR, ("a",))).view(Permission.LOG_READ).shows("a")
+    assert not Rights(auditor, Grant(Role.AUDITOR, ("a",))).view(Permission.LOG_READ).shows("b")
+    assert not Rights(auditor, Grant(Role.READER)).view(Permission.LOG_READ).shows("a")
+
+
+def test_a_refusal_tells_the_grant_that_denies() -> None:
+    """Whoever has grants is told which one, and whom to ask."""
+    rights = Rights([GIVEN, Grant(Role.WRITER, ("prod/*",), "freeze", deny=True)])
+    alice = Principal("user", "1", "alice", rights, holder="1")
+    with pytest.raises(ForbiddenError, match=r"grant freeze \(writer on prod/\*\) denies it; ask"):
+        require(alice, Permission.STATE_WRITE, "prod/a")
+
+
+def test_the_actor_of_an_identity_tells_who_vouches_for_it() -> None:
+    """Issuer and recorded claims, but none that is only for finding grants."""
+    actor = Principal(
+        "oidc",
+        "github:s",
+        "acme/infra",
+        issuer="github",
+        claims={"run_id": "1"},
+        all_claims={"run_id": "1", "jti": "x"},
+    ).actor()
+    assert {
+        "type": "oidc",
+        "id": "github:s",
+        "name": "acme/infra",
+        "issuer": "github",
+        "claims": {"run_id": "1"},
+    } == actor
 
 
 def test_the_actor_of_an_entry_has_the_tokens_hint_and_no_more() -> None:

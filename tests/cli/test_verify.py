@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy.cli._common import caller, opened, run, settings
+from proxy.directory_service import Change
 from proxy.program import open_program
 from proxy.timestamps import micros_of
 from proxy.tlog.merkle import Frontier
@@ -332,6 +333,65 @@ def tokens(tfaudit: Tfaudit) -> None:
     for name in ("ci", "gone"):
         tfaudit("token", "create", name, "--role", "reader", "--workspace", "prod/*")
     tfaudit("token", "revoke", "gone")
+
+
+@pytest.fixture
+def objects(data: Path) -> None:
+    """Make a principal with a grant, by entries 0 and 1, change it by 2, and drop another by 4."""
+    changes = [
+        Change("create", "principal", "alice"),
+        Change(
+            "create", "grant", "g", {"principal": "alice", "role": "reader", "workspaces": ["a"]}
+        ),
+        Change("update", "principal", "alice", {"description": "who she is"}),
+        Change("create", "principal", "gone"),
+        Change("delete", "principal", "gone"),
+    ]
+
+    async def make() -> None:
+        async with opened(settings(data, None), create=True) as program:
+            for change in changes:
+                await program.directory.change(caller("test"), [change])
+
+    run(make())
+
+
+@pytest.mark.usefixtures("objects")
+def test_objects_as_they_were_made_hold(tfaudit: Tfaudit) -> None:
+    """Made, changed and dropped."""
+    tfaudit("verify")
+
+
+@pytest.mark.usefixtures("objects")
+@pytest.mark.parametrize(
+    ("statement", "index", "name"),
+    [
+        (
+            """UPDATE object SET document = replace(document, '"reader"', '"admin"')
+            WHERE name = 'g'""",
+            1,
+            "grant g ",
+        ),
+        ("UPDATE object SET document = 'x' WHERE name = 'g'", 1, "grant g "),
+        ("UPDATE object SET id = 'x' WHERE name = 'g'", 1, "grant g "),
+        ("DELETE FROM object WHERE name = 'alice'", 2, "principal alice "),
+        (
+            """INSERT INTO object SELECT kind, 'gone', 'x', created, updated, document FROM object
+            WHERE name = 'alice'""",
+            None,
+            "principal gone ",
+        ),
+        ("UPDATE object SET kind = 'robot' WHERE name = 'g'", None, "robot g "),
+    ],
+)
+def test_a_changed_object_is_found(
+    tfaudit: Tfaudit, tamper: Tamper, statement: str, index: int | None, name: str
+) -> None:
+    """More rights, another's place, back from the dead: the object and its entry are named."""
+    tamper(statement)
+    result = json.loads(tfaudit("verify", "--json", "--no-record", code=1).stdout)
+    assert index == result["first_bad_index"]
+    assert name in result["message"]
 
 
 @pytest.mark.usefixtures("tokens")

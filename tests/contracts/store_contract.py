@@ -9,13 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import pytest
 
-from proxy.access import View
+from proxy.access import Principal, View
 from proxy.contracts import LogQuery, StateVersion, Store, StoredToken, Transaction
+from proxy.directory import Object, document_of, read_record
 from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
+from proxy.refusals import AccessChangedError
 from proxy.timestamps import micros_of, rfc3339
 from proxy.tlog.checkpoint import verify_checkpoint
 from proxy.tlog.entry import key_id
@@ -51,6 +53,14 @@ def a_token(name: str = "ci", number: int = 1) -> StoredToken:
         expires=None,
         revoked=None,
     )
+
+
+def an_object(**fields: Any) -> Object:
+    """Return a principal as the directory keeps it."""
+    record = read_record("principal", {"name": "alice", **fields})
+    when = rfc3339(START)
+    identity = "00000000-0000-7000-8000-000000000001"
+    return Object("principal", "alice", identity, when, when, document_of(record))
 
 
 async def verify_whole(store: Store) -> int:
@@ -544,6 +554,84 @@ class StoreContract:
         """An UNLOCK may come twice."""
         await store.write(recorded(lambda tx: tx.clear_lock(WORKSPACE)))
         assert [] == await store.locks()
+
+    # ------------------------------------------------------------ directory
+
+    async def test_an_object_is_kept_changed_and_dropped(self, store: Store) -> None:
+        """Each change makes another generation; earlier views stay what they were."""
+        assert 0 == store.directory().generation
+        await store.write(recorded(lambda tx: tx.put_object(an_object())))
+        first = store.directory()
+        changed = an_object(disabled=True)
+        await store.write(recorded(lambda tx: tx.put_object(changed)))
+        second = store.directory()
+        await store.write(recorded(lambda tx: tx.drop_object("principal", "alice")))
+        assert [[an_object()], [changed], []] == [
+            each.objects("principal") for each in (first, second, store.directory())
+        ]
+        assert [1, 2, 3] == [each.generation for each in (first, second, store.directory())]
+
+    async def test_a_job_sees_the_directory_as_the_one_before_it_left_it(
+        self, store: Store
+    ) -> None:
+        """In the same batch, too."""
+        answers = await asyncio.gather(
+            store.write(recorded(lambda tx: tx.put_object(an_object()))),
+            store.write(lambda tx: tx.directory().objects("principal")),
+        )
+        assert [an_object()] == answers[1].value
+
+    async def test_a_job_that_fails_leaves_the_directory(self, store: Store) -> None:
+        """And its generation."""
+
+        def job(tx: Transaction) -> None:
+            tx.append(a_draft())
+            tx.put_object(an_object())
+            raise KeyError
+
+        with pytest.raises(KeyError):
+            await store.write(job)
+        assert (0, []) == (store.directory().generation, store.directory().objects("principal"))
+        assert 0 == (await store.write(lambda tx: tx.directory().generation)).value
+
+    async def test_a_change_of_the_directory_needs_its_entry(self, store: Store) -> None:
+        """No effect without it."""
+        with pytest.raises(AssertionError, match="recorded nothing"):
+            await store.write(lambda tx: tx.put_object(an_object()))
+
+    async def test_the_directory_survives(self, store: Store, reopen: Reopen) -> None:
+        """Closing and opening."""
+        await store.write(recorded(lambda tx: tx.put_object(an_object())))
+        await store.aclose()
+        async with reopen() as other:
+            assert [an_object()] == other.directory().objects("principal")
+
+    async def test_a_change_by_another_process_counts_in_the_transaction_at_once(
+        self, store: Store, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """Whoever was let in by the old directory does nothing by it."""
+        other = await stack.enter_async_context(reopen())
+        await store.write(recorded(lambda tx: tx.put_object(an_object())))
+        principal = Principal("user", an_object().id, "alice", holder=an_object().id, generation=1)
+
+        def as_alice(tx: Transaction) -> None:
+            tx.append(a_draft()._replace(principal=principal))
+
+        await store.write(as_alice)
+        await other.write(recorded(lambda tx: tx.put_object(an_object(disabled=True))))
+        with pytest.raises(AccessChangedError, match="was changed"):
+            await store.write(as_alice)
+
+    async def test_a_change_by_another_process_is_seen_after_a_second(
+        self, store: Store, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """By whoever only wants to tell who asks."""
+        other = await stack.enter_async_context(reopen())
+        assert [] == store.directory().objects("principal")
+        await other.write(recorded(lambda tx: tx.put_object(an_object())))
+        async with asyncio.timeout(10):
+            while not store.directory().objects("principal"):  # noqa: ASYNC110 - another's
+                await asyncio.sleep(0.05)
 
     # ------------------------------------------------------------ tokens
 
