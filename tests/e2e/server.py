@@ -65,6 +65,7 @@ class Server:
         *,
         env: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         """Choose a port and describe the server; `start` starts it.
 
@@ -72,10 +73,12 @@ class Server:
             data: the data folder; the server makes it if it is not there.
             env: variables on top of this process's, for example TFAUDIT_SERVER_BODY_LIMIT.
             options: further options of ``tfaudit serve``.
+            program: what is ``tfaudit`` here.
         """
         self.data = data
         self.port = free_port()
         self._options = tuple(options)
+        self._program = tuple(program)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("TFAUDIT_")}
         self.env = {
             **inherited,
@@ -121,7 +124,7 @@ class Server:
         assert self._process is None, "the server runs already"
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
-                [*PROGRAM, "serve", *self._options],
+                [*self._program, "serve", *self._options],
                 cwd=self.data.parent,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
