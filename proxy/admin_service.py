@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import partial
 from typing import Final, NamedTuple
 
 from proxy import tokens
@@ -27,7 +26,6 @@ from proxy.errors import (
     InvalidInputError,
     NotFoundError,
     TfauditError,
-    UnauthenticatedError,
 )
 from proxy.events import EVENTS, OUTCOMES
 from proxy.gate import gate
@@ -239,10 +237,30 @@ class AdminService:
         Raises:
             ForbiddenError: the caller may not administer all workspaces.
             UnauthenticatedError: the caller's own token was revoked meanwhile.
+            AccessChangedError: what the caller may was changed meanwhile.
         """
         await self._require_administrator(caller)
-        await self._store.write(partial(_require_in_force, caller))
+        await self._store.write(lambda tx: tx.require_in_force(caller.principal))
         return await self._store.tokens()
+
+    async def show_token(self, caller: Caller, name_or_id: str) -> StoredToken:
+        """Return one token: of a name the one in force, of an ID any.
+
+        Raises:
+            ForbiddenError: the caller may not administer all workspaces.
+            UnauthenticatedError, AccessChangedError: nor may they any more.
+            NotFoundError: there is none.
+        """
+        await self._require_administrator(caller)
+
+        def job(tx: Transaction) -> StoredToken | None:
+            tx.require_in_force(caller.principal)
+            return tx.token(name_or_id)
+
+        found = (await self._store.write(job)).value
+        if found is None:
+            raise NotFoundError("there is no such token: list the tokens to see all")
+        return found
 
     async def revoke_token(self, caller: Caller, name_or_id: str) -> Committed[StoredToken]:
         """Take a token out of force, from the next request on.
@@ -352,17 +370,6 @@ def _as_long(old: StoredToken, now: str) -> str | None:
 
 def _append(entry: Draft) -> Callable[[Transaction], None]:
     return lambda tx: tx.append(entry)
-
-
-def _require_in_force(caller: Caller, tx: Transaction) -> None:
-    """Pass when the caller's token is in force now: no entry is made here that would find out."""
-    if caller.principal.kind != "token":
-        return
-    token = tx.token(caller.principal.id)
-    if token is None or token.revoked is not None:
-        raise UnauthenticatedError(
-            "the token is unknown or revoked: ask an administrator for a new one"
-        )
 
 
 def _who(caller: Caller) -> str:

@@ -79,6 +79,7 @@ def create_app(
     app[appkeys.STATES] = program.states
     app[appkeys.LOCKS] = program.locks
     app[appkeys.ADMIN] = program.admin
+    app[appkeys.DIRECTORY] = program.directory
     app[appkeys.AUTHENTICATOR] = authenticator
     app[appkeys.FAILURES] = failures
     app[appkeys.METRICS] = metrics

@@ -216,6 +216,16 @@ class Transaction(Protocol):
                 what it might when the request was let in.
         """
 
+    def require_in_force(self, principal: Principal) -> None:
+        """Pass when the principal still is who they were and may what they might.
+
+        For what is told without an entry; ``append`` looks by itself.
+
+        Raises:
+            UnauthenticatedError: the token behind it is no longer in force.
+            AccessChangedError: what the principal may was changed.
+        """
+
     def head(self, workspace: str) -> StateVersion | None:
         """Return the newest version; None is certain knowledge that there is none."""
 

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from proxy.access import Grant, Principal, Rights, Role, parse_workspace
 from proxy.errors import InvalidInputError
+from proxy.fields import FieldError, fields_of, read_fields
 from proxy.rules import MAX_RULE, check_rule, is_met
 
 MAX_NAME: Final = 100
@@ -250,41 +251,40 @@ def read_record(kind: str, fields: Mapping[str, Any]) -> Record:
 def changed_record(record: Record, changes: Mapping[str, Any]) -> Record:
     """Return the record with some fields changed; a name can't be.
 
+    As in a JSON merge patch (RFC 7396), null takes a field away, which leaves its default.
+
     Raises:
         InvalidInputError: names the field and what is wrong with it.
     """
     kind = next(kind for kind, of in RECORDS.items() if isinstance(record, of))
     if changes.get("name", record.name) != record.name:
-        raise InvalidInputError(f"the name of a {kind} can't be changed: make a new one")
-    return read_record(kind, {**msgspec.to_builtins(record), **changes})
+        raise FieldError(f"the name of a {kind} can't be changed: make a new one", "name")
+    fields = {**msgspec.to_builtins(record), **changes}
+    known = fields_of(RECORDS[kind])
+    given = {
+        name: value for name, value in fields.items() if value is not None or name not in known
+    }
+    return read_record(kind, given)
 
 
 def _converted(fields: dict[str, Any], to: type[Record], kind: str) -> Record:
-    try:
-        record = msgspec.convert(fields, to)
-    except msgspec.ValidationError as error:
-        # What __post_init__ raises is wrapped when it is a ValueError, and passes when it is ours.
-        raise InvalidInputError(f"this is no {kind}: {_in_words(str(error))}") from error
+    # What __post_init__ raises would be wrapped if it were a ValueError; ours passes.
+    record = read_fields(fields, to, kind, WORDS)
     name = record.name
     if not isinstance(record, WorkspaceRecord) and (_UUID.fullmatch(name) or name[:4] == "tfa_"):
-        raise InvalidInputError(f"the name of a {kind} may not look like an ID or like a token")
+        raise FieldError(f"the name of a {kind} may not look like an ID or like a token", "name")
     return record
 
 
-_WORDS: Final = {
+WORDS: Final = {
     NAME_PATTERN: "letters, digits and any of '._@+-', beginning with a letter or digit",
     rf"^[A-Za-z0-9._/*?-]+{_END}": "a workspace's name in which '*' stands for anything",
     rf"^https?://[!-~]+{_END}": "an address such as https://token.example.com",
+    rf"^[^\x00-\x1f\x7f]*{_END}": "a text in one line, without control characters",
+    rf"^[!-~]+{_END}": "a word without spaces",
+    rf"^[A-Za-z0-9._-]*{_END}": "letters, digits and any of '._-'",
 }
-
-
-def _in_words(text: str) -> str:
-    """Return what msgspec says with its expressions and bare refusals put into words."""
-    for pattern, words in _WORDS.items():
-        text = text.replace(f"`str` matching regex {pattern!r}", words)
-    if "Invalid enum value" in text and "role" in text:
-        text += f"; choose one of {', '.join(Role)}"
-    return text
+"""What the regular expressions of the records say, for people."""
 
 
 class Directory:

@@ -15,6 +15,10 @@ class EncodedBodyError(InvalidInputError):
     """The body is compressed: nothing is unpacked here, so that no small one becomes a huge one."""
 
 
+class UnsupportedTypeError(InvalidInputError):
+    """The body is not declared as what is taken here."""
+
+
 class ForgedReadError(InvalidInputError):
     """A GET that carries an upload's headers: a redirect on the way made a read of a write."""
 

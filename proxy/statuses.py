@@ -22,6 +22,7 @@ STATUSES: Final[Mapping[type[errors.TfauditError], int]] = {
     refusals.SerialRegressionError: 412,
     refusals.BodyTooLargeError: 413,
     refusals.EncodedBodyError: 415,
+    refusals.UnsupportedTypeError: 415,
     refusals.LineageChangedError: 421,
     NotAStateError: 422,
     errors.LockedError: 423,

@@ -28,7 +28,7 @@ from proxy.contracts import (
     WorkspaceSummary,
 )
 from proxy.directory import RECORDS, Directory, Object
-from proxy.errors import InvalidInputError, UnavailableError
+from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from proxy.refusals import AccessChangedError
 from proxy.timestamps import rfc3339
 
@@ -97,6 +97,14 @@ class FakeTransaction(Transaction):
         ):
             raise AccessChangedError(f"what {principal.name} may do was changed")
         self.drafts.append(draft)
+
+    def require_in_force(self, principal: Principal) -> None:
+        known = {token.id: token for token in self._contents.tokens.values()}
+        token = known.get(principal.id)
+        if principal.kind == "token" and token is not None and token.revoked is not None:
+            raise UnauthenticatedError("the token is unknown or revoked")
+        if not self._contents.directory.is_still_so(principal):
+            raise AccessChangedError(f"what {principal.name} may do was changed")
 
     def head(self, workspace: str) -> StateVersion | None:
         versions = self._contents.versions.get(workspace)

@@ -45,7 +45,7 @@ DIRECTORY = Directory(7, [ALICE, GRANT, ISSUER, VOUCHED])
         ("principal", {"name": "tfa_x"}, "like a token"),
         ("principal", {"name": "0193a0b2-0000-7000-8000-000000000000"}, "like an ID"),
         ("principal", {"name": "a", "kind": "robot"}, "kind"),
-        ("principal", {"name": "a", "password": "x"}, "unknown field `password`"),
+        ("principal", {"name": "a", "password": "x"}, "there is no field 'password'"),
         ("principal", {"name": "a", "disabled": "no"}, "disabled"),
         ("grant", {"name": "g", "role": "writer", "workspaces": ["*"]}, "for a principal or"),
         (

@@ -9,6 +9,7 @@ import pytest
 
 from proxy.config import load_config
 from proxy.contracts import LogQuery
+from proxy.server.openapi import path_of
 from proxy.server.routes import ROUTES
 from proxy.tfstate.document import parse
 from proxy.tfstate.redact import Redactor
@@ -36,9 +37,9 @@ def test_the_policy_of_the_readme_is_taken(tmp_path: Path) -> None:
 def test_every_address_beside_the_states_is_documented() -> None:
     """docs/api.md names each with its method, and each parameter of the log."""
     text = (DOCS / "api.md").read_text("utf-8")
-    for method, path, _ in ROUTES:
-        if not path.startswith("/state/"):
-            assert f"`{method} {path.replace('{ref}', '<ID or name>')}`" in text
+    for route in ROUTES:
+        if not route.path.startswith("/state/"):
+            assert f"`{route.method} {path_of(route)}`" in text
     for field in fields(LogQuery):
         if field.name != "view":  # those are the reader's own limits
             assert f"\n| `{field.name}` | " in text

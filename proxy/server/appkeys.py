@@ -11,8 +11,10 @@ from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
 from proxy.config import Config
 from proxy.contracts import Store
+from proxy.directory_service import DirectoryService
 from proxy.lock_service import LockService
 from proxy.server.metrics import Metrics
+from proxy.server.operations import Route
 from proxy.server.readiness import Readiness
 from proxy.server.shortcut import Shortcut
 from proxy.state_service import StateService
@@ -22,11 +24,13 @@ STORE: Final = web.AppKey("store", Store)
 LOCKS: Final = web.AppKey("locks", LockService)
 STATES: Final = web.AppKey("states", StateService)
 ADMIN: Final = web.AppKey("admin", AdminService)
+DIRECTORY: Final = web.AppKey("directory", DirectoryService)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 FAILURES: Final = web.AppKey("failures", FailureLog)
 METRICS: Final = web.AppKey("metrics", Metrics)
 REQUEST_IDS: Final[web.AppKey[Iterator[str]]] = web.AppKey("request_ids")
 READINESS: Final = web.AppKey("readiness", Readiness)
+ROUTES: Final[web.AppKey[tuple[Route, ...]]] = web.AppKey("routes")
 SHORTCUT: Final = web.AppKey("shortcut", Shortcut)
 
 CALLER: Final = web.RequestKey("caller", Caller)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
-import orjson
 import structlog
 from aiohttp import hdrs, web
 
@@ -28,6 +27,7 @@ from proxy.server import health
 from proxy.server.appkeys import CALLER
 from proxy.server.connections import SERVER_NAME
 from proxy.server.metrics import Metrics
+from proxy.server.problems import is_api, kind_of, problem, with_index
 from proxy.server.targets import path_of
 from proxy.statuses import status_of
 
@@ -114,15 +114,13 @@ class Gatekeeper:
         try:
             response = await self._serve(request, handler, request_id)
         except web.HTTPException as error:
-            response = _routing_failure(error)
+            response = _routing_failure(request, error)
         except TfauditError as error:
-            response = _answer(request, error)
-        except Exception:  # noqa: BLE001 - whatever a bug raises is answered, and told in the log
+            response = _failure(request, error)
+        except Exception as error:  # noqa: BLE001 - whatever a bug raises is answered, and told in the log
             _log.exception("internal error", request_id=request_id, route=route)
-            response = _text(request, 500, "internal error: it is in the server's log")
-            index = await self._record_bug(request, request_id)
-            if index is not None:
-                response.headers["Audit-Index"] = str(index)
+            response = _failure(request, error)
+            with_index(response, await self._record_bug(request, request_id))
         finally:
             self._traffic.leave()
         if not response.prepared:
@@ -160,10 +158,9 @@ class Gatekeeper:
                 error.audit_index = await self._record(caller, str(error), status_of(error))
             raise
         except web.HTTPException as error:
-            response = _routing_failure(error)
-            index = await self._record(caller, response.text or "", response.status)
-            response.headers["Audit-Index"] = str(index)
-            return response
+            detail = _why(request, error)
+            index = await self._record(caller, detail, _routed_status(request, error))
+            return with_index(_routing_failure(request, error), index)
 
     async def _record_bug(self, request: web.Request, request_id: str) -> int | None:
         """Record that a request of somebody known failed, if that can still be done."""
@@ -257,39 +254,51 @@ def _presented(request: web.Request) -> Presented:
     return Presented(authorization=", ".join(given) if given else None)
 
 
-def _routing_failure(error: web.HTTPException) -> web.Response:
-    """Answer what the router could not place.
-
-    Never 404: to Terraform that says "there is no state", and it would create everything anew.
-    """
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        response = web.Response(status=405, text=f"{error.method} is not possible here\n")
-        response.headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
-        return response
-    if isinstance(error, web.HTTPNotFound):
-        return web.Response(
-            status=400,
-            text="there is nothing at this address: a state is at /state/<workspace>\n",
-        )
-    return web.Response(status=error.status, text=f"{error.reason}\n")
-
-
-def _answer(request: web.Request, error: TfauditError) -> web.Response:
-    """Turn a failure into its answer: status, text, and the entry that records it."""
-    status = status_of(error)
-    if isinstance(error, LockRefusedError | UnlockRefusedError):
-        response = web.Response(status=status, body=error.info, content_type="application/json")
+def _routing_failure(request: web.Request, error: web.HTTPException) -> web.Response:
+    """Answer what the router could not place."""
+    status, detail = _routed_status(request, error), _why(request, error)
+    if is_api(request):
+        kind = {404: "no-such-address", 405: "no-such-method"}.get(status, "malformed-request")
+        response = problem(kind, status, detail)
     else:
-        response = _text(request, status, str(error))
-    if status == 401:
-        response.headers[hdrs.WWW_AUTHENTICATE] = 'Basic realm="tfaudit", charset="UTF-8"'
-    if error.audit_index is not None:
-        response.headers["Audit-Index"] = str(error.audit_index)
+        response = web.Response(status=status, text=f"{detail}\n")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        response.headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
     return response
 
 
-def _text(request: web.Request, status: int, text: str) -> web.Response:
-    if request.path.startswith("/api/"):
-        body = orjson.dumps({"error": text})
-        return web.Response(status=status, body=body, content_type="application/json")
-    return web.Response(status=status, text=text + "\n")
+def _routed_status(request: web.Request, error: web.HTTPException) -> int:
+    """Return the status for what the router could not place.
+
+    404 under ``/api/`` alone: to Terraform that says "there is no state", and it would create
+    everything anew.
+    """
+    is_unknown = isinstance(error, web.HTTPNotFound) and not is_api(request)
+    return 400 if is_unknown else error.status
+
+
+def _why(request: web.Request, error: web.HTTPException) -> str:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return f"{error.method} is not possible here"
+    if not isinstance(error, web.HTTPNotFound):
+        return error.reason
+    if is_api(request):
+        return "there is nothing at this address: /api/v1/openapi.json lists all that there are"
+    return "there is nothing at this address: a state is at /state/<workspace>"
+
+
+def _failure(request: web.Request, error: Exception) -> web.Response:
+    """Turn a failure into its answer: status, text, and the entry that records it."""
+    status = status_of(error)
+    text = "internal error: it is in the server's log" if status == 500 else str(error)
+    if isinstance(error, LockRefusedError | UnlockRefusedError):
+        response = web.Response(status=status, body=error.info, content_type="application/json")
+    elif is_api(request):
+        response = problem(kind_of(error), status, text, error)
+    else:
+        response = web.Response(status=status, text=text + "\n")
+    if status == 401:
+        response.headers[hdrs.WWW_AUTHENTICATE] = 'Basic realm="tfaudit", charset="UTF-8"'
+    if isinstance(error, TfauditError):
+        with_index(response, error.audit_index)
+    return response

@@ -1,51 +1,124 @@
 """Every method and path, and what answers it, on one screen."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.web_urldispatcher import AbstractRoute
 
-from proxy.server import api, backend, health
+from proxy.access import Permission
+from proxy.server import api_log, api_openapi, api_tokens, backend, health, shapes
+from proxy.server.api_objects import object_routes
+from proxy.server.appkeys import ROUTES as ROUTES_KEY
 from proxy.server.bodies import defer_continue
+from proxy.server.operations import Operation, Route
+from proxy.server.replies import PageParameters
 
 _STATE: Final = "/state/{workspace:.+}"
 _LOCK: Final = "/state/{workspace:.+}/{ending:lock}"
 _UNLOCK: Final = "/state/{workspace:.+}/{ending:unlock}"
 
-Route = tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
-
 ROUTES: Final[tuple[Route, ...]] = (
     # Terraform's default dialect
-    ("GET", _STATE, backend.read),
-    ("POST", _STATE, backend.write),
-    ("PUT", _STATE, backend.write),
-    ("LOCK", _STATE, backend.lock),
-    ("UNLOCK", _STATE, backend.unlock),
-    ("DELETE", _STATE, backend.delete),
+    Route("GET", _STATE, backend.read),
+    Route("POST", _STATE, backend.write),
+    Route("PUT", _STATE, backend.write),
+    Route("LOCK", _STATE, backend.lock),
+    Route("UNLOCK", _STATE, backend.unlock),
+    Route("DELETE", _STATE, backend.delete),
     # GitLab's dialect, and the one of POST alone for networks that block other methods
-    ("POST", _LOCK, backend.lock),
-    ("PUT", _LOCK, backend.lock),
-    ("LOCK", _LOCK, backend.lock),
-    ("DELETE", _LOCK, backend.unlock),
-    ("UNLOCK", _LOCK, backend.unlock),
-    ("POST", _UNLOCK, backend.unlock),
-    ("PUT", _UNLOCK, backend.unlock),
-    ("DELETE", _UNLOCK, backend.unlock),
-    ("UNLOCK", _UNLOCK, backend.unlock),
+    Route("POST", _LOCK, backend.lock),
+    Route("PUT", _LOCK, backend.lock),
+    Route("LOCK", _LOCK, backend.lock),
+    Route("DELETE", _LOCK, backend.unlock),
+    Route("UNLOCK", _LOCK, backend.unlock),
+    Route("POST", _UNLOCK, backend.unlock),
+    Route("PUT", _UNLOCK, backend.unlock),
+    Route("DELETE", _UNLOCK, backend.unlock),
+    Route("UNLOCK", _UNLOCK, backend.unlock),
     # Administration
-    ("GET", "/api/v1/tokens", api.list_tokens),
-    ("POST", "/api/v1/tokens", api.create_token),
-    ("DELETE", "/api/v1/tokens/{ref}", api.revoke_token),
-    ("GET", "/api/v1/log", api.read_log),
+    *object_routes("principal"),
+    *object_routes("grant"),
+    *object_routes("issuer"),
+    *object_routes("workspace", name="{name:.+}"),
+    Route(
+        "GET",
+        "/api/v1/tokens",
+        api_tokens.list_tokens,
+        Operation(
+            "listTokens",
+            "List the tokens, oldest first, revoked and expired ones too.",
+            Permission.ADMINISTER,
+            reply=shapes.TokenList,
+            query=PageParameters,
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/v1/tokens",
+        api_tokens.create_token,
+        Operation(
+            "createToken",
+            "Make a token; it is shown only now.",
+            Permission.ADMINISTER,
+            body=shapes.TokenCreation,
+            reply=shapes.NewToken,
+            status=201,
+            refusals=(404, 409),
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/v1/tokens/{ref}",
+        api_tokens.show_token,
+        Operation(
+            "showToken",
+            "Show a token by its ID, or by its name while it is in force; never its text.",
+            Permission.ADMINISTER,
+            reply=shapes.Token,
+            refusals=(404,),
+        ),
+    ),
+    Route(
+        "DELETE",
+        "/api/v1/tokens/{ref}",
+        api_tokens.revoke_token,
+        Operation(
+            "revokeToken",
+            "Take a token out of force, at once and for good.",
+            Permission.ADMINISTER,
+            reply=shapes.Token,
+            refusals=(404,),
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/v1/log",
+        api_log.read_log,
+        Operation(
+            "readLog",
+            "Read the log: one JSON object a line.",
+            Permission.LOG_READ,
+            query=api_log.LogParameters,
+            media=api_log.NDJSON,
+            description="A line is `{index, entry, leaf_hash, signature}`. Each reading is an "
+            "entry of the log itself. If the connection breaks, lines are missing.",
+        ),
+    ),
     # For anybody
-    ("GET", "/checkpoint", health.checkpoint),
-    ("GET", "/healthz", health.healthz),
-    ("GET", "/readyz", health.readyz),
-    ("GET", "/metrics", health.metrics),
+    Route(
+        "GET",
+        "/api/v1/openapi.json",
+        api_openapi.openapi,
+        Operation("showDescription", "Show this document.", reply=dict[str, Any]),
+        is_open=True,
+    ),
+    Route("GET", "/checkpoint", health.checkpoint, is_open=True),
+    Route("GET", "/healthz", health.healthz, is_open=True),
+    Route("GET", "/readyz", health.readyz, is_open=True),
+    Route("GET", "/metrics", health.metrics, is_open=True),
 )
 
-OPEN: Final = frozenset({health.checkpoint, health.healthz, health.readyz, health.metrics})
+OPEN: Final = frozenset(route.handler for route in ROUTES if route.is_open)
 """Handlers that ask for no credentials: none of them tells anything of a state or a workspace."""
 
 
@@ -58,13 +131,15 @@ def add_routes(app: web.Application) -> dict[str, AbstractRoute]:
         the routes of a state's own address, by method.
     """
     found: dict[str, AbstractRoute] = {}
-    for method, path, handler in sorted(ROUTES, key=_rank):
-        route = app.router.add_route(method, path, handler, expect_handler=defer_continue)
-        if path == _STATE:
-            found[method] = route
+    for route in sorted(ROUTES, key=_rank):
+        added = app.router.add_route(
+            route.method, route.path, route.handler, expect_handler=defer_continue
+        )
+        if route.path == _STATE:
+            found[route.method] = added
+    app[ROUTES_KEY] = ROUTES
     return found
 
 
 def _rank(route: Route) -> tuple[bool, int]:
-    method, path, _ = route
-    return (method, path) != ("GET", _STATE), -len(path)
+    return (route.method, route.path) != ("GET", _STATE), -len(route.path)

@@ -247,6 +247,13 @@ class SQLiteTransaction:
                 self._require_rights(draft.principal)
         self._drafts.append(draft)
 
+    def require_in_force(self, principal: Principal) -> None:
+        """Pass when the principal still is who they were and may what they might."""
+        if principal.kind == "token":
+            self._require_in_force(principal.id)
+        if principal.generation is not None:
+            self._require_rights(principal)
+
     def _require_rights(self, principal: Principal) -> None:
         if not self.directory().is_still_so(principal):
             raise AccessChangedError(

@@ -13,6 +13,7 @@ from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
 from proxy.config import Config
 from proxy.contracts import StoredToken
+from proxy.directory_service import DirectoryService
 from proxy.server import appkeys
 from proxy.server.connections import request_ids
 from proxy.server.metrics import Metrics
@@ -46,6 +47,9 @@ def api_app(store: FakeStore) -> web.Application:
     app[appkeys.CONFIG] = Config()
     app[appkeys.STORE] = store
     app[appkeys.ADMIN] = AdminService(store, lambda: NOW, lambda n: bytes([next(calls)]) * n)
+    app[appkeys.DIRECTORY] = DirectoryService(
+        store, lambda: NOW, lambda n: bytes([next(calls)]) * n
+    )
     app[appkeys.METRICS] = metrics
     app[appkeys.READINESS] = Readiness(store, lambda: 0.0)
     add_routes(app)

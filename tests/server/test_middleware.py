@@ -1,6 +1,7 @@
 """Tests of proxy.server.middleware: who asks, from where, and how a failure is answered."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_network
@@ -394,13 +395,41 @@ async def test_a_store_that_fails_is_503_with_retry_after(
         assert (503, "10") == (answer.status, answer.headers["retry-after"])
 
 
-async def test_an_api_failure_is_json(face: Face) -> None:
-    """Programs read it."""
+async def test_an_api_failure_is_told_as_problem_details(face: Face) -> None:
+    """For programs (RFC 9457), with the entry that records it."""
     answer = await face.ask("GET", "/api/v1/log")
-    assert (403, "application/json") == (
-        answer.status,
-        answer.headers["content-type"].partition(";")[0],
-    )
+    problem = json.loads(answer.body)
+    assert (403, "application/problem+json") == (answer.status, answer.headers["content-type"])
+    assert {
+        "type": "urn:tfaudit:problem:forbidden",
+        "title": "Forbidden",
+        "status": 403,
+        "detail": problem["detail"],
+        "audit_index": answer.index,
+    } == problem
+    assert "may not log:read" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/api/v2", (404, "no-such-address")),
+        ("PUT", "/api/v1/grants", (405, "no-such-method")),
+        ("POST", "/api/v1/grants", (415, "unsupported-type")),
+        ("GET", "/api/v1/grants/none", (404, "not-found")),
+        ("GET", "/api/v1/grants?limit=0", (400, "invalid-input")),
+        ("GET", "/api/v1/grants?cursor=%00", (400, "invalid-input")),
+        ("GET", "/api/v1/grants?cursor=eA", (400, "invalid-input")),
+    ],
+)
+async def test_each_sort_of_problem_has_a_type_of_its_own(
+    face: Face, method: str, path: str, expected: tuple[int, str]
+) -> None:
+    """What the router can't place included: no state is at such an address, so 404 is no lie."""
+    answer = await face.ask(method, path, b"{}" if method == "POST" else None, role=Role.ADMIN)
+    problem = json.loads(answer.body)
+    assert expected == (answer.status, problem["type"].rpartition(":")[2])
+    assert answer.index == problem.get("audit_index")
 
 
 # ---------------------------------------------------------------- stopping

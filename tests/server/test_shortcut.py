@@ -8,7 +8,7 @@ from proxy.server import backend
 from proxy.server.routes import ROUTES, add_routes
 from proxy.server.shortcut import Handler, Shortcut
 
-METHODS = sorted({method for method, _, _ in ROUTES} | {"HEAD", "PATCH", "get"})
+METHODS = sorted({route.method for route in ROUTES} | {"HEAD", "PATCH", "get"})
 STATES = ["/state/a", "/state/prod/network?ID=1", "/state//", "/state/lock", "/state/a/lock?wait=1"]
 OTHERS = ["/", "/state", "/state/", "/state/?ID=1", "/states/a", "/checkpoint", "/api/v1/log"]
 
