@@ -33,6 +33,12 @@ class BodyCache:
                 self._bodies.move_to_end(version_id)
             return body
 
+    def clear(self) -> None:
+        """Let go of all bodies."""
+        with self._lock:
+            self._bodies.clear()
+            self._size = 0
+
     def put(self, version_id: str, body: bytes | bytearray) -> None:
         """Keep a body; one that is too large for the cache is let go at once."""
         if len(body) * _SHARE > self._limit:

@@ -163,6 +163,8 @@ class WorkspaceRecord(_Record, frozen=True):
         deleted: RFC 3339 UTC; nothing is given out or taken in. Set by a deletion.
         restorable_until: RFC 3339 UTC; till then it can be brought back. Set by a deletion.
         purged: its states are destroyed for good.
+        destroyed_versions: so many of its first versions were destroyed by a purge. They stay in
+            the record; the next first write gets the number after them.
     """
 
     name: Annotated[str, Meta(max_length=255)]
@@ -176,11 +178,15 @@ class WorkspaceRecord(_Record, frozen=True):
     deleted: str | None = None
     restorable_until: str | None = None
     purged: bool = False
+    destroyed_versions: Annotated[int, Meta(ge=0)] = 0
 
     def __post_init__(self) -> None:
         """Check the name; raises InvalidInputError."""
         parse_workspace(self.name)
 
+
+LIFE: Final = frozenset({"deleted", "restorable_until", "purged", "destroyed_versions"})
+"""Fields of a workspace that follow from its deletion and purge, and that nobody sets."""
 
 Record: TypeAlias = PrincipalRecord | GrantRecord | IssuerRecord | WorkspaceRecord
 
@@ -221,6 +227,11 @@ class Object(NamedTuple):
 @lru_cache(maxsize=16_384)
 def _decoded(kind: str, document: bytes) -> Record:
     return msgspec.json.decode(document, type=RECORDS[kind])
+
+
+@lru_cache(maxsize=8192)
+def _unset(workspace: str) -> WorkspaceRecord:
+    return WorkspaceRecord(name=workspace)
 
 
 def _record(found: Object, of: type[R]) -> R:
@@ -341,7 +352,7 @@ class Directory:
         """Return how a workspace is kept."""
         found = self._objects["workspace"].get(name)
         if found is None:
-            return WorkspaceRecord(name=name)
+            return _unset(name)
         return _record(found, WorkspaceRecord)
 
     def issuer_by_url(self, url: str) -> Object | None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from proxy.access import Caller, Permission, require
+from proxy.access import Caller, Permission, Principal, require
 from proxy.audit_log import draft
 from proxy.client_text import LOOKED_AT, client_text
 from proxy.contracts import Committed, HeldLock, Store, Transaction
@@ -16,12 +16,16 @@ from proxy.lock_line import POLL_SECONDS, LockLines
 from proxy.refusals import (
     DamagedUploadError,
     LockRefusedError,
+    ProtectedError,
     StrippedUnlockError,
     UnlockRefusedError,
+    WorkspaceDeletedError,
 )
 from proxy.state_entries import holder_of, name_of, refused, run_of, run_of_info
 from proxy.tfstate import lock as locks
+from proxy.tfstate.lock import PLAN_OPERATIONS
 from proxy.uploads import check_md5
+from proxy.workspace_rules import force_permission, require_forcing, require_lockable
 
 
 class LockService:
@@ -73,10 +77,9 @@ class LockService:
         except (InvalidInputError, DamagedUploadError) as error:
             await self._refuse_lock(caller, workspace, "error", error, {})
         try:
-            require(caller.principal, Permission.LOCK, workspace)
+            _require_lock(caller.principal, workspace, info.operation)
         except ForbiddenError as error:
-            told = replace(info, id=str(error), info=str(error), who="tfaudit", path=workspace)
-            refusal = LockRefusedError(str(error), told.to_json())
+            refusal = _explained(error, info, workspace)
             await self._refuse_lock(caller, workspace, "denied", refusal, run_of_info(info, caller))
         given = await self._try_lock(
             caller,
@@ -136,11 +139,22 @@ class LockService:
         """Take the lock in one transaction; None when that was not possible, and not the last try.
 
         Raises:
-            LockRefusedError: it is held by another, and this was the last try.
+            LockRefusedError: it is held by another, and this was the last try; or the workspace's
+                settings forbid it.
         """
         who = run_of_info(info, caller)
 
         def job(transaction: Transaction) -> LockRefusedError | bool:
+            record = transaction.directory().workspace(workspace)
+            try:
+                require_lockable(record, caller.principal, info.operation)
+            except (WorkspaceDeletedError, ProtectedError) as error:
+                refusal = _explained(error, info, workspace)
+                outcome = "denied" if isinstance(error, ProtectedError) else "conflict"
+                transaction.append(
+                    refused("state.lock_refused", outcome, refusal, caller, workspace, **who)
+                )
+                return refusal
             held = transaction.lock(workspace)
             if held is None:
                 if not may_take:
@@ -247,9 +261,9 @@ class LockService:
             return await self._unlock_by_id(caller, workspace, body)
         if content_md5 is None or locks.is_empty_md5(content_md5):
             return await self.release(caller, workspace)
-        await gate(self._store, caller, Permission.LOCK, workspace)
+        await gate(self._store, caller, _needed(caller.principal, workspace), workspace)
 
-        def job(transaction: Transaction) -> StrippedUnlockError | None:
+        def job(transaction: Transaction) -> StrippedUnlockError | ForbiddenError | None:
             held = transaction.lock(workspace)
             if held is not None and held.md5 != content_md5:
                 error = StrippedUnlockError(
@@ -260,6 +274,8 @@ class LockService:
                     refused("state.unlock_refused", "error", error, caller, workspace)
                 )
                 return error
+            if (not_theirs := _not_theirs(caller.principal, held)) is not None:
+                return _deny_unlock(transaction, caller, not_theirs, workspace)
             _release(transaction, caller, workspace, held, "; its body was lost on the way")
             return None
 
@@ -274,10 +290,13 @@ class LockService:
             raise
         # OpenTofu 1.10 and later send the ID that a person typed, and nothing else.
         forced = not (info.operation or info.who)
-        permission = Permission.FORCE_UNLOCK if forced else Permission.LOCK
-        await gate(self._store, caller, permission, workspace)
+        if not forced:
+            needed = _needed(caller.principal, workspace, info.operation)
+            await gate(self._store, caller, needed, workspace)
 
-        def job(transaction: Transaction) -> UnlockRefusedError | None:
+        def job(transaction: Transaction) -> UnlockRefusedError | ForbiddenError | None:
+            if forced and (denied := _require_forcing(transaction, caller, workspace)) is not None:
+                return denied
             held = transaction.lock(workspace)
             if held is not None and held.id != info.id:
                 error = UnlockRefusedError(
@@ -299,6 +318,8 @@ class LockService:
                 return error
             if forced:
                 _force(transaction, caller, workspace, held)
+            elif (not_theirs := _not_theirs(caller.principal, held)) is not None:
+                return _deny_unlock(transaction, caller, not_theirs, workspace)
             else:
                 _release(transaction, caller, workspace, held, "")
             return None
@@ -311,10 +332,12 @@ class LockService:
         Raises:
             ForbiddenError, UnavailableError: as ``read``.
         """
-        await gate(self._store, caller, Permission.FORCE_UNLOCK, workspace)
 
-        def job(transaction: Transaction) -> None:
-            _force(transaction, caller, workspace, transaction.lock(workspace))
+        def job(transaction: Transaction) -> ForbiddenError | None:
+            denied = _require_forcing(transaction, caller, workspace)
+            if denied is None:
+                _force(transaction, caller, workspace, transaction.lock(workspace))
+            return denied
 
         return await self._unlocked(workspace, job)
 
@@ -328,6 +351,87 @@ class LockService:
             raise value
         self._lines.wake(workspace)
         return Committed(None, committed.index)
+
+
+def _needed(principal: Principal, workspace: str, operation: str | None = None) -> Permission:
+    """Return what somebody needs to lock or unlock for an operation; None: for any of theirs.
+
+    Whoever may lock for everything needs no more to lock for a plan.
+    """
+    if (
+        (operation is None or operation in PLAN_OPERATIONS)
+        and not principal.allows(Permission.LOCK, workspace)
+        and principal.allows(Permission.LOCK_TO_PLAN, workspace)
+    ):
+        return Permission.LOCK_TO_PLAN
+    return Permission.LOCK
+
+
+def _require_lock(principal: Principal, workspace: str, operation: str) -> None:
+    """Pass when somebody may lock for an operation.
+
+    Raises:
+        ForbiddenError: says so; to a planner also what they may lock for.
+    """
+    needed = _needed(principal, workspace, operation)
+    if needed is Permission.LOCK and principal.allows(Permission.LOCK_TO_PLAN, workspace):
+        decision = principal.rights.decide(Permission.LOCK, workspace)
+        if not decision.allowed:
+            raise ForbiddenError(
+                f"{principal.name} ({principal.rights.roles()}) may lock {workspace} for plan and "
+                f"refresh alone, not for {_in_words(operation)}: ask an administrator for the role "
+                "writer there"
+            )
+    require(principal, needed, workspace)
+
+
+def _in_words(operation: str) -> str:
+    """Return a lock's operation as a person would say it: ``apply`` for ``OperationTypeApply``."""
+    return client_text(operation, 64).removeprefix("OperationType").lower() or "other operations"
+
+
+def _explained(error: TfauditError, info: locks.LockInfo, workspace: str) -> LockRefusedError:
+    """Return a refusal whose LockInfo says why: the only text that a client shows.
+
+    Terraform before 1.15 shows its ID, later releases show Info, too.
+    """
+    told = replace(info, id=str(error), info=str(error), who="tfaudit", path=workspace)
+    return LockRefusedError(str(error), told.to_json())
+
+
+def _require_forcing(
+    transaction: Transaction, caller: Caller, workspace: str
+) -> ForbiddenError | None:
+    """Return why somebody may not force the lock, once that is an entry; None if they may."""
+    record = transaction.directory().workspace(workspace)
+    try:
+        require_forcing(record, caller.principal)
+    except ForbiddenError as error:
+        permission = force_permission(record).value
+        transaction.append(
+            refused("access.denied", "denied", error, caller, workspace, permission=permission)
+        )
+        return error
+    return None
+
+
+def _not_theirs(principal: Principal, held: HeldLock | None) -> ForbiddenError | None:
+    """Return why a lock is not for a planner to release: it was not taken for a plan."""
+    if held is None or held.operation in PLAN_OPERATIONS:
+        return None
+    if principal.allows(Permission.LOCK, held.workspace):
+        return None
+    return ForbiddenError(
+        f"{principal.name} ({principal.rights.roles()}) may release locks for plan and refresh "
+        f"alone, and {held.workspace} is locked for {_in_words(held.operation)}"
+    )
+
+
+def _deny_unlock(
+    transaction: Transaction, caller: Caller, error: ForbiddenError, workspace: str
+) -> ForbiddenError:
+    transaction.append(refused("state.unlock_refused", "denied", error, caller, workspace))
+    return error
 
 
 def _shown(info: locks.LockInfo) -> locks.LockInfo:

@@ -1,6 +1,12 @@
 """The refusals of the state protocol, each with its own name so that each gets its own status."""
 
-from proxy.errors import ConflictError, InvalidInputError, LockedError, UnavailableError
+from proxy.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    LockedError,
+    UnavailableError,
+)
 
 
 class AccessChangedError(UnavailableError):
@@ -33,6 +39,26 @@ class LockedByAnotherError(LockedError):
 
 class LockIdMissingError(LockedError):
     """The workspace is locked, and the upload carries no lock ID."""
+
+
+class LockRequiredError(LockIdMissingError):
+    """The workspace takes no upload without a lock, and none is held."""
+
+
+class ProtectedError(ForbiddenError):
+    """The workspace is written by identities of an issuer alone, and this is none."""
+
+
+class WorkspaceDeletedError(ConflictError):
+    """The workspace is deleted: nothing of it is given out, and nothing taken in."""
+
+
+class DestroyedError(WorkspaceDeletedError):
+    """The version's bytes were destroyed by a purge."""
+
+
+class NoOutputsError(ConflictError):
+    """The outputs alone can't be taken out of a state of this kind."""
 
 
 class LockGoneError(ConflictError):

@@ -1,15 +1,22 @@
 """What the entries of states and locks say: the parts of an entry, made from values of ours."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from proxy.access import Caller, printable
 from proxy.audit_log import draft
 from proxy.client_text import client_text
 from proxy.contracts import Draft, HeldLock, StateVersion
 from proxy.errors import TfauditError
+from proxy.outputs import Outputs
 from proxy.preparation import Prepared
 from proxy.statuses import status_of
 from proxy.tfstate.lock import LockInfo
+
+_NAMES: Final = 200
+"""Names of outputs in one entry; the rest are counted."""
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}", re.ASCII)
+"""An output's name as Terraform takes it, which is no place for anything else."""
 
 
 def name_of(caller: Caller) -> str:
@@ -95,6 +102,41 @@ def refused(
         workspace=workspace,
         **parts,
     )
+
+
+def outputs_read(
+    caller: Caller, workspace: str, version: StateVersion | None, found: Outputs | None
+) -> Draft:
+    """Return the entry of a read of outputs alone; without a version there was no state."""
+    reader = name_of(caller)
+    if version is None or found is None:
+        message = f"{reader} read the outputs of {workspace}: there is no state yet"
+        return draft("state.outputs_read", "success", message, caller, 404, workspace=workspace)
+    left_out = found.sensitive + found.secret
+    message = (
+        f"{reader} read the outputs of {workspace}, serial {version.serial}: {len(found.sent)} sent"
+        + (f", {left_out} left out" if left_out else "")
+    )
+    names = [name for name in found.sent if _is_shown(name)][:_NAMES]
+    outputs: dict[str, Any] = {
+        "sent": names,
+        "unnamed": len(found.sent) - len(names),
+        "left_out": {"sensitive": found.sensitive, "secret": found.secret},
+    }
+    return draft(
+        "state.outputs_read",
+        "success",
+        message,
+        caller,
+        200,
+        workspace=workspace,
+        state=state_of(version),
+        outputs=outputs,
+    )
+
+
+def _is_shown(name: str) -> bool:
+    return _IDENTIFIER.fullmatch(name) is not None and client_text(name) == name
 
 
 def created(caller: Caller, workspace: str) -> Draft:

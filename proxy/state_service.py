@@ -16,6 +16,7 @@ from proxy.audit_log import draft
 from proxy.body_cache import BodyCache
 from proxy.client_text import client_text
 from proxy.contracts import Committed, HeldLock, Salt, StateVersion, Store, Transaction
+from proxy.directory import WorkspaceRecord
 from proxy.errors import (
     ConflictError,
     InvalidInputError,
@@ -25,12 +26,20 @@ from proxy.errors import (
     UnavailableError,
 )
 from proxy.gate import gate
+from proxy.outputs import Outputs, OutputsTaker
 from proxy.preparation import Keys, Order, Prepared, Preparer, open_sealed
 from proxy.preparers import LocalPreparer
-from proxy.refusals import DamagedUploadError, ForgedReadError
+from proxy.refusals import (
+    DamagedUploadError,
+    ForgedReadError,
+    NoOutputsError,
+    ProtectedError,
+    WorkspaceDeletedError,
+)
 from proxy.state_entries import (
     created,
     name_of,
+    outputs_read,
     refused,
     repeated,
     run_of,
@@ -46,6 +55,14 @@ from proxy.tfstate.redact import Redactor
 from proxy.tfstate.scan import Finding, matched, scan
 from proxy.timestamps import uuid7
 from proxy.upload_rules import Accepted, Upload, judge
+from proxy.workspace_rules import (
+    require_alive,
+    require_kept,
+    require_lock,
+    require_size,
+    require_writable,
+    standing,
+)
 
 _REMEMBERED: Final = 10_000
 """Workspaces whose newest version is remembered as a guess."""
@@ -82,12 +99,14 @@ class _Base(NamedTuple):
     """What an upload is prepared for; the transaction checks that it is still so.
 
     Attributes:
-        head: the newest version.
+        head: the newest version that exists.
         salt: of the workspace's commitments.
+        number: of the newest version that was ever stored; 0 without any.
     """
 
     head: StateVersion | None
     salt: Salt | None
+    number: int
 
 
 class _Attempt(NamedTuple):
@@ -99,7 +118,7 @@ class _Attempt(NamedTuple):
     salt: bytes
 
 
-_Judge = Callable[[Prepared, StateVersion | None, HeldLock | None], Accepted]
+_Judge = Callable[[Prepared, StateVersion | None, HeldLock | None, WorkspaceRecord], Accepted]
 
 
 class StateService:
@@ -138,6 +157,7 @@ class StateService:
         self._preparer = preparer or LocalPreparer(keys, policy)
         self._policy = policy
         self._redactor = Redactor(policy)
+        self._taker = OutputsTaker(self._redactor)
 
     # ------------------------------------------------------------ reading
 
@@ -148,11 +168,16 @@ class StateService:
             ForbiddenError: recorded as ``access.denied``.
             UnavailableError: the state could not be read, or the entry not be committed.
         """
+        if _may_read_outputs_alone(caller, workspace):
+            return await self._read_outputs(caller, workspace)
         await gate(self._store, caller, Permission.STATE_READ, workspace)
         carried: dict[str, bytes] = {}
 
-        def job(transaction: Transaction) -> Reading | _Moved:
-            head = transaction.head(workspace)
+        def job(transaction: Transaction) -> Reading | _Moved | WorkspaceDeletedError:
+            record = transaction.directory().workspace(workspace)
+            head = standing(transaction.head(workspace), record)
+            if record.deleted is not None:
+                return _refuse_read("state.read", transaction, caller, record)
             if head is None:
                 transaction.append(
                     draft(
@@ -186,15 +211,72 @@ class StateService:
             value = committed.value
             if isinstance(value, Reading):
                 return Reading(value.version, value.body, committed.index)
+            if isinstance(value, WorkspaceDeletedError):
+                value.audit_index = committed.index
+                raise value
             carried = {value.head.id: await self._load_for(caller, value.head)}
         raise _too_busy(workspace)
 
-    async def _load_for(self, caller: Caller, version: StateVersion) -> bytes:
+    async def _read_outputs(self, caller: Caller, workspace: str) -> Reading:
+        """Return the newest state with what of its root outputs the caller may see, and no more.
+
+        Raises:
+            NoOutputsError: outputs can't be taken out of a state of this kind.
+            UnavailableError: as ``read``.
+        """
+        decision = caller.principal.rights.decide(Permission.OUTPUTS_READ, workspace)
+        sensitive = decision.grant is not None and decision.grant.sensitive_outputs
+        carried: dict[str, Outputs | NoOutputsError] = {}
+        taker = self._taker
+
+        def job(transaction: Transaction) -> Reading | _Moved | TfauditError:
+            record = transaction.directory().workspace(workspace)
+            head = standing(transaction.head(workspace), record)
+            if record.deleted is not None:
+                return _refuse_read("state.outputs_read", transaction, caller, record)
+            if head is None:
+                transaction.append(outputs_read(caller, workspace, None, None))
+                return Reading(None, None, None)
+            found = carried.get(head.id) or taker.known(head.id, sensitive=sensitive)
+            if found is None:
+                return _Moved(head)
+            if isinstance(found, NoOutputsError):
+                transaction.append(
+                    refused("state.outputs_read", "conflict", found, caller, workspace)
+                )
+                return found
+            transaction.append(outputs_read(caller, workspace, head, found))
+            return Reading(head, found.body, None)
+
+        for _ in range(_ATTEMPTS):
+            committed = await self._store.write(job)
+            value = committed.value
+            if isinstance(value, Reading):
+                return Reading(value.version, value.body, committed.index)
+            if isinstance(value, TfauditError):
+                value.audit_index = committed.index
+                raise value
+            body = await self._load_for(caller, value.head, "state.outputs_read")
+            take = partial(taker.take, value.head, body, sensitive=sensitive)
+            try:
+                carried = {value.head.id: await asyncio.to_thread(take)}
+            except NoOutputsError as error:
+                carried = {value.head.id: error}
+        raise _too_busy(workspace)
+
+    def forget_bodies(self) -> None:
+        """Let go of all states in memory, because some of them were destroyed."""
+        self._bodies.clear()
+        self._taker.forget()
+
+    async def _load_for(
+        self, caller: Caller, version: StateVersion, event: str = "state.read"
+    ) -> bytes:
         """Load a body; that it can't be is on record, too."""
         try:
             return await self._load(version)
         except UnavailableError as error:
-            failure = refused("state.read", "error", error, caller, version.workspace)
+            failure = refused(event, "error", error, caller, version.workspace)
             error.audit_index = (await self._store.write(lambda tx: tx.append(failure))).index
             raise
 
@@ -206,7 +288,7 @@ class StateService:
             ForbiddenError, UnavailableError: as ``read``.
         """
         await gate(self._store, caller, Permission.STATE_READ, workspace)
-        version = await self._find(workspace, reference)
+        version = await self._find_for(caller, workspace, reference)
         body = await self._load(version)
         committed = await self._record_version_read(caller, "read", version)
         return Reading(version, body, committed.index)
@@ -220,7 +302,7 @@ class StateService:
             NotFoundError, ForbiddenError, UnavailableError: as ``read_version``.
         """
         await gate(self._store, caller, Permission.STATE_READ, workspace)
-        version = await self._find(workspace, reference)
+        version = await self._find_for(caller, workspace, reference)
         body = await self._load(version)
         await self._record_version_read(caller, "looked at", version)
         key = await self._key(workspace)
@@ -236,7 +318,7 @@ class StateService:
             NotFoundError, ForbiddenError, UnavailableError: as ``read_version``.
         """
         await gate(self._store, caller, Permission.STATE_READ, workspace)
-        version = await self._find(workspace, None)
+        version = await self._find_for(caller, workspace, None)
         body = await self._load(version)
         await self._record_version_read(caller, "scanned", version)
 
@@ -261,10 +343,11 @@ class StateService:
             NotFoundError, ForbiddenError, UnavailableError: as ``read_version``.
         """
         await gate(self._store, caller, Permission.STATE_READ, workspace)
-        after = await self._find(workspace, new)
-        if old is None and after.number > 1:
+        after = await self._find_for(caller, workspace, new)
+        record = self._store.directory().workspace(workspace)
+        if old is None and after.number - 1 > record.destroyed_versions:
             old = str(after.number - 1)
-        before = None if old is None else await self._find(workspace, old)
+        before = None if old is None else await self._find_for(caller, workspace, old)
         first = None if before is None else await self._load(before)
         second = await self._load(after)
         for version in (before, after):
@@ -284,7 +367,7 @@ class StateService:
         self,
         caller: Caller,
         workspace: str,
-        receive: Callable[[], Awaitable[bytes | bytearray]],
+        receive: Callable[[int | None], Awaitable[bytes | bytearray]],
         lock_id: str | None,
         content_md5: str | None,
     ) -> Written:
@@ -293,7 +376,8 @@ class StateService:
         Args:
             caller: who asks.
             workspace: whose state.
-            receive: reads the body; called only when the caller may write at all.
+            receive: reads the body, up to so many bytes or (None) the server's limit; called only
+                when the caller may write at all.
             lock_id: the query's ``ID``; None when there is none.
             content_md5: the request's header, base64; None when there is none.
 
@@ -302,21 +386,54 @@ class StateService:
             documents.NotJsonError, documents.NotAStateError: it is no state.
             DamagedUploadError: it is not what its Content-MD5 (base64) says.
             LockedError, ConflictError: the families of upload_rules.judge's refusals.
+            WorkspaceDeletedError, ProtectedError: the workspace takes nothing in, or not from them.
             ForbiddenError, UnavailableError: as ``read``.
         """
         await gate(self._store, caller, Permission.STATE_WRITE, workspace)
+        known = self._store.directory().workspace(workspace)
+        if known.deleted is not None or known.protected:
+            await self._require_writable(caller, workspace, lock_id)
         try:
-            body = await receive()
+            body = await receive(known.body_limit)
         except InvalidInputError as error:
             await self._refuse_write(caller, workspace, "error", error, lock_id)
 
-        def decide(found: Prepared, head: StateVersion | None, lock: HeldLock | None) -> Accepted:
+        def decide(
+            found: Prepared,
+            head: StateVersion | None,
+            lock: HeldLock | None,
+            record: WorkspaceRecord,
+        ) -> Accepted:
+            require_lock(record, lock)
             upload = Upload(workspace, found.lineage, found.serial, found.sha256, lock_id or None)
             return judge(upload, head, lock, accept_unlocked_force=self._accept_unlocked_force)
 
         return await self._store_version(
             caller, workspace, body, decide, content_md5=content_md5, lock_id=lock_id
         )
+
+    async def _require_writable(self, caller: Caller, workspace: str, lock_id: str | None) -> None:
+        """Pass when the caller may write there, before any byte of the upload is read.
+
+        Raises:
+            WorkspaceDeletedError, ProtectedError: on record.
+        """
+
+        def job(transaction: Transaction) -> TfauditError | None:
+            try:
+                require_writable(transaction.directory().workspace(workspace), caller.principal)
+            except (WorkspaceDeletedError, ProtectedError) as error:
+                run = {"run": {"id": client_text(lock_id)}} if lock_id else {}
+                transaction.append(
+                    refused("state.write_refused", _outcome(error), error, caller, workspace, **run)
+                )
+                return error
+            return None
+
+        committed = await self._store.write(job)
+        if committed.value is not None:
+            committed.value.audit_index = committed.index
+            raise committed.value
 
     async def refuse_forged_read(self, caller: Caller, name: str) -> NoReturn:
         """Record and refuse what no client sends: a GET with an upload's headers.
@@ -352,7 +469,9 @@ class StateService:
         """
         await gate(self._store, caller, Permission.STATE_WRITE, workspace)
 
-        def decide(found: Prepared, head: StateVersion | None, lock: HeldLock | None) -> Accepted:
+        def decide(
+            found: Prepared, head: StateVersion | None, lock: HeldLock | None, _: WorkspaceRecord
+        ) -> Accepted:
             _require_unlocked(workspace, lock)
             if head is not None and head.sha256 != found.sha256:
                 raise ConflictError(
@@ -382,7 +501,9 @@ class StateService:
         except (NotFoundError, ConflictError, InvalidInputError) as error:
             await self._refuse_write(caller, workspace, "conflict", error, None)
 
-        def decide(_: Prepared, present: StateVersion | None, lock: HeldLock | None) -> Accepted:
+        def decide(
+            _: Prepared, present: StateVersion | None, lock: HeldLock | None, __: WorkspaceRecord
+        ) -> Accepted:
             _require_unlocked(workspace, lock)
             if present is None or present.id != head.id:
                 raise ConflictError(f"{workspace} was written just now: look at it and try again")
@@ -462,7 +583,7 @@ class StateService:
         """Keep what the next upload builds on: a guess, which its transaction checks."""
         if len(self._newest) >= _REMEMBERED:
             self._newest.clear()
-        self._newest[version.workspace] = _Base(version, salt)
+        self._newest[version.workspace] = _Base(version, salt, version.number)
 
     async def _refuse_write(
         self,
@@ -479,13 +600,41 @@ class StateService:
 
     # ------------------------------------------------------------ shared
 
+    async def _find_for(
+        self, caller: Caller, workspace: str, reference: str | None
+    ) -> StateVersion:
+        """Return a version that somebody wants to look at; that none is given out is on record."""
+        try:
+            return await self._find(workspace, reference)
+        except WorkspaceDeletedError as error:
+            entry = refused("state.version_read", "conflict", error, caller, workspace)
+            error.audit_index = (await self._store.write(lambda tx: tx.append(entry))).index
+            raise
+
     async def _find(self, workspace: str, reference: str | None) -> StateVersion:
-        def job(transaction: Transaction) -> StateVersion | None:
-            if reference is None:
-                return transaction.head(workspace)
-            return transaction.version(workspace, reference)
+        """Return a version by its number or ID; None asks for the newest.
+
+        Raises:
+            NotFoundError: there is none.
+            WorkspaceDeletedError: the workspace is deleted, or the version was destroyed.
+        """
+
+        def job(transaction: Transaction) -> StateVersion | WorkspaceDeletedError | None:
+            record = transaction.directory().workspace(workspace)
+            try:
+                require_alive(record)
+                if reference is None:
+                    return standing(transaction.head(workspace), record)
+                version = transaction.version(workspace, reference)
+                if version is not None:
+                    require_kept(version, record)
+            except WorkspaceDeletedError as error:
+                return error
+            return version
 
         found = (await self._store.write(job)).value
+        if isinstance(found, WorkspaceDeletedError):
+            raise found
         if found is None:
             if not await self._store.versions(workspace):
                 raise NotFoundError(
@@ -553,7 +702,34 @@ def findings_in(body: bytes, policy: Policy) -> list[Finding]:
 
 
 def _base(workspace: str, transaction: Transaction) -> _Base:
-    return _Base(transaction.head(workspace), transaction.salt(workspace))
+    newest = transaction.head(workspace)
+    record = transaction.directory().workspace(workspace)
+    number = 0 if newest is None else newest.number
+    return _Base(standing(newest, record), transaction.salt(workspace), number)
+
+
+def _outcome(error: TfauditError) -> str:
+    return "denied" if isinstance(error, ProtectedError) else "conflict"
+
+
+def _may_read_outputs_alone(caller: Caller, workspace: str) -> bool:
+    rights = caller.principal.rights
+    return (
+        not rights.decide(Permission.STATE_READ, workspace).allowed
+        and rights.decide(Permission.OUTPUTS_READ, workspace).allowed
+    )
+
+
+def _refuse_read(
+    event: str, transaction: Transaction, caller: Caller, record: WorkspaceRecord
+) -> WorkspaceDeletedError:
+    """Return why nothing of a deleted workspace is given out, once that is an entry."""
+    try:
+        require_alive(record)
+    except WorkspaceDeletedError as error:
+        transaction.append(refused(event, "conflict", error, caller, record.name))
+        return error
+    raise AssertionError("it is not deleted")
 
 
 def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before it
@@ -572,12 +748,16 @@ def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before 
     _require_in_force(policy, transaction)
     lock = transaction.lock(workspace)
     run = run_of(lock, caller)
+    directory = transaction.directory()
+    record = directory.workspace(workspace)
     try:
-        accepted = decide(prepared, head, lock)
+        require_writable(record, caller.principal)
+        require_size(record, prepared.size)
+        accepted = decide(prepared, head, lock, record)
     except TfauditError as error:
         parts = {**run, **upload_of(prepared)}
         transaction.append(
-            refused("state.write_refused", "conflict", error, caller, workspace, **parts)
+            refused("state.write_refused", _outcome(error), error, caller, workspace, **parts)
         )
         return error
     if accepted.repeated and head is not None:
@@ -585,10 +765,10 @@ def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before 
         return Written(head, None, repeated=True)
     if base != attempt.base:
         return base
-    version = _version(workspace, attempt.version_id, prepared, head, transaction.time)
+    version = _version(workspace, attempt.version_id, prepared, base.number + 1, transaction.time)
     if base.salt is None:
         transaction.set_salt(workspace, attempt.salt)
-    if head is None:
+    if head is None and directory.get("workspace", workspace) is None:  # else it was made ahead
         transaction.append(created(caller, workspace))
     transaction.add_version(version, prepared.sealed)
     transaction.append(written(event, caller, version, head, prepared, note=accepted.note, run=run))
@@ -609,13 +789,13 @@ def _version(
     workspace: str,
     version_id: str,
     prepared: Prepared,
-    head: StateVersion | None,
+    number: int,
     time: str,
 ) -> StateVersion:
     return StateVersion(
         version_id,
         workspace,
-        1 if head is None else head.number + 1,
+        number,
         prepared.lineage,
         prepared.serial,
         prepared.sha256,

@@ -16,6 +16,7 @@ STATUSES: Final[Mapping[type[errors.TfauditError], int]] = {
     errors.UnauthenticatedError: 401,
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,
+    refusals.NoOutputsError: 406,
     refusals.SlowUploadError: 408,
     errors.ConflictError: 409,
     refusals.LockGoneError: 410,
@@ -26,6 +27,7 @@ STATUSES: Final[Mapping[type[errors.TfauditError], int]] = {
     refusals.LineageChangedError: 421,
     NotAStateError: 422,
     errors.LockedError: 423,
+    refusals.WorkspaceDeletedError: 424,
     refusals.LockIdMissingError: 428,
     errors.UnavailableError: 503,
 }

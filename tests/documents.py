@@ -143,6 +143,23 @@ def schema() -> str:
                 },
                 "additionalProperties": False,
             },
+            "outputs": {
+                "description": "of a read of outputs alone: which were sent",
+                "type": "object",
+                "required": ["sent", "unnamed", "left_out"],
+                "properties": {
+                    "sent": {"type": "array", "items": _TEXT},
+                    "unnamed": {"description": "how many more were sent", **_NATURAL},
+                    "left_out": {
+                        "description": "how many the state marks, how many hold a secret anyway",
+                        "type": "object",
+                        "required": ["sensitive", "secret"],
+                        "properties": {"sensitive": _NATURAL, "secret": _NATURAL},
+                        "additionalProperties": False,
+                    },
+                },
+                "additionalProperties": False,
+            },
             "replaced": {
                 "description": "the token that another took the place of",
                 "type": "object",

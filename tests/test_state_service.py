@@ -101,7 +101,7 @@ async def write(
 ) -> Written:
     """Upload a state."""
 
-    async def receive() -> bytes:
+    async def receive(_: int | None) -> bytes:
         return body
 
     return await states.write(caller, WORKSPACE, receive, lock_id, content_md5)
@@ -351,7 +351,7 @@ async def test_a_broken_upload_leaves_nothing_but_an_entry(
 ) -> None:
     """The connection broke half-way."""
 
-    async def receive() -> bytes:
+    async def receive(_: int | None) -> bytes:
         raise SlowUploadError("the connection broke")
 
     with pytest.raises(SlowUploadError):
@@ -365,7 +365,7 @@ async def test_a_body_is_not_asked_for_from_whoever_may_not_write(
 ) -> None:
     """The permission comes first."""
 
-    async def receive() -> bytes:
+    async def receive(_: int | None) -> bytes:
         raise AssertionError("the body was read")
 
     with pytest.raises(ForbiddenError):

@@ -42,15 +42,22 @@ async def read(request: web.Request) -> web.Response:
 async def write(request: web.Request) -> web.Response:
     """POST or PUT: store the body as the newest state; empty answer, so the connection stays."""
     workspace = _workspace(request)
-    config = request.app[CONFIG].server
     written = await request.app[STATES].write(
         request[CALLER],
         workspace,
-        partial(read_body, request, config, config.body_limit),
+        partial(_upload, request),
         request.query.get("ID"),
         request.headers.get(hdrs.CONTENT_MD5),
     )
     return _done(written.index)
+
+
+async def _upload(request: web.Request, limit: int | None) -> bytes | bytearray:
+    """Return the body, up to the workspace's own limit (bytes) or the server's."""
+    config = request.app[CONFIG].server
+    if limit is None or limit >= config.body_limit:
+        return await read_body(request, config, config.body_limit)
+    return await read_body(request, config, limit, "the workspace's body_limit")
 
 
 async def lock(request: web.Request) -> web.Response:

@@ -20,13 +20,16 @@ async def send_continue(request: web.Request) -> None:
         request.writer.output_size = 0
 
 
-async def read_body(request: web.Request, config: ServerConfig, limit: int) -> bytes | bytearray:
+async def read_body(
+    request: web.Request, config: ServerConfig, limit: int, setting: str = "server.body_limit"
+) -> bytes | bytearray:
     """Return the whole body; a large one arrives in one buffer and is not copied again.
 
     Args:
         request: whose body, framed by length or chunked.
         config: seconds of silence and in all that are allowed.
         limit: bytes.
+        setting: what the limit is from, for people.
 
     Raises:
         EncodedBodyError: compressed.
@@ -36,7 +39,7 @@ async def read_body(request: web.Request, config: ServerConfig, limit: int) -> b
     _refuse_encoded(request)
     length = request.content_length
     if length is not None and length > limit:
-        raise _too_large(length, limit)
+        raise _too_large(length, limit, setting)
     if not request.body_exists or length == 0:
         return b""
     content = request.content
@@ -45,7 +48,7 @@ async def read_body(request: web.Request, config: ServerConfig, limit: int) -> b
         if content.is_eof() and content.total_bytes <= limit:
             return content.read_nowait(-1)
         async with asyncio.timeout(config.upload_timeout):
-            return await _receive(content, length, limit, config.upload_idle_timeout)
+            return await _receive(content, length, limit, config.upload_idle_timeout, setting)
     except TimeoutError as error:
         raise SlowUploadError(
             f"the upload stopped after {content.total_bytes} bytes and did not go on in time: send "
@@ -68,7 +71,7 @@ def _refuse_encoded(request: web.Request) -> None:
 
 
 async def _receive(
-    content: StreamReader, length: int | None, limit: int, idle_timeout: float
+    content: StreamReader, length: int | None, limit: int, idle_timeout: float, setting: str
 ) -> bytearray:
     """Read up to the end; aiohttp raises when a body ends before its length."""
     buffer = bytearray(length or 0)
@@ -76,7 +79,7 @@ async def _receive(
     while chunk := await asyncio.wait_for(content.readany(), idle_timeout):
         end = filled + len(chunk)
         if end > limit:
-            raise _too_large(end, limit)
+            raise _too_large(end, limit, setting)
         buffer[filled:end] = chunk
         filled = end
     # The zeros that were set aside for a length are never taken for what was sent.
@@ -84,8 +87,8 @@ async def _receive(
     return buffer
 
 
-def _too_large(size: int, limit: int) -> BodyTooLargeError:
+def _too_large(size: int, limit: int, setting: str) -> BodyTooLargeError:
     return BodyTooLargeError(
-        f"the body has {size} bytes or more, and this server takes {limit}: split the state, or "
-        "raise server.body_limit"
+        f"the body has {size} bytes or more, and {limit} are taken: split the state, or raise "
+        f"{setting}"
     )

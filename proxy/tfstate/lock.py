@@ -40,6 +40,9 @@ RUN_OPERATIONS: Final = frozenset(
 """Operations that continue the stored state: a lower serial or another lineage under one of their
 locks can only be a fault (PROTOCOL 3.5)."""
 
+PLAN_OPERATIONS: Final = frozenset({"OperationTypePlan", "OperationTypeRefresh"})
+"""Operations that look at infrastructure and change none: what a planner locks for."""
+
 FORCE_OPERATIONS: Final = frozenset(
     {
         "state-push",

@@ -11,7 +11,7 @@ import hashlib
 import sys
 from typing import Final
 
-from proxy.tfstate.diff import Changes, diff
+from proxy.tfstate.diff import ABSENT, Changes, OutputChange, Value, diff
 from proxy.tfstate.document import Document
 from proxy.tfstate.fitting import DEFAULT_LIMIT_BYTES, RedactedChanges, fit
 from proxy.tfstate.judge import Judge
@@ -95,6 +95,27 @@ class Redactor:
                 )
         return shown
 
+    def secret_outputs(self, document: Document, workspace: str) -> frozenset[str]:
+        """Tell which root outputs hold a secret: by a mark, by what it is, or as a copy of one.
+
+        The policy's mode is left aside: it says what a record may show, and this is none.
+
+        Args:
+            document: the whole state, all of which teaches what is secret.
+            workspace: whose state, for what is remembered.
+
+        Returns:
+            Their names. All, when there are too many secrets to hunt for.
+        """
+        changes = diff(None, document)
+        outputs = [change for change in changes.outputs if not change.module]
+        lesson = self._learner.learn(None, document, changes)
+        if len(lesson.texts) > MOST_SECRETS:
+            return frozenset(change.name for change in outputs)
+        secrets = self._hunts.secrets(b"outputs\n" + workspace.encode(), lesson.texts)
+        watcher = _Watcher(changes, bytes(32), self._judge, secrets, lesson.clean, "standard")
+        return frozenset(change.name for change in outputs if watcher.hides(change))
+
     def _renderer(
         self,
         changes: Changes,
@@ -112,6 +133,28 @@ class Redactor:
             secrets = Secrets(lesson.texts, ())
             mode = "strict" if mode == "standard" else mode
         return Renderer(changes, key, self._judge, secrets, lesson.clean, mode, budget_bytes)
+
+
+class _Watcher(Renderer):
+    """A renderer that tells whether it had to hide anything, and shows nothing."""
+
+    _hid = False
+
+    def hides(self, change: OutputChange) -> bool:
+        """Whether an output holds a secret, in its value, its keys or its name."""
+        self._hid = False
+        self._output_item(change)
+        return self._hid
+
+    def secret(self, value: Value) -> Shown:
+        """Take note of a secret value."""
+        self._hid |= value is not None and value is not ABSENT
+        return super().secret(value)
+
+    def marker(self, secret: str) -> str:
+        """Take note of a secret inside a text."""
+        self._hid = True
+        return super().marker(secret)
 
 
 def summary(changes: Changes) -> str:

@@ -68,7 +68,7 @@ def rolled_back(data: Path) -> str:
             await program.states.write(who, "prod", changed, None, None)
             await program.states.roll_back(who, "prod", "1")
 
-    async def changed() -> bytes:
+    async def changed(_: int | None) -> bytes:
         return state(6, input="two", password="hunter2")
 
     run(work())

@@ -16,7 +16,7 @@ def write(data: Path, *bodies: bytes) -> None:
         async with opened(settings(data, None)) as program:
             for body in bodies:
 
-                async def receive(body: bytes = body) -> bytes:
+                async def receive(_: int | None, body: bytes = body) -> bytes:
                     return body
 
                 await program.states.write(caller("test"), "prod", receive, None, None)
