@@ -63,7 +63,7 @@ async def test_no_body_is_an_empty_body() -> None:
 async def test_a_length_over_the_limit_is_refused_without_reading() -> None:
     """Nothing of it was taken from the stream."""
     stream = a_stream(b"ab", is_whole=False)
-    with pytest.raises(BodyTooLargeError, match="11 bytes or more, and this server takes 10"):
+    with pytest.raises(BodyTooLargeError, match="11 bytes or more, and 10 are taken"):
         await read_body(a_request(stream, Content_Length="11"), CONFIG, 10)
     assert b"ab" == stream.read_nowait()
 
