@@ -253,7 +253,8 @@ class Principal:
         holder: ID of the principal of the directory behind it; empty when there is none.
         holder_name: that principal's name.
         issuer: of a CI identity, the issuer's name.
-        claims: of a CI identity, what its issuer says of it that is put on record.
+        claims: of a CI identity, what its issuer says of it that is put on record; of a
+            certificate, by which ``certificate`` name it is known, and its ``sha256``.
         all_claims: all that the issuer says, by which grants are found.
         session: the session's ID, when it is one.
         generation: of the directory that the rights are from; None when they are from none.

@@ -26,12 +26,14 @@ from proxy.logs import configure_logging
 from proxy.preparers import spare_cores
 from proxy.program import Program, now, open_program
 from proxy.server import appkeys
+from proxy.server.client_certificates import ClientCertificates
 from proxy.server.connections import Runner, most_connections, request_ids
 from proxy.server.metrics import Metrics
 from proxy.server.middleware import Gatekeeper, Traffic
 from proxy.server.readiness import Readiness
 from proxy.server.routes import OPEN, add_routes
 from proxy.server.shortcut import Shortcut
+from proxy.server.tls import Revocations, open_tls
 from proxy.server_record import record_start, record_stop
 
 _SERVER_LOCK: Final = "server.lock"
@@ -50,7 +52,10 @@ _log = structlog.get_logger("tfaudit")
 
 
 def create_app(
-    program: Program, metrics: Metrics | None = None, traffic: Traffic | None = None
+    program: Program,
+    metrics: Metrics | None = None,
+    traffic: Traffic | None = None,
+    revocations: Revocations | None = None,
 ) -> web.Application:
     """Return the HTTP application over an open program; its clean-up commits what was counted."""
     metrics = metrics or Metrics()
@@ -72,6 +77,13 @@ def create_app(
         open_handlers=OPEN,
         trusted_proxies=config.server.trusted_proxies,
         request_ids=ids,
+        certificates=ClientCertificates(
+            config.server.client_certificate_header,
+            config.server.client_certificate_form,
+            config.server.trusted_proxies,
+            revocations or Revocations(None, None),
+            now,
+        ),
     )
     app = web.Application(middlewares=[gatekeeper.handle])
     app[appkeys.CONFIG] = config
@@ -122,8 +134,10 @@ async def serve(config: Config) -> None:
                 keys=_public(program.keys),
                 policy=program.policy,
             )
+            tls = open_tls(config.server)
+            revocations = Revocations(config.server.client_crl, tls)
             runner = Runner(
-                create_app(program, metrics, traffic),
+                create_app(program, metrics, traffic, revocations),
                 most=most_connections(files),
                 access_log=None,
                 keepalive_timeout=config.server.keepalive,
@@ -132,8 +146,8 @@ async def serve(config: Config) -> None:
             )
             await runner.setup()
             try:
-                await _listen(runner, config)
-                keeper = asyncio.create_task(_keep_witness(program))
+                await _listen(runner, config, tls)
+                keeper = asyncio.create_task(_keep_witness(program, revocations))
                 await stop.wait()
                 await _drain(program, traffic, runner)
                 keeper.cancel()
@@ -149,7 +163,8 @@ async def require_address(config: Config) -> None:
     Raises:
         ConfigError: the address is taken or not this machine's, or the certificate can't be used.
     """
-    server, tls = config.server, _tls(config)
+    server, tls = config.server, open_tls(config.server)
+    Revocations(server.client_crl, tls)
     try:
         listener = await asyncio.get_running_loop().create_server(
             asyncio.Protocol, server.host, server.port, ssl=tls, start_serving=False
@@ -170,9 +185,8 @@ def _raise_open_files() -> int:
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
-async def _listen(runner: web.AppRunner, config: Config) -> None:
+async def _listen(runner: web.AppRunner, config: Config, tls: ssl.SSLContext | None) -> None:
     server = config.server
-    tls = _tls(config)
     site = web.TCPSite(runner, server.host, server.port, ssl_context=tls)
     try:
         await site.start()
@@ -187,23 +201,6 @@ def _no_address(config: Config, error: OSError) -> ConfigError:
         f"{server.host}:{server.port} can't be listened on: {error.strerror}; name another "
         "with server.host and server.port"
     )
-
-
-def _tls(config: Config) -> ssl.SSLContext | None:
-    server = config.server
-    if server.certificate is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        # A key that wants a password can't be asked for one here: the empty one makes it fail.
-        context.load_cert_chain(server.certificate, server.private_key, password=lambda: "")
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"server.certificate {server.certificate} with server.private_key "
-            f"{server.private_key} can't be used: {error}"
-        ) from error
-    return context
 
 
 async def _drain(program: Program, traffic: Traffic, runner: web.AppRunner) -> None:
@@ -226,9 +223,10 @@ def _is_sending(runner: web.AppRunner) -> bool:
     return any(each is not None and each.get_write_buffer_size() for each in transports)
 
 
-async def _keep_witness(program: Program) -> None:
+async def _keep_witness(program: Program, revocations: Revocations) -> None:
     while True:
         await asyncio.sleep(_WITNESS_SECONDS)
+        revocations.refresh()
         try:
             await program.witness.note(program.store)
         except (TfauditError, OSError) as error:

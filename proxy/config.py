@@ -93,8 +93,20 @@ class ServerConfig:
     certificate: Path | None = None
     # PEM file with the certificate's private key.
     private_key: Path | None = None
+    # PEM file with the CA certificates whose client certificates prove who is asking; HTTPS only.
+    client_ca: Path | None = None
+    # PEM file with the revocation lists of those CAs, one of each; read anew when it changes.
+    client_crl: Path | None = None
+    # Whether a connection without a client certificate is refused, also one with a token.
+    require_client_certificate: bool = False
     # Addresses or networks of proxies whose X-Forwarded-For is believed.
     trusted_proxies: tuple[Network, ...] = ()
+    # Header in which those proxies pass the client certificate that they verified, and which they
+    # take away from whatever a client sends; empty believes none.
+    client_certificate_header: str = _setting("", pattern=r"[A-Za-z0-9-]*")
+    # What that header holds: `rfc9440` (`:base64:`), `pem` in percent-encoding (nginx's
+    # `$ssl_client_escaped_cert`), or only the `subject` (nginx's `$ssl_client_s_dn`).
+    client_certificate_form: str = _setting("rfc9440", choices=("rfc9440", "pem", "subject"))
     # Largest request body, bytes.
     body_limit: int = _setting(1 << 30, low=1)
     # How long an idle connection is kept open, seconds.
@@ -270,10 +282,7 @@ def load_config(
     _take_environment(environ, values, mistakes)
     if data is not None:
         values["data", "directory"] = data
-    server = {key for section, key in values if section == "server" and values[section, key]}
-    for one, other in (("certificate", "private_key"), ("private_key", "certificate")):
-        if one in server and other not in server:
-            mistakes.append(f"[server] {one} is set but {other} is not: HTTPS needs both")
+    mistakes += _server_mistakes(values)
     patterns = [
         text
         for (section, _), value in values.items()
@@ -295,6 +304,37 @@ def load_config(
             for name, of in _SECTIONS.items()
         }
     )
+
+
+_NOT_A_CERTIFICATE: frozenset[str] = frozenset(
+    {"authorization", "cookie", "host", "x-forwarded-for", "content-type", "content-length"}
+)
+
+
+def _server_mistakes(values: Mapping[tuple[str, str], object]) -> Iterator[str]:
+    """Yield what is wrong with the settings of a server beside each other."""
+    server = {
+        key: value for (section, key), value in values.items() if section == "server" and value
+    }
+    for one, other in (("certificate", "private_key"), ("private_key", "certificate")):
+        if one in server and other not in server:
+            yield f"[server] {one} is set but {other} is not: HTTPS needs both"
+    if "client_ca" in server and not server.keys() & {"certificate", "private_key"}:
+        yield (
+            "[server] client_ca is set but certificate and private_key are not: only HTTPS asks "
+            "for client certificates"
+        )
+    for key in ("client_crl", "require_client_certificate"):
+        if key in server and "client_ca" not in server:
+            yield f"[server] {key} is set but client_ca is not: no client certificate is asked for"
+    header = str(server.get("client_certificate_header", ""))
+    if header.lower() in _NOT_A_CERTIFICATE:
+        yield f"[server] client_certificate_header can't be {header}: it means something else"
+    if header and "trusted_proxies" not in server:
+        yield (
+            "[server] client_certificate_header is set but trusted_proxies is not: it is believed "
+            "of those alone"
+        )
 
 
 def _take_file(path: Path, values: dict[tuple[str, str], object], mistakes: list[str]) -> None:

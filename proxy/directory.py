@@ -405,6 +405,10 @@ class Directory:
         """
         if principal.generation is None or principal.generation == self.generation:
             return True
+        if principal.kind == "certificate":
+            known = self.certified(principal.claims["certificate"])
+            if known is None or known.id != principal.holder:
+                return False
         if principal.issuer:
             rights = self.rights_for(principal.issuer, principal.all_claims)
             return rights == principal.rights and self.get("issuer", principal.issuer) is not None

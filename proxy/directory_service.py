@@ -14,6 +14,8 @@ import orjson
 
 from proxy.access import EVERYWHERE, Caller, Permission
 from proxy.audit_log import draft
+from proxy.certificates import MAX_NAME as MAX_CERTIFICATE
+from proxy.certificates import canonical_name
 from proxy.client_text import client_text
 from proxy.contracts import Committed, Draft, Store, Transaction
 from proxy.directory import (
@@ -281,9 +283,18 @@ def _cleaned(record: Record) -> Record:
     """Return the record without credentials in its free text: it is kept as it is recorded."""
     if isinstance(record, GrantRecord):
         return record
+    if isinstance(record, PrincipalRecord):
+        for name in record.certificates:
+            _check_certificate(name)
     if isinstance(record, IssuerRecord) and ("@" in record.url or "?" in record.url):
         raise InvalidInputError("the url of an issuer has no user, password or query in it")
     return msgspec.structs.replace(record, description=client_text(record.description, 500))
+
+
+def _check_certificate(name: str) -> None:
+    if client_text(name, MAX_CERTIFICATE) != name:
+        raise InvalidInputError("a certificate's name has no credentials in it, nor signs unseen")
+    canonical_name(name)
 
 
 def _found(directory: Directory, kind: str, name: str) -> Object:

@@ -16,6 +16,7 @@ from proxy.auth.presented import (
     TokenExpiredError,
     secret_of,
 )
+from proxy.client_text import client_text
 from proxy.contracts import Store, StoredToken
 from proxy.directory import Directory
 from proxy.errors import UnauthenticatedError
@@ -23,6 +24,7 @@ from proxy.errors import UnauthenticatedError
 _NOT_IN_FORCE: Final = "the token is unknown or revoked: ask an administrator for a new one"
 _REMEMBERED: Final = 1024
 """Headers whose token is remembered; of each only the digest is kept."""
+_MAX_NAMES_SHOWN: Final = 400
 _JOSE: Final = "eyJ"
 """How every JSON Web Token begins: base64url of ``{"`` (RFC 7515 section 3.3)."""
 
@@ -102,7 +104,7 @@ class Authenticator:
         if presented.session is not None and self._sessions is not None:
             return await self._sessions.identify(presented)
         if presented.certificate:
-            return self._by_certificate(presented.certificate)
+            return self._by_certificate(presented.certificate, presented.certificate_sha256)
         raise UnauthenticatedError(f"there are no credentials: {HOW}")
 
     # ------------------------------------------------------------ tokens
@@ -175,19 +177,19 @@ class Authenticator:
 
     # ------------------------------------------------------------ certificates
 
-    def _by_certificate(self, names: tuple[str, ...]) -> Principal:
+    def _by_certificate(self, names: tuple[str, ...], sha256: str) -> Principal:
         directory = self._store.directory()
-        found = {
-            known.id: known for name in names if (known := directory.certified(name)) is not None
-        }
-        if len(found) != 1:
+        found = {name: known for name in names if (known := directory.certified(name)) is not None}
+        if len({known.id for known in found.values()}) != 1:
+            shown = client_text(" or ".join(names), _MAX_NAMES_SHOWN)
             raise UnauthenticatedError(
                 "the client's certificate is valid, but "
                 + ("several principals are" if found else "no principal is")
-                + " known by its names: an administrator can name it with "
+                + f" known by its names ({shown}): an administrator can name it with "
                 "`tfaudit principal update NAME --certificate …`"
             )
-        [known] = found.values()
+        name, known = next(iter(found.items()))
+        claims = {"certificate": name} | ({"sha256": sha256} if sha256 else {})
         principal = Principal(
             "certificate",
             known.id,
@@ -195,6 +197,7 @@ class Authenticator:
             directory.rights_of(known.id),
             holder=known.id,
             holder_name=known.name,
+            claims=claims,
             generation=directory.generation,
         )
         _require_enabled(directory, principal)

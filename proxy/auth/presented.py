@@ -29,6 +29,7 @@ class Presented(NamedTuple):
         csrf: the header that a page of ours sends beside the cookie, and another's can't.
         is_change: whether the request's method may change something.
         certificate: subject and alternative names of the client's certificate, which was verified.
+        certificate_sha256: of that certificate, hex; empty when only its subject is known.
     """
 
     authorization: str | None = None
@@ -36,6 +37,7 @@ class Presented(NamedTuple):
     csrf: str | None = None
     is_change: bool = False
     certificate: tuple[str, ...] = ()
+    certificate_sha256: str = ""
 
 
 class KnownButRefusedError(UnauthenticatedError):

@@ -33,6 +33,14 @@ def serve(
         Path | None,
         typer.Option("--private-key", metavar="FILE", help="PEM key of the certificate."),
     ] = None,
+    client_ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--client-ca",
+            metavar="FILE",
+            help="PEM of the CAs whose client certificates are believed.",
+        ),
+    ] = None,
 ) -> None:
     """Serve states until stopped by SIGTERM or Ctrl-C.
 
@@ -44,6 +52,7 @@ def serve(
         "TFAUDIT_SERVER_PORT": port,
         "TFAUDIT_SERVER_CERTIFICATE": certificate,
         "TFAUDIT_SERVER_PRIVATE_KEY": private_key,
+        "TFAUDIT_SERVER_CLIENT_CA": client_ca,
     }
     overrides = {name: str(value) for name, value in given.items() if value is not None}
     run(_serve(settings(data, config, overrides)))

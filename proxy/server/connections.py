@@ -8,7 +8,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 from aiohttp import hdrs, web
@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 
+from proxy.certificates import ClientCertificate
 from proxy.server.appkeys import REQUEST_IDS, SHORTCUT
 
 SERVER_NAME: Final = "tfaudit"
@@ -141,9 +142,11 @@ class Connection(web.RequestHandler):
 
     Attributes:
         is_silent: no head of a request has arrived.
+        certificate: the client's, as read from the handshake; False when there was none, None
+            before anybody asked.
     """
 
-    __slots__ = ("_ids", "_patience", "_silence", "is_silent")
+    __slots__ = ("_ids", "_patience", "_silence", "certificate", "is_silent")
 
     def __init__(self, server: _Server, **options: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(server, **options)
@@ -151,6 +154,7 @@ class Connection(web.RequestHandler):
         self._patience = server.head_seconds
         self._silence: asyncio.TimerHandle | None = None
         self.is_silent = True
+        self.certificate: ClientCertificate | Literal[False] | None = None
 
     @property
     def is_idle(self) -> bool:

@@ -25,8 +25,10 @@ from proxy.gate import record_misdirected
 from proxy.refusals import LockRefusedError, UnlockRefusedError
 from proxy.server import health
 from proxy.server.appkeys import CALLER
+from proxy.server.client_certificates import ClientCertificates
 from proxy.server.connections import SERVER_NAME
 from proxy.server.metrics import Metrics
+from proxy.server.peers import is_among
 from proxy.server.problems import is_api, kind_of, problem, with_index
 from proxy.server.targets import path_of
 from proxy.statuses import status_of
@@ -82,6 +84,7 @@ class Gatekeeper:
         open_handlers: those that anybody may call.
         trusted_proxies: networks whose X-Forwarded-For is believed.
         request_ids: an ID for each request, unique among servers and restarts.
+        certificates: finds the client certificate behind a request; None believes none.
     """
 
     def __init__(  # noqa: PLR0913 - what one request needs, looked up once
@@ -95,6 +98,7 @@ class Gatekeeper:
         open_handlers: frozenset[_Handler],
         trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
         request_ids: Iterator[str],
+        certificates: ClientCertificates | None = None,
     ) -> None:
         self._store = store
         self._identify = authenticator.identify
@@ -104,6 +108,7 @@ class Gatekeeper:
         self._open = open_handlers
         self._trusted = trusted_proxies
         self._ids = request_ids
+        self._certificates = certificates
 
     @web.middleware
     async def handle(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -183,7 +188,7 @@ class Gatekeeper:
             UnauthenticatedError: on record, or counted.
         """
         try:
-            principal = await self._identify(_presented(request))
+            principal = await self._identify(self._presented(request))
         except UnauthenticatedError as error:
             known, event = ANONYMOUS, "auth.failed"
             if isinstance(error, KnownButRefusedError):
@@ -192,6 +197,19 @@ class Gatekeeper:
             error.audit_index = await self._failures.record(caller, str(error), event)
             raise
         return self._caller(request, request_id, principal)
+
+    def _presented(self, request: web.Request) -> Presented:
+        """Return what proves who is asking; several Authorization headers become one, that is none.
+
+        A certificate counts where there is no such header, so that a token decides over it.
+        """
+        given = request.headers.getall(hdrs.AUTHORIZATION, ())
+        if given:
+            return Presented(authorization=", ".join(given))
+        found = None if self._certificates is None else self._certificates.of(request)
+        if found is None:
+            return Presented()
+        return Presented(certificate=found.names, certificate_sha256=found.sha256)
 
     def _caller(self, request: web.Request, request_id: str, principal: Principal) -> Caller:
         ip, forwarded_for = self._source(request)
@@ -223,20 +241,13 @@ class Gatekeeper:
             for part in value.split(",")
         ]
         believed: list[str] = []
-        while chain and self._is_trusted(peer):
+        while chain and is_among(peer, self._trusted):
             address = _address(chain.pop())
             if address is None:
                 break
             peer = address
             believed.append(peer)
         return peer, tuple(reversed(believed))
-
-    def _is_trusted(self, address: str) -> bool:
-        try:
-            found = ip_address(address)
-        except ValueError:
-            return False
-        return any(found in network for network in self._trusted)
 
 
 def _address(element: str) -> str | None:
@@ -246,12 +257,6 @@ def _address(element: str) -> str | None:
         return str(ip_address(found["v6"] or found["v4"] if found else element.strip()))
     except ValueError:
         return None
-
-
-def _presented(request: web.Request) -> Presented:
-    """Return what proves who is asking; several Authorization headers become one, which is none."""
-    given = request.headers.getall(hdrs.AUTHORIZATION, ())
-    return Presented(authorization=", ".join(given) if given else None)
 
 
 def _routing_failure(request: web.Request, error: web.HTTPException) -> web.Response:
