@@ -258,6 +258,8 @@ class Principal:
         all_claims: all that the issuer says, by which grants are found.
         session: the session's ID, when it is one.
         generation: of the directory that the rights are from; None when they are from none.
+        token: of a CI identity, the ID of the token that its identity token was exchanged for.
+        expires: RFC 3339 UTC; from then on nothing is done on its behalf. Empty has no such end.
     """
 
     kind: str
@@ -272,6 +274,8 @@ class Principal:
     all_claims: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     session: str = ""
     generation: int | None = field(default=None, compare=False)
+    token: str = ""
+    expires: str = field(default="", compare=False)
 
     def allows(self, permission: Permission, workspace: str | None = None) -> bool:
         """Tell whether this principal may; a question without a workspace is a global one."""
@@ -290,6 +294,8 @@ class Principal:
             actor["claims"] = dict(self.claims)
         if self.session:
             actor["session"] = self.session
+        if self.token:
+            actor["token"] = self.token
         return actor
 
 

@@ -18,7 +18,10 @@ from aiohttp import web
 
 from proxy.access import Caller, Principal, Role, rights_of
 from proxy.auth.authenticator import Authenticator
+from proxy.auth.discovery import Discovery
 from proxy.auth.failures import FailureLog
+from proxy.auth.issuer_keys import IssuerKeys
+from proxy.auth.issuers import Issuers
 from proxy.config import Config, Secret
 from proxy.errors import ConfigError, TfauditError
 from proxy.keys import KeyRing
@@ -60,7 +63,9 @@ def create_app(
     """Return the HTTP application over an open program; its clean-up commits what was counted."""
     metrics = metrics or Metrics()
     config = program.config
-    authenticator = Authenticator(program.store, now)
+    discovery = Discovery(config.auth.issuer_ca)
+    issuer_keys = IssuerKeys(discovery, time.monotonic)
+    authenticator = Authenticator(program.store, now, Issuers(program.store, issuer_keys, now))
     failures = FailureLog(
         program.store,
         window=config.audit.flood_window,
@@ -103,7 +108,12 @@ def create_app(
         yield
         await failures.aclose()
 
-    app.cleanup_ctx.append(commit_failures)
+    async def ask_issuers(_: web.Application) -> AsyncIterator[None]:
+        async with discovery:
+            yield
+            await issuer_keys.aclose()
+
+    app.cleanup_ctx.extend((commit_failures, ask_issuers))
     return app
 
 

@@ -188,6 +188,14 @@ class AuditConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """``[auth]``: how others are asked who somebody is."""
+
+    # PEM file of authorities that issuers' certificates may be from, beside those of the system.
+    issuer_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RedactionConfig:
     """``[redaction]``: what is hidden in the record, beyond what tfaudit knows by itself.
 
@@ -220,6 +228,7 @@ class Config:
     keys: KeysConfig = field(default_factory=KeysConfig)
     log: LogConfig = field(default_factory=LogConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
+    auth: AuthConfig = field(default_factory=AuthConfig)
     redaction: RedactionConfig = field(default_factory=RedactionConfig)
 
 

@@ -8,7 +8,9 @@ a number, the generation, tells whether that is still how things stand.
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -136,6 +138,9 @@ class IssuerRecord(_Record, frozen=True):
         audience: values of ``aud`` that are meant for this server.
         algorithms: that may sign.
         claims: which claims are put on record, beside those that tell of a run by themselves.
+        session_minutes: for so long at most lives a token of ours that an identity token can be
+            exchanged for; 0 gives none. A run that takes longer than its identity token lives
+            could not write its state otherwise.
         description: for people.
     """
 
@@ -144,7 +149,48 @@ class IssuerRecord(_Record, frozen=True):
     audience: Annotated[tuple[Word, ...], Meta(min_length=1, max_length=20)]
     algorithms: Annotated[tuple[Algorithm, ...], Meta(min_length=1)] = ("RS256", "ES256")
     claims: Annotated[tuple[Word, ...], Meta(max_length=50)] = ()
+    session_minutes: Annotated[int, Meta(ge=0, le=1440)] = 0
     description: Text = ""
+
+    def __post_init__(self) -> None:
+        """Check the address; raises InvalidInputError."""
+        require_issuer_url(self.url)
+
+    def is_meant(self, claims: Mapping[str, Any]) -> bool:
+        """Tell whether these are claims of this issuer for this server."""
+        audience = claims.get("aud")
+        found = audience if isinstance(audience, list) else [audience]
+        return claims.get("iss") == self.url and any(each in self.audience for each in found)
+
+
+def require_issuer_url(url: str) -> None:
+    """Pass when keys can be fetched from there (OpenID Connect Discovery 1.0 section 3).
+
+    Raises:
+        InvalidInputError: it is no such address, or one whose answers anybody could forge.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.username is not None or "?" in url or "#" in url:
+        raise InvalidInputError(
+            "the url of an issuer is its address alone, with no user, password, query or fragment"
+        )
+    if parts.scheme != "https" and not is_loopback(host):
+        raise InvalidInputError(
+            "the url of an issuer begins with https://: whoever is on the way could put their own "
+            "keys into what comes by http://"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host of an address is this machine (RFC 6761 section 6.3)."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 class WorkspaceRecord(_Record, frozen=True):
@@ -336,6 +382,11 @@ class Directory:
         """Return the record of an object that is a principal."""
         return _record(found, PrincipalRecord)
 
+    @staticmethod
+    def issuer_record(found: Object) -> IssuerRecord:
+        """Return the record of an object that is an issuer."""
+        return _record(found, IssuerRecord)
+
     def objects(self, kind: str) -> list[Object]:
         """Return all objects of a kind, by name."""
         return [each for _, each in sorted(self._objects[kind].items())]
@@ -410,8 +461,12 @@ class Directory:
             if known is None or known.id != principal.holder:
                 return False
         if principal.issuer:
-            rights = self.rights_for(principal.issuer, principal.all_claims)
-            return rights == principal.rights and self.get("issuer", principal.issuer) is not None
+            found = self._objects["issuer"].get(principal.issuer)
+            return (
+                found is not None
+                and _record(found, IssuerRecord).is_meant(principal.all_claims)
+                and self.rights_for(principal.issuer, principal.all_claims) == principal.rights
+            )
         return (
             self.enabled(principal.holder) is not None
             and self.rights_of(principal.holder, principal.rights.scope) == principal.rights

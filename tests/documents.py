@@ -87,6 +87,10 @@ def schema() -> str:
                     "issuer": {"description": "which issuer vouches for it", "type": "string"},
                     "claims": {"description": "what the issuer says", "type": "object"},
                     "session": {"description": "ID of a person's session", "type": "string"},
+                    "token": {
+                        "description": "ID of the token that an identity token was exchanged for",
+                        "type": "string",
+                    },
                 },
                 "additionalProperties": False,
             },

@@ -228,7 +228,7 @@ def test_rights_that_changed_are_found(objects: list[Object]) -> None:
 
 def test_an_identity_is_held_against_its_grants_and_its_issuer() -> None:
     """It may no longer what its claims are not granted, nor when nobody vouches."""
-    claims = {"repository": "acme/infra"}
+    claims = {"repository": "acme/infra", "iss": GITHUB["url"], "aud": "tfaudit"}
     identity = Principal(
         "oidc",
         "github:x",
@@ -241,3 +241,6 @@ def test_an_identity_is_held_against_its_grants_and_its_issuer() -> None:
     assert Directory(8, [ISSUER, VOUCHED]).is_still_so(identity)
     assert not Directory(8, [ISSUER]).is_still_so(identity)
     assert not Directory(8, [VOUCHED]).is_still_so(identity)
+    for changed in ({"audience": ["other"]}, {"url": "https://other.example.com"}):
+        issuer = an_object("issuer", 3, **GITHUB | changed)
+        assert not Directory(8, [issuer, VOUCHED]).is_still_so(identity)

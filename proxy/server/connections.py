@@ -27,6 +27,8 @@ HEAD_SECONDS: Final = 30.0
 server.keepalive ends the wait for the next."""
 
 _MOST: Final = 10_000
+_FIELD_BYTES: Final = 17_000
+"""Of one header: an identity token of 12,000 characters as a Basic password, in base64."""
 _RESERVED_FILES: Final = 256
 """Descriptors kept for the store, the workers and connections that are just accepted."""
 _TOLD_SECONDS: Final = 60.0
@@ -66,7 +68,7 @@ class Runner(web.AppRunner):
     ) -> None:
         # Bodies are refused when they are compressed, and never unpacked before that: aiohttp
         # would do it on the event loop, for everybody, even to throw the body away.
-        super().__init__(app, auto_decompress=False, **options)
+        super().__init__(app, auto_decompress=False, max_field_size=_FIELD_BYTES, **options)
         self._head_seconds = head_seconds
         self._most = most
 

@@ -238,13 +238,19 @@ class SQLiteTransaction:
         entry = draft.entry
         if entry["outcome"] == "success":
             actor = entry["actor"]
-            if actor["type"] == "token":
-                token_id = actor["id"]
+            token_id = actor["id"] if actor["type"] == "token" else actor.get("token")
+            if token_id is not None:
                 self._require_in_force(token_id)
                 if self._known.uses.get(token_id) != self._minute:
                     self._uses[token_id] = entry["source"]["ip"]
-            if draft.principal is not None and draft.principal.generation is not None:
-                self._require_rights(draft.principal)
+            if draft.principal is not None:
+                if draft.principal.expires and self.time >= draft.principal.expires:
+                    raise UnauthenticatedError(
+                        f"what proved who asks expired at {draft.principal.expires}, while the "
+                        "request was under way"
+                    )
+                if draft.principal.generation is not None:
+                    self._require_rights(draft.principal)
         self._drafts.append(draft)
 
     def require_in_force(self, principal: Principal) -> None:
