@@ -292,6 +292,12 @@ def document_of(record: Record) -> bytes:
     return msgspec.json.encode(record, order="sorted")
 
 
+def shown(found: Object) -> dict[str, Any]:
+    """Return an object as the API and the command line show it."""
+    members: dict[str, Any] = msgspec.to_builtins(found.record)
+    return {"id": found.id, **members, "created": found.created, "updated": found.updated}
+
+
 def read_record(kind: str, fields: Mapping[str, Any]) -> Record:
     """Return a record made of somebody's JSON.
 

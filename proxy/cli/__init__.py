@@ -12,14 +12,18 @@ from proxy.cli import (
     backup,
     export,
     forget,
+    grant,
+    issuer,
     key,
     lock,
     log,
+    principal,
     scan,
     serve,
     state,
     token,
     verify,
+    whoami,
     whose_secret,
 )
 from proxy.cli._common import ReportingGroup
@@ -59,6 +63,10 @@ def root(
 
 
 app.command("serve")(serve.serve)
+app.command("whoami")(whoami.whoami)
+app.add_typer(principal.app, name="principal")
+app.add_typer(grant.app, name="grant")
+app.add_typer(issuer.app, name="issuer")
 app.add_typer(token.app, name="token")
 app.command("log")(log.log)
 app.command("verify")(verify.verify)

@@ -10,11 +10,12 @@ from urllib.parse import quote
 from aiohttp import web
 
 from proxy.access import Permission
+from proxy.directory import shown
 from proxy.server.appkeys import CALLER, DIRECTORY
 from proxy.server.operations import Handler, Operation, Route
 from proxy.server.replies import PageParameters, json_reply, list_reply, page_of
 from proxy.server.requests import read_members, read_query, refuse_parameters
-from proxy.server.shapes import CHANGES, CREATIONS, LISTS, SHOWN, shown
+from proxy.server.shapes import CHANGES, CREATIONS, LISTS, SHOWN
 
 _SEGMENT: Final = "{name}"
 

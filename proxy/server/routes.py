@@ -6,12 +6,13 @@ from aiohttp import web
 from aiohttp.web_urldispatcher import AbstractRoute
 
 from proxy.access import Permission
-from proxy.server import api_log, api_openapi, api_tokens, backend, health, shapes
+from proxy.server import api_log, api_openapi, api_tokens, api_whoami, backend, health, shapes
 from proxy.server.api_objects import object_routes
 from proxy.server.appkeys import ROUTES as ROUTES_KEY
 from proxy.server.bodies import defer_continue
 from proxy.server.operations import Operation, Route
 from proxy.server.replies import PageParameters
+from proxy.whoami import WhoAmI
 
 _STATE: Final = "/state/{workspace:.+}"
 _LOCK: Final = "/state/{workspace:.+}/{ending:lock}"
@@ -102,6 +103,18 @@ ROUTES: Final[tuple[Route, ...]] = (
             media=api_log.NDJSON,
             description="A line is `{index, entry, leaf_hash, signature}`. Each reading is an "
             "entry of the log itself. If the connection breaks, lines are missing.",
+        ),
+    ),
+    # For whoever is known
+    Route(
+        "GET",
+        "/api/v1/whoami",
+        api_whoami.whoami,
+        Operation(
+            "whoAmI",
+            "Tell who is asking, what was granted to them, and what is allowed on a workspace.",
+            reply=WhoAmI,
+            query=api_whoami.WhoAmIParameters,
         ),
     ),
     # For anybody

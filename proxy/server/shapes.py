@@ -5,15 +5,14 @@ Of each kind of object there are three shapes: the body that makes one, the body
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Literal, get_type_hints
+from typing import Annotated, Final, Literal, get_type_hints
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 from msgspec.structs import fields
 
 from proxy.access import Role
 from proxy.contracts import StoredToken
-from proxy.directory import RECORDS, Globs, Name, Object
+from proxy.directory import RECORDS, Globs, Name
 
 _SET_BY_DELETION: Final = frozenset({"deleted", "restorable_until", "purged"})
 
@@ -94,12 +93,6 @@ CREATIONS: Final[Mapping[str, type[Struct]]] = {kind: _creation(kind) for kind i
 CHANGES: Final[Mapping[str, type[Struct]]] = {kind: _changes(kind) for kind in RECORDS}
 SHOWN: Final[Mapping[str, type[Struct]]] = {kind: _shown(kind) for kind in RECORDS}
 LISTS: Final[Mapping[str, type[Struct]]] = {kind: list_of(of) for kind, of in SHOWN.items()}
-
-
-def shown(found: Object) -> dict[str, Any]:
-    """Return an object as the API and the command line show it."""
-    members: dict[str, Any] = msgspec.to_builtins(found.record)
-    return {"id": found.id, **members, "created": found.created, "updated": found.updated}
 
 
 class TokenCreation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

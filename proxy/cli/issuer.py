@@ -1,0 +1,114 @@
+"""``tfaudit issuer``: the CI systems and other providers whose identity tokens are believed."""
+
+from typing import Annotated
+
+import typer
+
+from proxy.cli._common import ConfigOption, DataOption, JsonOption
+from proxy.cli._objects import Place, emptied, given
+
+app = typer.Typer(no_args_is_help=True, help="Believe the identity tokens of CI systems.")
+
+_KIND = "issuer"
+_Name = Annotated[str, typer.Argument(metavar="NAME|ID")]
+_Algorithms = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--algorithm", metavar="ALG", help="That may sign. Default: RS256 and ES256. Repeatable."
+    ),
+]
+_Claims = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--claim",
+        metavar="NAME",
+        help="A claim to put on record beside those that tell of a run. Give it again for more; "
+        "'' takes all away.",
+    ),
+]
+_Description = Annotated[str | None, typer.Option("--description", help="For people.")]
+
+
+@app.command("list")
+def list_issuers(
+    data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """List all issuers, by name."""
+    Place(data, config, as_json=as_json).show_all(_KIND, ("name", "url", "audience", "description"))
+
+
+@app.command("show")
+def show(
+    name: _Name, data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Show one issuer."""
+    Place(data, config, as_json=as_json).show_one(_KIND, name)
+
+
+@app.command("create")
+def create(
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Grants refer to it.")],
+    url: Annotated[
+        str,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="The iss claim: https://token.actions.githubusercontent.com",
+        ),
+    ],
+    audience: Annotated[
+        list[str],
+        typer.Option("--audience", metavar="AUD", help="The aud claim that means this server."),
+    ],
+    algorithms: _Algorithms = None,
+    claims: _Claims = None,
+    description: _Description = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Believe an issuer. Its identities may do nothing before a grant says so."""
+    fields = {
+        "url": url,
+        "audience": audience,
+        "algorithms": emptied(algorithms),
+        "claims": emptied(claims),
+        "description": description,
+    }
+    Place(data, config, as_json=as_json).create(_KIND, name, fields)
+
+
+@app.command("update")
+def update(
+    *,
+    name: _Name,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL")] = None,
+    audience: Annotated[
+        list[str] | None,
+        typer.Option("--audience", metavar="AUD", help="Instead of those there are."),
+    ] = None,
+    algorithms: _Algorithms = None,
+    claims: _Claims = None,
+    description: _Description = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change what is given; the rest stays. In force from the next request on."""
+    fields = {
+        "url": url,
+        "audience": audience or None,
+        "algorithms": emptied(algorithms),
+        "claims": emptied(claims),
+        "description": description,
+    }
+    Place(data, config, as_json=as_json).update(_KIND, name, given(fields))
+
+
+@app.command("delete")
+def delete(
+    name: _Name, data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Stop believing an issuer for whose identities there is no grant any more."""
+    Place(data, config, as_json=as_json).delete(_KIND, name)
