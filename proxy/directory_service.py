@@ -88,8 +88,15 @@ class DirectoryService:
         self._now = now
         self._random = random
 
-    async def change(self, caller: Caller, changes: Sequence[Change]) -> Committed[list[Changed]]:
+    async def change(
+        self, caller: Caller, changes: Sequence[Change], *, generation: int | None = None
+    ) -> Committed[list[Changed]]:
         """Make all the changes or none.
+
+        Args:
+            caller: who asks.
+            changes: in any order.
+            generation: of the directory that the changes were worked out from; None is any.
 
         Returns:
             What was done; a change that changes nothing is left out, and has no entry.
@@ -98,7 +105,8 @@ class DirectoryService:
             ForbiddenError: the caller may not administer.
             InvalidInputError: a field can't be used; names it.
             NotFoundError: there is no such object.
-            ConflictError: there is one already, or others depend on it.
+            ConflictError: there is one already, others depend on it, or the directory is no longer
+                of that generation.
         """
         await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
         for each in changes:
@@ -107,7 +115,7 @@ class DirectoryService:
         ids = [uuid7(int(self._now().timestamp() * 1_000_000), self._random(8)) for _ in changes]
 
         committed = await self._store.write(
-            partial(_make, caller, list(zip(changes, ids, strict=True)))
+            partial(_make, caller, list(zip(changes, ids, strict=True)), generation)
         )
         value = committed.value
         if isinstance(value, TfauditError):
@@ -175,11 +183,12 @@ class DirectoryService:
 
 
 def _make(
-    caller: Caller, changes: list[tuple[Change, str]], tx: Transaction
+    caller: Caller, changes: list[tuple[Change, str]], generation: int | None, tx: Transaction
 ) -> list[Changed] | TfauditError:
     """Make the changes, each with its entry; of a refusal only the entry."""
     work = _Work(tx.directory(), tx.time)
     try:
+        _require_generation(generation, tx.directory())
         for change, new_id in changes:
             work.make(change, new_id)
         work.require_consistent()
@@ -195,6 +204,13 @@ def _make(
             tx.drop_object(done.before.kind, done.before.name)
         tx.append(entry_of(caller, done))
     return work.done
+
+
+def _require_generation(generation: int | None, directory: Directory) -> None:
+    if generation not in {None, directory.generation}:
+        raise ConflictError(
+            "somebody else changed who may do what meanwhile, so nothing was done: try again"
+        )
 
 
 class _Work:

@@ -119,7 +119,7 @@ async def test_a_deletion_tells_what_was(store: FakeStore, directory: DirectoryS
         (
             Change("create", "issuer", "k", {"url": "https://u:p@x.example", "audience": ["a"]}),
             InvalidInputError,
-            "no user, password or query",
+            "no user, password",
         ),
     ],
 )
@@ -242,3 +242,16 @@ async def test_who_loses_a_right_in_mid_request_does_nothing_with_it(
     await directory.update(ADMIN, "grant", "g", {"deny": True})
     with pytest.raises(Exception, match="was changed"):
         await store.write(job)
+
+
+async def test_changes_worked_out_from_an_older_directory_are_refused(
+    store: FakeStore, directory: DirectoryService
+) -> None:
+    """What was shown to somebody before they agreed is what is done, or nothing is."""
+    seen = (await directory.view(ADMIN)).generation
+    await directory.create(ADMIN, "principal", {"name": "alice"})
+    with pytest.raises(ConflictError, match="somebody else changed"):
+        await directory.change(ADMIN, [Change("create", "principal", "bob")], generation=seen)
+    assert ("principal.created", "conflict") == events(store)[-1]
+    now = (await directory.view(ADMIN)).generation
+    await directory.change(ADMIN, [Change("create", "principal", "bob")], generation=now)

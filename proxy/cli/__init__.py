@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from proxy.cli import (
+    apply,
     backup,
     export,
     forget,
@@ -64,6 +65,7 @@ def root(
 
 app.command("serve")(serve.serve)
 app.command("whoami")(whoami.whoami)
+app.command("apply")(apply.apply)
 app.add_typer(principal.app, name="principal")
 app.add_typer(grant.app, name="grant")
 app.add_typer(issuer.app, name="issuer")

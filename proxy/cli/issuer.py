@@ -26,6 +26,14 @@ _Claims = Annotated[
         "'' takes all away.",
     ),
 ]
+_Session = Annotated[
+    int | None,
+    typer.Option(
+        "--session-minutes",
+        metavar="N",
+        help="Let an identity token be exchanged for one of ours that lives so long; 0: not.",
+    ),
+]
 _Description = Annotated[str | None, typer.Option("--description", help="For people.")]
 
 
@@ -63,6 +71,7 @@ def create(
     ],
     algorithms: _Algorithms = None,
     claims: _Claims = None,
+    session_minutes: _Session = None,
     description: _Description = None,
     data: DataOption = None,
     config: ConfigOption = None,
@@ -74,6 +83,7 @@ def create(
         "audience": audience,
         "algorithms": emptied(algorithms),
         "claims": emptied(claims),
+        "session_minutes": session_minutes,
         "description": description,
     }
     Place(data, config, as_json=as_json).create(_KIND, name, fields)
@@ -90,6 +100,7 @@ def update(
     ] = None,
     algorithms: _Algorithms = None,
     claims: _Claims = None,
+    session_minutes: _Session = None,
     description: _Description = None,
     data: DataOption = None,
     config: ConfigOption = None,
@@ -101,6 +112,7 @@ def update(
         "audience": audience or None,
         "algorithms": emptied(algorithms),
         "claims": emptied(claims),
+        "session_minutes": session_minutes,
         "description": description,
     }
     Place(data, config, as_json=as_json).update(_KIND, name, given(fields))

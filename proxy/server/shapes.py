@@ -12,9 +12,7 @@ from msgspec.structs import fields
 
 from proxy.access import Role
 from proxy.contracts import StoredToken
-from proxy.directory import RECORDS, Globs, Name
-
-_SET_BY_DELETION: Final = frozenset({"deleted", "restorable_until", "purged"})
+from proxy.directory import LIFE, RECORDS, Globs, Name
 
 Id = Annotated[str, Meta(description="UUIDv7; another one if it is deleted and made again.")]
 Time = Annotated[
@@ -35,7 +33,7 @@ def _creation(kind: str) -> type[Struct]:
     members = [
         (field.name, field.type) if field.required else (field.name, field.type, field.default)
         for field in fields(of)
-        if field.name not in _SET_BY_DELETION
+        if field.name not in LIFE
     ]
     return defstruct(
         f"{kind.capitalize()}Creation",
@@ -43,7 +41,7 @@ def _creation(kind: str) -> type[Struct]:
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=True,
-        namespace={"__doc__": _document(of, _SET_BY_DELETION)},
+        namespace={"__doc__": _document(of, LIFE)},
     )
 
 
@@ -52,7 +50,7 @@ def _changes(kind: str) -> type[Struct]:
     members = [
         (field.name, field.type | None | UnsetType, UNSET)
         for field in fields(of)
-        if field.name not in {*_SET_BY_DELETION, "name"}
+        if field.name not in {*LIFE, "name"}
     ]
     return defstruct(
         f"{kind.capitalize()}Changes",
@@ -60,7 +58,7 @@ def _changes(kind: str) -> type[Struct]:
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=True,
-        namespace={"__doc__": _document(of, {*_SET_BY_DELETION, "name"})},
+        namespace={"__doc__": _document(of, {*LIFE, "name"})},
     )
 
 

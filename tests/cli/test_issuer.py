@@ -26,7 +26,7 @@ def test_an_issuer_is_made_shown_changed_and_deleted(tfaudit: Tfaudit) -> None:
     [
         (("--algorithm", "HS256"), "choose one of"),
         (("--algorithm", "none"), "choose one of"),
-        (("--url", "https://user:pass@ci.example"), "no user, password or query"),
+        (("--url", "https://user:pass@ci.example"), "no user, password, query"),
         (("--url", "ci.example"), "an address such as"),
     ],
 )
