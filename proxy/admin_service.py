@@ -30,6 +30,7 @@ from proxy.errors import (
 from proxy.events import EVENTS, OUTCOMES
 from proxy.gate import gate
 from proxy.timestamps import micros_of, rfc3339, uuid7
+from proxy.token_entries import token_part
 
 MAX_NAME: Final = 100
 MAX_GLOBS: Final = 100
@@ -154,7 +155,7 @@ class AdminService:
                 f"{_who(caller)} created the token {name}{whose}: {granted or 'any role'} on "
                 f"{', '.join(globs)}, " + (f"until {expires}" if expires else "without an end")
             )
-            part = _token_part(token, minted.digest)
+            part = token_part(token, minted.digest)
             tx.append(draft("token.created", "success", message, caller, 201, token=part))
             return token
 
@@ -193,7 +194,13 @@ class AdminService:
 
         def job(tx: Transaction) -> StoredToken | NotFoundError:
             old = tx.token(name_or_id)
-            if old is None or old.revoked is not None or old.replaced is not None:
+            # What was given in exchange for an identity token has no successor: its run gets one.
+            if (
+                old is None
+                or old.revoked is not None
+                or old.replaced is not None
+                or old.issuer is not None
+            ):
                 return _no_token(tx, "token.rotated", caller, name_or_id)
             end = until if old.expires is None else min(until, old.expires)
             token = replace(
@@ -214,7 +221,7 @@ class AdminService:
                     f"{_who(caller)} rotated the token {old.name}: the old one ends {end}",
                     caller,
                     201,
-                    token=_token_part(token, minted.digest),
+                    token=token_part(token, minted.digest),
                     replaced={"id": old.id, "hint": old.hint, "expires": end},
                 )
             )
@@ -281,7 +288,7 @@ class AdminService:
             tx.revoke_token(token.id)
             message = f"{_who(caller)} revoked the token {token.name}"
             tx.append(
-                draft("token.revoked", "success", message, caller, 200, token=_token_part(token))
+                draft("token.revoked", "success", message, caller, 200, token=token_part(token))
             )
             return replace(token, revoked=tx.time)
 
@@ -374,19 +381,6 @@ def _append(entry: Draft) -> Callable[[Transaction], None]:
 
 def _who(caller: Caller) -> str:
     return caller.principal.name or "anonymous"
-
-
-def _token_part(token: StoredToken, digest: bytes | None = None) -> dict[str, object]:
-    """Return the ``token`` object of an entry; with the digest, of one that is made.
-
-    With 220 random bits behind it the digest tells nothing, and it ties the token to the log:
-    nobody can put their own in its place unseen.
-    """
-    part = asdict(token)
-    part["workspaces"] = list(token.workspaces)
-    for name in ("created", "revoked", "replaced", "used", "used_from"):
-        del part[name]
-    return part if digest is None else {**part, "sha256": digest.hex()}
 
 
 def _check_name(name: str) -> None:

@@ -97,6 +97,7 @@ def create_app(
     app[appkeys.LOCKS] = program.locks
     app[appkeys.ADMIN] = program.admin
     app[appkeys.DIRECTORY] = program.directory
+    app[appkeys.EXCHANGE] = program.exchange
     app[appkeys.AUTHENTICATOR] = authenticator
     app[appkeys.FAILURES] = failures
     app[appkeys.METRICS] = metrics

@@ -1,7 +1,7 @@
 """What the store and its transactions promise; promises first, methods second."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -101,6 +101,8 @@ class StoredToken:
             it expires. None is the one of this name.
         used: RFC 3339 UTC of its newest use, to the minute; None when it was never used.
         used_from: the address of that use.
+        issuer: ID of the issuer for whose identity token it was given in exchange.
+        identity: what that issuer said, as JSON; never shown.
     """
 
     id: str
@@ -115,6 +117,8 @@ class StoredToken:
     replaced: str | None = None
     used: str | None = None
     used_from: str | None = None
+    issuer: str | None = None
+    identity: str | None = field(default=None, repr=False)
 
 
 class Salt(NamedTuple):
@@ -255,6 +259,9 @@ class Transaction(Protocol):
 
     def revoke_token(self, token_id: str) -> None:
         """Mark the token revoked at this transaction's time."""
+
+    def forget_exchanged(self, before: str) -> None:
+        """Drop the tokens that were given for identity tokens and expired before this time."""
 
     def replace_token(self, token_id: str, expires: str) -> None:
         """Free the token's name at this transaction's time, and let it expire at another."""

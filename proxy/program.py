@@ -24,6 +24,7 @@ from proxy.state_service import StateService
 from proxy.storage.sqlite import SQLiteStore
 from proxy.tfstate.policy import STANDARD, Policy
 from proxy.tlog.note import NoteVerifier
+from proxy.token_exchange import TokenExchange
 from proxy.witness import Witness
 
 
@@ -48,6 +49,7 @@ class Program:
     locks: LockService
     admin: AdminService
     directory: DirectoryService
+    exchange: TokenExchange
     secrets: SecretService
     witness: Witness
     policy: Policy
@@ -104,6 +106,7 @@ async def open_program(
                 locks=LockService(store),
                 admin=AdminService(store, now, os.urandom),
                 directory=DirectoryService(store, now, os.urandom),
+                exchange=TokenExchange(store, clock, os.urandom),
                 secrets=SecretService(store, secrets),
                 witness=witness,
                 policy=policy,

@@ -186,6 +186,15 @@ def schema() -> str:
                         "type": ["string", "null"],
                     },
                     "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                    "issuer": {
+                        "description": "ID of the issuer for whose identity token it was given",
+                        "type": "string",
+                    },
+                    "identity_sha256": {
+                        "description": "of what that issuer said, as it is kept",
+                        "type": "string",
+                        "pattern": "^[0-9a-f]{64}$",
+                    },
                 },
                 "additionalProperties": False,
             },

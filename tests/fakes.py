@@ -145,6 +145,13 @@ class FakeTransaction(Transaction):
             if token.id == token_id:
                 self._contents.tokens[digest] = replace(token, revoked=self.time)
 
+    def forget_exchanged(self, before: str) -> None:
+        self._contents.tokens = {
+            digest: token
+            for digest, token in self._contents.tokens.items()
+            if token.issuer is None or token.expires is None or token.expires >= before
+        }
+
     def replace_token(self, token_id: str, expires: str) -> None:
         for digest, token in self._contents.tokens.items():
             if token.id == token_id:

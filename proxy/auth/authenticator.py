@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol
 
 from proxy import tokens
 from proxy.access import EVERYWHERE, Grant, Principal, Rights, Role
+from proxy.auth.exchanged import exchanged_identity
 from proxy.auth.presented import (
     HOW,
     KnownButRefusedError,
@@ -133,10 +134,10 @@ class Authenticator:
             self._read[key] = _Read(digest, stored, principal)
         if stored.revoked is not None:
             raise RevokedTokenError(_NOT_IN_FORCE, principal)
-        if stored.expires is not None and _moment(stored.expires) <= self._now():
+        expires = principal.expires or stored.expires
+        if expires is not None and _moment(expires) <= self._now():
             raise TokenExpiredError(
-                f"the token {stored.name} expired at {stored.expires}: "
-                "ask an administrator for a new one",
+                f"the token {stored.name} expired at {expires}: ask an administrator for a new one",
                 principal,
             )
         if stored.principal is not None:
@@ -150,6 +151,8 @@ class Authenticator:
         )
 
     def _principal_of(self, stored: StoredToken) -> Principal:
+        if stored.issuer is not None:
+            return exchanged_identity(stored, self._store.directory())
         # A role that a later release gave is not ours to interpret: it allows nothing.
         role = Role(stored.role) if stored.role in set(Role) else None
         own = None if role is None else Grant(role, stored.workspaces)

@@ -8,7 +8,8 @@ import orjson
 
 from proxy.access import NO_RIGHTS, Principal, Rights
 from proxy.client_text import client_text
-from proxy.directory import Directory, IssuerRecord
+from proxy.contracts import StoredToken
+from proxy.directory import Directory
 
 RECORDED: Final = (
     # GitHub Actions
@@ -41,20 +42,24 @@ _MAX_ALL: Final = 6_000
 """Bytes of all claims in an entry, which must have room for much else."""
 
 
-def identity_of(
-    issuer: IssuerRecord,
+def identity_of(  # noqa: PLR0913 - what an identity is made of
+    issuer: str,
     claims: Mapping[str, Any],
+    more: tuple[str, ...] = (),
     directory: Directory | None = None,
     *,
     expires: str = "",
+    token: StoredToken | None = None,
 ) -> Principal:
     """Return whom the issuer vouches for.
 
     Args:
-        issuer: who signed the claims.
+        issuer: name of who signed the claims.
         claims: all of them; ``sub`` is a text.
+        more: claims that are recorded beside RECORDED.
         directory: whose grants give rights; without one there are none.
         expires: RFC 3339 UTC; after that nothing is done on its behalf.
+        token: that the identity token was exchanged for.
     """
     subject: str = claims["sub"]
     shown = client_text(subject)
@@ -63,16 +68,18 @@ def identity_of(
         shown += "~" + sha256(subject.encode()).hexdigest()[:16]
     rights: Rights = NO_RIGHTS
     if directory is not None:
-        rights = directory.rights_for(issuer.name, claims)
+        rights = directory.rights_for(issuer, claims)
     return Principal(
         "oidc",
-        f"{issuer.name}:{shown}",
+        f"{issuer}:{shown}",
         _name_of(claims) or shown,
         rights,
-        issuer=issuer.name,
-        claims=recorded(claims, issuer.claims),
+        "" if token is None else token.hint,
+        issuer=issuer,
+        claims=recorded(claims, more),
         all_claims=claims,
         generation=None if directory is None else directory.generation,
+        token="" if token is None else token.id,
         expires=expires,
     )
 

@@ -133,8 +133,16 @@ class Issuers:
         try:
             expires = require_timely(record, claims, self._now().timestamp())
         except UntimelyTokenError as error:
-            raise KnownButRefusedError(str(error), identity_of(record, claims)) from error
-        principal = identity_of(record, claims, directory, expires=rfc3339(expires * 1_000_000))
+            raise KnownButRefusedError(
+                str(error), identity_of(record.name, claims, record.claims)
+            ) from error
+        principal = identity_of(
+            record.name,
+            claims,
+            record.claims,
+            directory,
+            expires=rfc3339(expires * 1_000_000),
+        )
         return _Verified(principal, record.url, keys, expires)
 
     def _unknown_key(self, claimed: Claimed) -> UnauthenticatedError:

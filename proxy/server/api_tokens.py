@@ -25,7 +25,7 @@ async def create_token(request: web.Request) -> web.Response:
         expires_in,
         principal=wish.principal,
     )
-    content = {**asdict(minted.token), "token": minted.text}
+    content = {**_shown(minted.token), "token": minted.text}
     return json_reply(
         content, minted.index, status=201, location=f"/api/v1/tokens/{minted.token.id}"
     )
@@ -36,21 +36,26 @@ async def list_tokens(request: web.Request) -> web.Response:
     parameters = read_query(request.query, PageParameters)
     found = await request.app[ADMIN].list_tokens(request[CALLER])
     page, following = page_of(sorted(found, key=_age), _age, parameters)
-    return list_reply([asdict(token) for token in page], following)
+    return list_reply([_shown(token) for token in page], following)
 
 
 async def show_token(request: web.Request) -> web.Response:
     """Show the token that the path names by ID, or by the name of one in force."""
     refuse_parameters(request)
     found = await request.app[ADMIN].show_token(request[CALLER], request.match_info["ref"])
-    return json_reply(asdict(found))
+    return json_reply(_shown(found))
 
 
 async def revoke_token(request: web.Request) -> web.Response:
     """Take the token out of force that the path names by ID or name."""
     refuse_parameters(request)
     done = await request.app[ADMIN].revoke_token(request[CALLER], request.match_info["ref"])
-    return json_reply(asdict(done.value), done.index)
+    return json_reply(_shown(done.value), done.index)
+
+
+def _shown(token: StoredToken) -> dict[str, object]:
+    """Return what is shown of a token: all but what an issuer said of whoever has it."""
+    return {name: value for name, value in asdict(token).items() if name != "identity"}
 
 
 def _age(token: StoredToken) -> str:

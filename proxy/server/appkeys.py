@@ -18,12 +18,14 @@ from proxy.server.operations import Route
 from proxy.server.readiness import Readiness
 from proxy.server.shortcut import Shortcut
 from proxy.state_service import StateService
+from proxy.token_exchange import TokenExchange
 
 CONFIG: Final = web.AppKey("config", Config)
 STORE: Final = web.AppKey("store", Store)
 LOCKS: Final = web.AppKey("locks", LockService)
 STATES: Final = web.AppKey("states", StateService)
 ADMIN: Final = web.AppKey("admin", AdminService)
+EXCHANGE: Final = web.AppKey("exchange", TokenExchange)
 DIRECTORY: Final = web.AppKey("directory", DirectoryService)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 FAILURES: Final = web.AppKey("failures", FailureLog)

@@ -6,7 +6,16 @@ from aiohttp import web
 from aiohttp.web_urldispatcher import AbstractRoute
 
 from proxy.access import Permission
-from proxy.server import api_log, api_openapi, api_tokens, api_whoami, backend, health, shapes
+from proxy.server import (
+    api_exchange,
+    api_log,
+    api_openapi,
+    api_tokens,
+    api_whoami,
+    backend,
+    health,
+    shapes,
+)
 from proxy.server.api_objects import object_routes
 from proxy.server.appkeys import ROUTES as ROUTES_KEY
 from proxy.server.bodies import defer_continue
@@ -89,6 +98,31 @@ ROUTES: Final[tuple[Route, ...]] = (
             Permission.ADMINISTER,
             reply=shapes.Token,
             refusals=(404,),
+        ),
+    ),
+    # For runs of a CI system
+    Route(
+        "POST",
+        "/api/v1/token",
+        api_exchange.exchange_token,
+        Operation(
+            "exchangeToken",
+            "Exchange an identity token for a token that lives as long as a run.",
+            reply=shapes.GivenToken,
+            query=shapes.ExchangeParameters,
+            refusals=(403,),
+            description="The identity token of a CI system is sent as the Bearer token. What is "
+            "given for it is the same identity, for as long as the issuer's record allows.",
+        ),
+    ),
+    Route(
+        "DELETE",
+        "/api/v1/token",
+        api_exchange.end_token,
+        Operation(
+            "endToken",
+            "Take the token that this is sent with, which was given in exchange, out of force.",
+            reply=dict[str, Any],
         ),
     ),
     Route(

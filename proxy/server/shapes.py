@@ -20,7 +20,7 @@ Time = Annotated[
 ]
 
 
-def _document(of: type[Struct], leave_out: Iterable[str] = ()) -> str:
+def _document(of: type, leave_out: Iterable[str] = ()) -> str:
     """Return the docstring, from which the descriptions of the fields are taken."""
     left_out = set(leave_out)
     lines = (of.__doc__ or "").splitlines()
@@ -113,10 +113,10 @@ class TokenCreation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 Token: Final = defstruct(
     "Token",
-    list(get_type_hints(StoredToken).items()),
+    [(name, of) for name, of in get_type_hints(StoredToken).items() if name != "identity"],
     frozen=True,
     kw_only=True,
-    namespace={"__doc__": StoredToken.__doc__},
+    namespace={"__doc__": _document(StoredToken, {"identity"})},
 )
 NewToken: Final = defstruct(
     "NewToken",
@@ -124,8 +124,36 @@ NewToken: Final = defstruct(
     bases=(Token,),
     frozen=True,
     kw_only=True,
-    namespace={"__doc__": StoredToken.__doc__},
+    namespace={"__doc__": _document(StoredToken, {"identity"})},
 )
 TokenList: Final = list_of(Token)
+
+
+class ExchangeParameters(Struct, frozen=True):
+    """What a token that is given for an identity token should be.
+
+    Attributes:
+        expires_in: seconds from now, at most what the issuer's ``session_minutes`` allow; left out
+            it is that.
+    """
+
+    expires_in: Annotated[int, Meta(ge=1, le=86_400)] | None = None
+
+
+class GivenToken(Struct, frozen=True, kw_only=True):
+    """A token that was given for an identity token (RFC 8693 section 2.2.1).
+
+    Attributes:
+        access_token: the token itself; it is shown only now.
+        issued_token_type: what it is, by the words of RFC 8693.
+        token_type: how it is sent; Terraform sends it as its password.
+        expires_in: seconds that it lives.
+    """
+
+    access_token: str
+    expires_in: int
+    issued_token_type: str = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
+    token_type: str = "Bearer"  # noqa: S105 - a name
+
 
 Outcome = Literal["success", "denied", "conflict", "error"]

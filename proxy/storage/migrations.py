@@ -136,3 +136,11 @@ def directory(db: Database) -> None:
         "CREATE UNIQUE INDEX token_in_force ON token (name) "
         "WHERE revoked IS NULL AND replaced IS NULL"
     )
+
+
+@MIGRATIONS()
+def exchanged(db: Database) -> None:
+    """Give tokens what an issuer said of whoever got them in exchange for its identity token."""
+    for column in ("issuer", "identity"):
+        db.table("token").add_column(column, str)
+    db.execute("CREATE INDEX token_exchanged ON token (expires) WHERE issuer IS NOT NULL")

@@ -377,6 +377,13 @@ class SQLiteTransaction:
         )
         self._changes_tokens = True
 
+    def forget_exchanged(self, before: str) -> None:
+        """Drop the tokens that were given for identity tokens and expired before this time."""
+        self._statements.append(
+            ("DELETE FROM token WHERE issuer IS NOT NULL AND expires < ?", (before,))
+        )
+        self._changes_tokens = True
+
     def replace_token(self, token_id: str, expires: str) -> None:
         """Free the token's name at this transaction's time, and let it expire at another."""
         self._statements.append(

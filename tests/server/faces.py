@@ -20,7 +20,8 @@ from proxy.server.metrics import Metrics
 from proxy.server.middleware import Gatekeeper, Traffic
 from proxy.server.readiness import Readiness
 from proxy.server.routes import OPEN, add_routes
-from tests.fakes import FakeStore
+from proxy.token_exchange import TokenExchange
+from tests.fakes import START, FakeStore
 
 Client = TestClient[web.Request, web.Application]
 Serve = Callable[[web.Application], Awaitable[Client]]
@@ -50,6 +51,7 @@ def api_app(store: FakeStore) -> web.Application:
     app[appkeys.DIRECTORY] = DirectoryService(
         store, lambda: NOW, lambda n: bytes([next(calls)]) * n
     )
+    app[appkeys.EXCHANGE] = TokenExchange(store, lambda: START, lambda n: bytes([next(calls)]) * n)
     app[appkeys.METRICS] = metrics
     app[appkeys.READINESS] = Readiness(store, lambda: 0.0)
     add_routes(app)
