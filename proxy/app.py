@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import fields
+from datetime import timedelta
 from fcntl import LOCK_EX, LOCK_NB, flock
 from typing import IO, Any, Final
 
@@ -17,11 +18,14 @@ import structlog
 from aiohttp import web
 
 from proxy.access import Caller, Principal, Role, rights_of
+from proxy.auth.attempts import Attempts
 from proxy.auth.authenticator import Authenticator
+from proxy.auth.devices import Devices, device_key
 from proxy.auth.discovery import Discovery
 from proxy.auth.failures import FailureLog
 from proxy.auth.issuer_keys import IssuerKeys
 from proxy.auth.issuers import Issuers
+from proxy.auth.logins import Logins
 from proxy.config import Config, Secret
 from proxy.errors import ConfigError, TfauditError
 from proxy.keys import KeyRing
@@ -34,7 +38,7 @@ from proxy.server.connections import Runner, most_connections, request_ids
 from proxy.server.metrics import Metrics
 from proxy.server.middleware import Gatekeeper, Traffic
 from proxy.server.readiness import Readiness
-from proxy.server.routes import OPEN, add_routes
+from proxy.server.routes import ENTRANCES, OPEN, add_routes
 from proxy.server.shortcut import Shortcut
 from proxy.server.tls import Revocations, open_tls
 from proxy.server_record import record_start, record_stop
@@ -65,12 +69,31 @@ def create_app(
     config = program.config
     discovery = Discovery(config.auth.issuer_ca)
     issuer_keys = IssuerKeys(discovery, time.monotonic)
-    authenticator = Authenticator(program.store, now, Issuers(program.store, issuer_keys, now))
+    authenticator = Authenticator(
+        program.store, now, Issuers(program.store, issuer_keys, now), program.people.keeper
+    )
     failures = FailureLog(
         program.store,
         window=config.audit.flood_window,
         immediate=config.audit.flood_immediate,
         now=now,
+    )
+    auth = config.auth
+    attempts = Attempts(
+        time.monotonic,
+        after=auth.lockout_after,
+        first=auth.lockout_first,
+        longest=auth.lockout_longest,
+    )
+    logins = Logins(
+        program.store,
+        program.people,
+        attempts,
+        Devices(device_key(program.keys.master), now, os.urandom),
+        failures,
+        lifetime=timedelta(seconds=auth.session_lifetime),
+        now=now,
+        random=os.urandom,
     )
     ids = request_ids(os.urandom(6).hex())
     gatekeeper = Gatekeeper(
@@ -80,6 +103,7 @@ def create_app(
         metrics,
         traffic or Traffic(),
         open_handlers=OPEN,
+        entrances=ENTRANCES,
         trusted_proxies=config.server.trusted_proxies,
         request_ids=ids,
         certificates=ClientCertificates(
@@ -98,6 +122,8 @@ def create_app(
     app[appkeys.ADMIN] = program.admin
     app[appkeys.DIRECTORY] = program.directory
     app[appkeys.EXCHANGE] = program.exchange
+    app[appkeys.PEOPLE] = program.people
+    app[appkeys.LOGINS] = logins
     app[appkeys.AUTHENTICATOR] = authenticator
     app[appkeys.FAILURES] = failures
     app[appkeys.METRICS] = metrics

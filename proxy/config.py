@@ -189,10 +189,21 @@ class AuditConfig:
 
 @dataclass(frozen=True, slots=True)
 class AuthConfig:
-    """``[auth]``: how others are asked who somebody is."""
+    """``[auth]``: how somebody proves who they are."""
 
     # PEM file of authorities that issuers' certificates may be from, beside those of the system.
     issuer_ca: Path | None = None
+    # A person's session ends when it was not used for so many seconds.
+    session_idle: float = _setting(1800.0, low=60, high=86_400)
+    # A person's session ends so many seconds after the login, however much it is used.
+    session_lifetime: float = _setting(43_200.0, low=60, high=2_592_000)
+    # So many wrong passwords for one account from one address, and further tries are refused for a
+    # while; of all accounts from one address 4 times, of one account from everywhere 10 times.
+    lockout_after: int = _setting(5, low=2, high=100)
+    # How long the first such refusal lasts, seconds; each further one lasts twice as long.
+    lockout_first: float = _setting(30.0, low=1, high=3600)
+    # How long such a refusal lasts at most, seconds.
+    lockout_longest: float = _setting(900.0, low=1, high=3600)
 
 
 @dataclass(frozen=True, slots=True)

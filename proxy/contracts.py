@@ -121,6 +121,44 @@ class StoredToken:
     identity: str | None = field(default=None, repr=False)
 
 
+class StoredPassword(NamedTuple):
+    """A person's password as it is kept.
+
+    Attributes:
+        hash: Argon2id in its own encoding (RFC 9106; parameters, salt and hash).
+        changed: RFC 3339 UTC.
+    """
+
+    hash: str
+    changed: str
+
+    def __repr__(self) -> str:
+        return f"StoredPassword(hidden, {self.changed!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A person's session as it is kept: never what the cookie holds.
+
+    Attributes:
+        id: UUIDv7, text.
+        principal: ID of who logged in.
+        created: RFC 3339 UTC.
+        seen: RFC 3339 UTC of its newest use that is on record, to the minute.
+        seen_from: the address of that use.
+        expires: RFC 3339 UTC; it ends then at the latest.
+        ended: RFC 3339 UTC of its logout, or of whatever ended it; None was not ended.
+    """
+
+    id: str
+    principal: str
+    created: str
+    seen: str
+    seen_from: str
+    expires: str
+    ended: str | None = None
+
+
 class Salt(NamedTuple):
     """What makes the commitments of one workspace its own: see tfstate.commitment.
 
@@ -214,8 +252,8 @@ class Transaction(Protocol):
         """Add an entry to the log, in order of the calls.
 
         Raises:
-            UnauthenticatedError: it tells of a success, and the token behind it is no longer in
-                force.
+            UnauthenticatedError: it tells of a success, and the token or session behind it is no
+                longer in force.
             AccessChangedError: it tells of a success, and the principal behind it may no longer
                 what it might when the request was let in.
         """
@@ -226,7 +264,7 @@ class Transaction(Protocol):
         For what is told without an entry; ``append`` looks by itself.
 
         Raises:
-            UnauthenticatedError: the token behind it is no longer in force.
+            UnauthenticatedError: the token or session behind it is no longer in force.
             AccessChangedError: what the principal may was changed.
         """
 
@@ -265,6 +303,33 @@ class Transaction(Protocol):
 
     def replace_token(self, token_id: str, expires: str) -> None:
         """Free the token's name at this transaction's time, and let it expire at another."""
+
+    def password(self, principal_id: str) -> StoredPassword | None:
+        """Return a person's password; None when there is none."""
+
+    def set_password(self, principal_id: str, hashed: str) -> None:
+        """Keep a person's password from this transaction's time on, in place of an older one."""
+
+    def drop_password(self, principal_id: str) -> None:
+        """Take a person's password away, if there is one."""
+
+    def session(self, session_id: str) -> StoredSession | None:
+        """Return a session, also one that is over."""
+
+    def sessions(self, principal_id: str) -> list[StoredSession]:
+        """Return the person's sessions that are not over at this transaction's time, oldest first.
+
+        Those that nobody used for too long are among them.
+        """
+
+    def add_session(self, session: StoredSession, digest: bytes) -> None:
+        """Keep a new session under the SHA-256 digest of its cookie (32 bytes).
+
+        The person's sessions that expired before are forgotten.
+        """
+
+    def end_session(self, session_id: str) -> None:
+        """Mark the session ended at this transaction's time."""
 
     def directory(self) -> Directory:
         """Return all principals, grants, issuers and workspaces' settings."""
@@ -317,6 +382,14 @@ class Store(Protocol):
 
     def token_by_digest(self, digest: bytes) -> StoredToken | None:
         """Return the token (revoked or expired ones too) kept under this SHA-256 digest."""
+        ...
+
+    async def password(self, principal_id: str) -> StoredPassword | None:
+        """Return a person's password; None when there is none."""
+        ...
+
+    def session_by_digest(self, digest: bytes) -> StoredSession | None:
+        """Return the session (one that is over, too) kept under this SHA-256 digest."""
         ...
 
     def directory(self) -> Directory:

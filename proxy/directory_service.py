@@ -202,7 +202,7 @@ def _make(
             tx.put_object(done.after)
         elif done.before is not None:
             tx.drop_object(done.before.kind, done.before.name)
-        tx.append(entry_of(caller, done))
+        tx.append(entry_of(caller, done, _shut_out(done, tx)))
     return work.done
 
 
@@ -211,6 +211,25 @@ def _require_generation(generation: int | None, directory: Directory) -> None:
         raise ConflictError(
             "somebody else changed who may do what meanwhile, so nothing was done: try again"
         )
+
+
+def _shut_out(done: Changed, tx: Transaction) -> list[str]:
+    """End all sessions of whoever may not log in any more; return their IDs.
+
+    The password of one who is no person, or is no more, goes with it: ``verify`` expects that.
+    """
+    if done.before is None or not isinstance(done.before.record, PrincipalRecord):
+        return []
+    record = None if done.after is None else done.after.record
+    is_person = isinstance(record, PrincipalRecord) and record.kind == "person"
+    if not is_person:
+        tx.drop_password(done.before.id)
+    elif not (isinstance(record, PrincipalRecord) and record.disabled):
+        return []
+    ended = [session.id for session in tx.sessions(done.before.id)]
+    for session_id in ended:
+        tx.end_session(session_id)
+    return ended
 
 
 class _Work:
@@ -330,10 +349,17 @@ def _never() -> Object:
     raise AssertionError("a change has its object before or after")
 
 
-def entry_of(caller: Caller, done: Changed) -> Draft:
-    """Return the entry of one change, with the object before and after."""
+def entry_of(caller: Caller, done: Changed, ended: Sequence[str] = ()) -> Draft:
+    """Return the entry of one change, with the object before and after.
+
+    Args:
+        caller: who made it.
+        done: the change.
+        ended: the sessions that end with it.
+    """
     about = done.after or done.before or _never()
     message = f"{caller.principal.name} {_PAST[done.action]} the {about.kind} {about.name}"
+    parts: dict[str, Any] = {"ended_sessions": list(ended)} if ended else {}
     return draft(
         f"{about.kind}.{_PAST[done.action]}",
         "success",
@@ -342,6 +368,7 @@ def entry_of(caller: Caller, done: Changed) -> Draft:
         _STATUS[done.action],
         workspace=about.name if about.kind == "workspace" else None,
         object=object_part(about, done.before, done.after),
+        **parts,
     )
 
 

@@ -33,7 +33,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "workspace.restored": Event("objects", "a deleted workspace was brought back"),
     "workspace.purged": Event("objects", "a deleted workspace's states were destroyed for good"),
     "auth.login": Event("authentication", "a person logged in, and a session began"),
-    "auth.logout": Event("authentication", "a session was ended by whoever began it"),
+    "auth.logout": Event("authentication", "a session was ended, by its owner or an administrator"),
     "auth.locked_out": Event("authentication", "tries to log in are refused for some time"),
     "auth.failed": Event("authentication", "credentials were missing or wrong; may be counted"),
     "access.denied": Event("authentication", "somebody known asked for what they may not"),

@@ -5,12 +5,15 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from proxy.admin_service import AdminService
 from proxy.audit_log import AuditLog
+from proxy.auth.password_hasher import PasswordHasher
+from proxy.auth.people import People
+from proxy.auth.sessions import SessionKeeper
 from proxy.config import Config
 from proxy.contracts import Store
 from proxy.directory_service import DirectoryService
@@ -50,6 +53,7 @@ class Program:
     admin: AdminService
     directory: DirectoryService
     exchange: TokenExchange
+    people: People
     secrets: SecretService
     witness: Witness
     policy: Policy
@@ -89,7 +93,7 @@ async def open_program(
     async with store:
         await witness.check(store)
         policy = config.redaction.policy() if create else await _policy_in_force(store)
-        async with WorkerPool(secrets, workers, policy) as preparer:
+        async with PasswordHasher() as hasher, WorkerPool(secrets, workers, policy) as preparer:
             yield Program(
                 config=config,
                 keys=keys,
@@ -107,12 +111,21 @@ async def open_program(
                 admin=AdminService(store, now, os.urandom),
                 directory=DirectoryService(store, now, os.urandom),
                 exchange=TokenExchange(store, clock, os.urandom),
+                people=_people(config, store, hasher),
                 secrets=SecretService(store, secrets),
                 witness=witness,
                 policy=policy,
             )
         with suppress(TfauditError, OSError):
             await witness.note(store)
+
+
+def _people(config: Config, store: Store, hasher: PasswordHasher) -> People:
+    idle, lifetime = (
+        timedelta(seconds=seconds)
+        for seconds in (config.auth.session_idle, config.auth.session_lifetime)
+    )
+    return People(store, hasher, SessionKeeper(store, now, idle, lifetime))
 
 
 async def _policy_in_force(store: Store) -> Policy:

@@ -1,10 +1,12 @@
 """The refusals of the state protocol, each with its own name so that each gets its own status."""
 
+from proxy import access
 from proxy.errors import (
     ConflictError,
     ForbiddenError,
     InvalidInputError,
     LockedError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
@@ -107,3 +109,27 @@ class UnlockRefusedError(ConflictError):
     def __init__(self, message: str, info: bytes) -> None:
         super().__init__(message)
         self.info = info
+
+
+class TooManyTriesError(UnavailableError):
+    """So many logins failed that no password is looked at for some time.
+
+    Attributes:
+        retry_after: seconds until the next try is looked at.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ForeignRequestError(UnauthenticatedError):
+    """A session's cookie came with a request that no page of ours made: no effect may follow.
+
+    Attributes:
+        principal: whose cookie it is, for the record; None is not known.
+    """
+
+    def __init__(self, message: str, principal: access.Principal | None = None) -> None:
+        super().__init__(message)
+        self.principal = principal

@@ -15,6 +15,7 @@ STATUSES: Final[Mapping[type[errors.TfauditError], int]] = {
     errors.InvalidInputError: 400,
     errors.UnauthenticatedError: 401,
     errors.ForbiddenError: 403,
+    refusals.ForeignRequestError: 403,
     errors.NotFoundError: 404,
     refusals.NoOutputsError: 406,
     refusals.SlowUploadError: 408,
@@ -29,6 +30,7 @@ STATUSES: Final[Mapping[type[errors.TfauditError], int]] = {
     errors.LockedError: 423,
     refusals.WorkspaceDeletedError: 424,
     refusals.LockIdMissingError: 428,
+    refusals.TooManyTriesError: 429,
     errors.UnavailableError: 503,
 }
 

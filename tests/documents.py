@@ -198,6 +198,47 @@ def schema() -> str:
                 },
                 "additionalProperties": False,
             },
+            "account": {
+                "description": "of a failed login: whose password was tried, if there is such",
+                "type": "string",
+            },
+            "lockout": {
+                "description": "what tries to log in are refused from now on, and for how long",
+                "type": "object",
+                "required": ["what", "failures", "seconds"],
+                "properties": {
+                    "what": {"enum": ["device", "account from this address", "address", "account"]},
+                    "failures": _NATURAL,
+                    "seconds": _NATURAL,
+                },
+                "additionalProperties": False,
+            },
+            "session": {
+                "description": "a person's session that began; sha256 of its cookie",
+                "type": "object",
+                "required": ["id", "expires", "sha256"],
+                "properties": {
+                    "id": _TEXT,
+                    "expires": _TIME,
+                    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                },
+                "additionalProperties": False,
+            },
+            "ended_sessions": {
+                "description": "IDs of the sessions that ended with it",
+                "type": "array",
+                "items": _TEXT,
+            },
+            "password": {
+                "description": "a person's password as set; sha256 of its salted hash",
+                "type": "object",
+                "required": ["principal", "sha256"],
+                "properties": {
+                    "principal": _TEXT,
+                    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                },
+                "additionalProperties": False,
+            },
             "state": {
                 "type": "object",
                 "properties": {

@@ -22,7 +22,9 @@ from proxy.contracts import (
     Salt,
     StateVersion,
     Store,
+    StoredPassword,
     StoredRecord,
+    StoredSession,
     StoredToken,
     Transaction,
     WorkspaceSummary,
@@ -63,6 +65,8 @@ class _Contents:
     salts: dict[str, Salt] = field(default_factory=dict)
     policy: bytes | None = None
     directory: Directory = field(default_factory=Directory)
+    passwords: dict[str, StoredPassword] = field(default_factory=dict)
+    sessions: dict[bytes, StoredSession] = field(default_factory=dict)
 
     def copy(self) -> "_Contents":
         return _Contents(
@@ -77,6 +81,8 @@ class _Contents:
             dict(self.salts),
             self.policy,
             self.directory,
+            dict(self.passwords),
+            dict(self.sessions),
         )
 
 
@@ -96,13 +102,21 @@ class FakeTransaction(Transaction):
             and not self._contents.directory.is_still_so(principal)
         ):
             raise AccessChangedError(f"what {principal.name} may do was changed")
+        if draft.entry["outcome"] == "success" and principal is not None:
+            self._require_session(principal)
         self.drafts.append(draft)
+
+    def _require_session(self, principal: Principal) -> None:
+        session = self.session(principal.session)
+        if principal.session and (session is None or session.ended or self.time >= session.expires):
+            raise UnauthenticatedError("the session ended")
 
     def require_in_force(self, principal: Principal) -> None:
         known = {token.id: token for token in self._contents.tokens.values()}
         token = known.get(principal.id)
         if principal.kind == "token" and token is not None and token.revoked is not None:
             raise UnauthenticatedError("the token is unknown or revoked")
+        self._require_session(principal)
         if not self._contents.directory.is_still_so(principal):
             raise AccessChangedError(f"what {principal.name} may do was changed")
 
@@ -157,6 +171,36 @@ class FakeTransaction(Transaction):
             if token.id == token_id:
                 changed = replace(token, replaced=self.time, expires=expires)
                 self._contents.tokens[digest] = changed
+
+    def password(self, principal_id: str) -> StoredPassword | None:
+        return self._contents.passwords.get(principal_id)
+
+    def set_password(self, principal_id: str, hashed: str) -> None:
+        self._contents.passwords[principal_id] = StoredPassword(hashed, self.time)
+
+    def drop_password(self, principal_id: str) -> None:
+        self._contents.passwords.pop(principal_id, None)
+
+    def session(self, session_id: str) -> StoredSession | None:
+        found = self._contents.sessions.values()
+        return next((session for session in found if session.id == session_id), None)
+
+    def sessions(self, principal_id: str) -> list[StoredSession]:
+        return [
+            session
+            for session in self._contents.sessions.values()
+            if session.principal == principal_id
+            and session.ended is None
+            and session.expires > self.time
+        ]
+
+    def add_session(self, session: StoredSession, digest: bytes) -> None:
+        self._contents.sessions[digest] = session
+
+    def end_session(self, session_id: str) -> None:
+        for digest, session in self._contents.sessions.items():
+            if session.id == session_id and session.ended is None:
+                self._contents.sessions[digest] = replace(session, ended=self.time)
 
     def directory(self) -> Directory:
         return self._contents.directory
@@ -246,6 +290,12 @@ class FakeStore(Store):
 
     def token_by_digest(self, digest: bytes) -> StoredToken | None:
         return self._read().tokens.get(digest)
+
+    async def password(self, principal_id: str) -> StoredPassword | None:
+        return self._read().passwords.get(principal_id)
+
+    def session_by_digest(self, digest: bytes) -> StoredSession | None:
+        return self._read().sessions.get(digest)
 
     def directory(self) -> Directory:
         return self._read().directory

@@ -21,6 +21,7 @@ from proxy.client_text import client_text
 from proxy.contracts import Store, StoredToken
 from proxy.directory import Directory
 from proxy.errors import UnauthenticatedError
+from proxy.refusals import ForeignRequestError
 
 _NOT_IN_FORCE: Final = "the token is unknown or revoked: ask an administrator for a new one"
 _REMEMBERED: Final = 1024
@@ -98,8 +99,14 @@ class Authenticator:
             UnauthenticatedError: no credentials, malformed ones, or unknown ones.
             KnownButRefusedError: they were somebody's; the text is that of unknown ones where
                 more would help an attacker.
+            ForeignRequestError: a browser made the request for a page of another site.
             UnavailableError: it could not be told.
         """
+        if presented.is_foreign and presented.is_change:
+            # A browser sends certificates and remembered passwords, too, with whatever page asks.
+            raise ForeignRequestError(
+                "the request was made by a page of another site, so nothing was done"
+            )
         if presented.authorization is not None:
             return await self._by_header(presented.authorization)
         if presented.session is not None and self._sessions is not None:

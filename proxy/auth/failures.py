@@ -8,11 +8,11 @@ together. So an attacker decides neither how much memory nor how much disk the r
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -27,6 +27,9 @@ MAX_SOURCES: Final = 64
 _ALL_SOURCES: Final = 10
 """The entries at once of all sources together: so many times those of one."""
 
+_COUNTED: Final = {"token.expired": "uses of an expired token", "auth.locked_out": "lock-outs"}
+"""What is counted, for a sentence; else failed logins."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -36,6 +39,7 @@ class _Source(NamedTuple):
     event: str
     principal: Principal
     ip: str
+    account: str = ""
 
 
 @dataclass(slots=True)
@@ -83,13 +87,25 @@ class FailureLog:
         self._closing = asyncio.Event()
         self._windows: asyncio.Task[None] | None = None
 
-    async def record(self, caller: Caller, message: str, event: str = "auth.failed") -> int | None:
+    async def record(  # noqa: PLR0913 - what an entry tells of a failure
+        self,
+        caller: Caller,
+        message: str,
+        event: str = "auth.failed",
+        *,
+        status: int = 401,
+        account: str = "",
+        lockout: Mapping[str, Any] | None = None,
+    ) -> int | None:
         """Commit the failure, or count it.
 
         Args:
             caller: who tried; an anonymous principal unless the credentials named somebody.
             message: what was wrong, without any part of the credentials.
-            event: ``auth.failed`` or ``token.expired``.
+            event: ``auth.failed``, ``auth.locked_out`` or ``token.expired``.
+            status: of the answer.
+            account: name of the person whose password was tried; empty when there is none.
+            lockout: what is locked out from now on, when something is.
 
         Returns:
             The entry's index, or None when the failure was only counted.
@@ -99,14 +115,18 @@ class FailureLog:
                 as one.
         """
         now = self._now()
-        count = self._count_of(_Source(event, caller.principal, _network(caller.ip)), now)
+        source = _Source(event, caller.principal, network_of(caller.ip), account)
+        count = self._count_of(source, now)
         if self._windows is None and not self._closing.is_set():
             self._windows = asyncio.create_task(self._run_windows(), name="failed logins")
         is_calm = count.at_once < self._immediate and self._at_once_left > 0
         if is_calm or self._closing.is_set():
             count.at_once += 1
             self._at_once_left -= 1
-            entry = draft(event, "denied", message, caller, 401)
+            parts = _account_part(account)
+            if lockout is not None:
+                parts["lockout"] = dict(lockout)
+            entry = draft(event, "denied", message, caller, status, **parts)
             return (await self._store.write(lambda tx: tx.append(entry))).index
         count.add(_Count(0, 1, now, now))
         return None
@@ -160,8 +180,10 @@ def _append(entries: list[Draft]) -> Callable[[Transaction], None]:
 
 
 def _folded(source: _Source, count: _Count) -> Draft:
-    what = "uses of an expired token" if source.event == "token.expired" else "failed logins"
+    what = _COUNTED.get(source.event, "failed logins")
     where = f"from {source.ip}" if source.ip else "from many other addresses"
+    if source.account:
+        where += f" to {source.account}"
     return draft(
         source.event,
         "denied",
@@ -171,14 +193,19 @@ def _folded(source: _Source, count: _Count) -> Draft:
         count=count.counted,
         first_time=_rfc3339(count.first),
         last_time=_rfc3339(count.last),
+        **_account_part(source.account),
     )
+
+
+def _account_part(account: str) -> dict[str, Any]:
+    return {"account": account} if account else {}
 
 
 def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _network(ip: str) -> str:
+def network_of(ip: str) -> str:
     """Return what one attacker holds at least: an IPv4 address, or an IPv6 network of 64 bits."""
     try:
         address = ip_address(ip)

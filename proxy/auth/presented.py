@@ -28,6 +28,7 @@ class Presented(NamedTuple):
         session: the session cookie.
         csrf: the header that a page of ours sends beside the cookie, and another's can't.
         is_change: whether the request's method may change something.
+        is_foreign: whether the browser says that a page of another site made the request.
         certificate: subject and alternative names of the client's certificate, which was verified.
         certificate_sha256: of that certificate, hex; empty when only its subject is known.
     """
@@ -36,6 +37,7 @@ class Presented(NamedTuple):
     session: str | None = None
     csrf: str | None = None
     is_change: bool = False
+    is_foreign: bool = False
     certificate: tuple[str, ...] = ()
     certificate_sha256: str = ""
 

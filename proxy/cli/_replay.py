@@ -8,12 +8,13 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.client_text import client_text
+from proxy.cli._comparing import is_moment as _is_moment
+from proxy.cli._comparing import printed as _printed
+from proxy.cli._replay_people import PeopleReplay
 from proxy.contracts import HeldLock, StateVersion
 from proxy.directory import Object
-from proxy.errors import InvalidInputError, VerificationError
+from proxy.errors import VerificationError
 from proxy.tfstate.policy import Policy
-from proxy.timestamps import micros_of
 
 _STORING: Final = frozenset({"state.written", "state.rolled_back"})
 """Events whose entries vouch for a stored version."""
@@ -25,10 +26,6 @@ _STATE_FIELDS: Final = ("lineage", "serial", "sha256", "size", "terraform_versio
 
 _TOKEN_FIELDS: Final = ("name", "role", "hint", "expires")
 """What an entry says of a token in the words of the store."""
-
-_BATCH_MICROS: Final = 1_000_000
-"""An entry is dated a microsecond after the one before it in its transaction, whose own time the
-tables have: a transaction of a million entries there is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +94,14 @@ class Replay:
         newest: the ID of each workspace's newest version.
         last_time: of the newest entry; empty before the first.
         is_running: whether a server started and did not stop.
+        people: what follows for passwords and sessions.
     """
 
     by_version: dict[str, Promise] = field(default_factory=dict)
     newest: dict[str, str] = field(default_factory=dict)
     last_time: str = ""
     is_running: bool = False
+    people: PeopleReplay = field(default_factory=PeopleReplay)
     _policy: tuple[int, bytes] | None = None
     _tokens: dict[str, _Token] = field(default_factory=dict)
     _locks: dict[str, _Lock] = field(default_factory=dict)
@@ -130,6 +129,7 @@ class Replay:
         token_id = actor["id"] if actor["type"] == "token" else actor.get("token")
         if (known := self._tokens.get(token_id)) is not None:
             known.used = entry["time"]
+        self.people.note(index, entry)
         if "object" in entry:
             self._note_object(index, entry["object"])
         if event in _STORING:
@@ -412,17 +412,3 @@ def _is_lock(row: HeldLock, lock: _Lock) -> bool:
         and row.actor == lock.actor
         and _is_moment(row.taken, lock.time)
     )
-
-
-def _is_moment(column: object, entry_time: str) -> bool:
-    """Tell whether a column holds the time of the transaction that appended such an entry."""
-    try:
-        since = micros_of(entry_time) - micros_of(column)  # type: ignore[arg-type]
-    except (InvalidInputError, TypeError):
-        return False
-    return 0 <= since < _BATCH_MICROS
-
-
-def _printed(value: object, limit: int = 256) -> object:
-    """Return a text as an entry shows it, and anything else as it is."""
-    return client_text(value, limit) if isinstance(value, str) else value

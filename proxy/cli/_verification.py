@@ -224,6 +224,8 @@ async def verify_store(
     replay.check_locks(snapshot.locks)
     replay.check_policy(snapshot.policy)
     replay.check_objects(snapshot.objects)
+    replay.people.check_passwords(snapshot.passwords)
+    replay.people.check_sessions(snapshot.sessions)
     findings.states = len(replay.by_version)
     if keys.master is None and findings.states:
         findings.unchecked.append(

@@ -9,6 +9,8 @@ from proxy.access import Caller
 from proxy.admin_service import AdminService
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
+from proxy.auth.logins import Logins
+from proxy.auth.people import People
 from proxy.config import Config
 from proxy.contracts import Store
 from proxy.directory_service import DirectoryService
@@ -28,6 +30,8 @@ ADMIN: Final = web.AppKey("admin", AdminService)
 EXCHANGE: Final = web.AppKey("exchange", TokenExchange)
 DIRECTORY: Final = web.AppKey("directory", DirectoryService)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
+LOGINS: Final = web.AppKey("logins", Logins)
+PEOPLE: Final = web.AppKey("people", People)
 FAILURES: Final = web.AppKey("failures", FailureLog)
 METRICS: Final = web.AppKey("metrics", Metrics)
 REQUEST_IDS: Final[web.AppKey[Iterator[str]]] = web.AppKey("request_ids")

@@ -22,11 +22,17 @@ from proxy.errors import (
     UnavailableError,
 )
 from proxy.gate import record_misdirected
-from proxy.refusals import LockRefusedError, UnlockRefusedError
+from proxy.refusals import (
+    ForeignRequestError,
+    LockRefusedError,
+    TooManyTriesError,
+    UnlockRefusedError,
+)
 from proxy.server import health
 from proxy.server.appkeys import CALLER
 from proxy.server.client_certificates import ClientCertificates
 from proxy.server.connections import SERVER_NAME
+from proxy.server.cookies import CSRF_HEADER, SESSION, cookie_of, is_change, is_foreign
 from proxy.server.metrics import Metrics
 from proxy.server.peers import is_among
 from proxy.server.problems import is_api, kind_of, problem, with_index
@@ -82,6 +88,7 @@ class Gatekeeper:
         metrics: counts requests.
         traffic: shared with whoever stops the server.
         open_handlers: those that anybody may call.
+        entrances: those of them to which somebody comes to log in.
         trusted_proxies: networks whose X-Forwarded-For is believed.
         request_ids: an ID for each request, unique among servers and restarts.
         certificates: finds the client certificate behind a request; None believes none.
@@ -96,6 +103,7 @@ class Gatekeeper:
         traffic: Traffic,
         *,
         open_handlers: frozenset[_Handler],
+        entrances: frozenset[_Handler] = frozenset(),
         trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
         request_ids: Iterator[str],
         certificates: ClientCertificates | None = None,
@@ -106,6 +114,7 @@ class Gatekeeper:
         self._metrics = metrics
         self._traffic = traffic
         self._open = open_handlers
+        self._entrances = entrances
         self._trusted = trusted_proxies
         self._ids = request_ids
         self._certificates = certificates
@@ -150,6 +159,8 @@ class Gatekeeper:
         if self._traffic.is_stopping and request.match_info.handler is not health.healthz:
             raise UnavailableError("the server is stopping: try again in a moment")
         if request.match_info.handler in self._open:
+            if request.match_info.handler in self._entrances:
+                return await self._admit(request, handler, request_id)
             return await handler(request)
         caller = request[CALLER] = await self._authenticate(request, request_id)
         try:
@@ -166,6 +177,23 @@ class Gatekeeper:
             detail = _why(request, error)
             index = await self._record(caller, detail, _routed_status(request, error))
             return with_index(_routing_failure(request, error), index)
+
+    async def _admit(
+        self, request: web.Request, handler: _Handler, request_id: str
+    ) -> web.StreamResponse:
+        """Let somebody log in, who is nobody until then; what is no login at all is on record."""
+        caller = request[CALLER] = self._caller(request, request_id, ANONYMOUS)
+        try:
+            return await handler(request)
+        except (InvalidInputError, ForeignRequestError) as error:
+            # What it says of the body stays away from the record: a password is in there.
+            message = "what was sent is no login"
+            if isinstance(error, ForeignRequestError):
+                message = str(error)
+            error.audit_index = await self._failures.record(
+                caller, message, status=status_of(error)
+            )
+            raise
 
     async def _record_bug(self, request: web.Request, request_id: str) -> int | None:
         """Record that a request of somebody known failed, if that can still be done."""
@@ -193,23 +221,37 @@ class Gatekeeper:
             known, event = ANONYMOUS, "auth.failed"
             if isinstance(error, KnownButRefusedError):
                 known, event = error.principal, error.event
+            elif isinstance(error, ForeignRequestError) and error.principal is not None:
+                known = error.principal
             caller = self._caller(request, request_id, known)
-            error.audit_index = await self._failures.record(caller, str(error), event)
+            error.audit_index = await self._failures.record(
+                caller, str(error), event, status=status_of(error)
+            )
             raise
         return self._caller(request, request_id, principal)
 
     def _presented(self, request: web.Request) -> Presented:
         """Return what proves who is asking; several Authorization headers become one, that is none.
 
-        A certificate counts where there is no such header, so that a token decides over it.
+        A cookie counts where there is no such header, so that a token decides over it, and a
+        certificate where there is no cookie.
         """
         given = request.headers.getall(hdrs.AUTHORIZATION, ())
         if given:
-            return Presented(authorization=", ".join(given))
+            return Presented(
+                authorization=", ".join(given),
+                is_change=is_change(request),
+                is_foreign=is_foreign(request),
+            )
         found = None if self._certificates is None else self._certificates.of(request)
-        if found is None:
-            return Presented()
-        return Presented(certificate=found.names, certificate_sha256=found.sha256)
+        return Presented(
+            session=cookie_of(request, SESSION, self._trusted),
+            csrf=request.headers.get(CSRF_HEADER),
+            is_change=is_change(request),
+            is_foreign=is_foreign(request),
+            certificate=() if found is None else found.names,
+            certificate_sha256="" if found is None else found.sha256,
+        )
 
     def _caller(self, request: web.Request, request_id: str, principal: Principal) -> Caller:
         ip, forwarded_for = self._source(request)
@@ -303,7 +345,14 @@ def _failure(request: web.Request, error: Exception) -> web.Response:
     else:
         response = web.Response(status=status, text=text + "\n")
     if status == 401:
-        response.headers[hdrs.WWW_AUTHENTICATE] = 'Basic realm="tfaudit", charset="UTF-8"'
+        # To Basic a browser answers with a dialogue of its own, over any page of ours.
+        is_page = "Sec-Fetch-Site" in request.headers
+        challenge = (
+            'Bearer realm="tfaudit"' if is_page else 'Basic realm="tfaudit", charset="UTF-8"'
+        )
+        response.headers[hdrs.WWW_AUTHENTICATE] = challenge
+    if isinstance(error, TooManyTriesError):
+        response.headers[hdrs.RETRY_AFTER] = str(error.retry_after)
     if isinstance(error, TfauditError):
         with_index(response, error.audit_index)
     return response

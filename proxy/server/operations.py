@@ -50,6 +50,7 @@ class Route(NamedTuple):
         handler: answers.
         operation: must be there for each path under ``/api/v1/``.
         is_open: no credentials are asked for: it tells nothing of a state or a workspace.
+        is_entrance: it asks for them itself, and is on record as asked by nobody known.
     """
 
     method: str
@@ -57,3 +58,4 @@ class Route(NamedTuple):
     handler: Handler
     operation: Operation | None = None
     is_open: bool = False
+    is_entrance: bool = False

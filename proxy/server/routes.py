@@ -16,6 +16,7 @@ from proxy.server import (
     health,
     shapes,
 )
+from proxy.server.api_login import LOGIN_ROUTES
 from proxy.server.api_objects import object_routes
 from proxy.server.appkeys import ROUTES as ROUTES_KEY
 from proxy.server.bodies import defer_continue
@@ -151,6 +152,8 @@ ROUTES: Final[tuple[Route, ...]] = (
             query=api_whoami.WhoAmIParameters,
         ),
     ),
+    # People
+    *LOGIN_ROUTES,
     # For anybody
     Route(
         "GET",
@@ -167,6 +170,9 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 OPEN: Final = frozenset(route.handler for route in ROUTES if route.is_open)
 """Handlers that ask for no credentials: none of them tells anything of a state or a workspace."""
+
+ENTRANCES: Final = frozenset(route.handler for route in ROUTES if route.is_entrance)
+"""Handlers to which whoever asks comes to prove who they are."""
 
 
 def add_routes(app: web.Application) -> dict[str, AbstractRoute]:

@@ -144,3 +144,29 @@ def exchanged(db: Database) -> None:
     for column in ("issuer", "identity"):
         db.table("token").add_column(column, str)
     db.execute("CREATE INDEX token_exchanged ON token (expires) WHERE issuer IS NOT NULL")
+
+
+@MIGRATIONS()
+def people(db: Database) -> None:
+    """Create the passwords of people and the sessions in which they are logged in."""
+    db.table("password").create(
+        {"principal": str, "hash": str, "changed": str},
+        pk="principal",
+        not_null={"hash", "changed"},
+    )
+    sessions = db.table("session").create(
+        {
+            "id": str,
+            "principal": str,
+            "created": str,
+            "seen": str,
+            "seen_from": str,
+            "expires": str,
+            "ended": str,
+            "digest": bytes,
+        },
+        pk="id",
+        not_null={"principal", "created", "seen", "seen_from", "expires", "digest"},
+    )
+    sessions.create_index(["digest"], unique=True)
+    sessions.create_index(["principal"])

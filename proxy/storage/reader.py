@@ -16,6 +16,7 @@ from proxy.storage.sqlite import BUSY_SECONDS, SQLiteStore
 from proxy.storage.transaction import (
     LOCK_COLUMNS,
     OBJECT_COLUMNS,
+    SESSION_COLUMNS,
     TOKEN_COLUMNS,
     VERSION_COLUMNS,
 )
@@ -42,6 +43,8 @@ class Snapshot:
         tokens: every token as it stands in the table, by column; with ``digest``.
         policy: the redaction policy in force, packed; None without one.
         objects: every object of the directory as it stands in the table.
+        passwords: every password as it stands in the table: principal, hash, changed.
+        sessions: every session as it stands in the table, by column; with ``digest``.
     """
 
     head: tuple[object, object, object, object] | None
@@ -53,6 +56,8 @@ class Snapshot:
     tokens: list[dict[str, Any]]
     policy: object
     objects: list[Object]
+    passwords: list[tuple[Any, ...]]
+    sessions: list[dict[str, Any]]
 
     @property
     def promised(self) -> int:
@@ -117,6 +122,8 @@ class SQLiteReader(SQLiteStore):
                 tokens=_tokens(connection),
                 policy=_policy(connection),
                 objects=_objects(connection),
+                passwords=_passwords(connection),
+                sessions=_sessions(connection),
             )
 
     async def records(self, size: int) -> AsyncIterator[tuple[StoredRecord, tuple[object, ...]]]:
@@ -184,6 +191,22 @@ def _objects(connection: sqlite3.Connection) -> list[Object]:
         return []
     rows = connection.execute(f"SELECT {OBJECT_COLUMNS} FROM object ORDER BY kind, name")  # noqa: S608
     return [Object(*row) for row in rows]
+
+
+def _passwords(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    """Return the passwords; an older database has no place for them."""
+    if not _has_table(connection, "password"):
+        return []
+    return connection.execute("SELECT principal, hash, changed FROM password").fetchall()
+
+
+def _sessions(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """Return the sessions by column; an older database has no place for them."""
+    if not _has_table(connection, "session"):
+        return []
+    columns = (*SESSION_COLUMNS.split(", "), "digest")
+    rows = connection.execute(f"SELECT {', '.join(columns)} FROM session")  # noqa: S608
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _policy(connection: sqlite3.Connection) -> object:

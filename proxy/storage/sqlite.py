@@ -31,7 +31,9 @@ from proxy.contracts import (
     HeldLock,
     LogQuery,
     StateVersion,
+    StoredPassword,
     StoredRecord,
+    StoredSession,
     StoredToken,
     WorkspaceSummary,
 )
@@ -46,6 +48,7 @@ from proxy.storage.migrations import MIGRATIONS
 from proxy.storage.transaction import (
     LOCK_COLUMNS,
     MAX_KNOWN,
+    SESSION_COLUMNS,
     TOKEN_COLUMNS,
     VERSION_COLUMNS,
     Known,
@@ -127,6 +130,7 @@ class SQLiteStore:
         self._known = Known()
         self._is_suspect = False
         self._tokens: dict[bytes, tuple[float, StoredToken]] = {}
+        self._sessions: dict[bytes, tuple[float, StoredSession]] = {}
         self._directory: tuple[float, Directory] | None = None
 
     # ------------------------------------------------------------ opening and closing
@@ -308,6 +312,7 @@ class SQLiteStore:
             self._check_head(head)
             self._known.forget()
             self._tokens = {}
+            self._sessions = {}
             self._directory = None
         self._known.trim()
         log = self._audit.begin(head)
@@ -335,6 +340,8 @@ class SQLiteStore:
         self._seen = head
         if transaction.changed_tokens:
             self._tokens = {}
+        if transaction.changed_sessions:
+            self._sessions = {}
         if transaction.changed_directory:
             self._directory = None
         return answers, len(rows)
@@ -446,6 +453,35 @@ class SQLiteStore:
             tokens.clear()
         tokens[digest] = (now + _TOKEN_SECONDS, token)
         return token
+
+    def session_by_digest(self, digest: bytes) -> StoredSession | None:
+        """Look a session up as ``token_by_digest`` does a token."""
+        now = time.monotonic()
+        sessions = self._sessions
+        known = sessions.get(digest)
+        if known is not None and known[0] > now:
+            return known[1]
+        try:
+            row = self._lookup.execute(
+                f"SELECT {SESSION_COLUMNS} FROM session WHERE digest = ?",  # noqa: S608
+                (digest,),
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise UnavailableError(f"the sessions could not be read: {error}; try again") from error
+        if row is None:
+            return None
+        if len(sessions) > MAX_KNOWN:
+            sessions.clear()
+        session = StoredSession(*row)
+        sessions[digest] = (now + _TOKEN_SECONDS, session)
+        return session
+
+    async def password(self, principal_id: str) -> StoredPassword | None:
+        """Return a person's password; see contracts.Store."""
+        rows = await asyncio.to_thread(
+            self._rows, "SELECT hash, changed FROM password WHERE principal = ?", (principal_id,)
+        )
+        return StoredPassword(*rows[0]) if rows else None
 
     def directory(self) -> Directory:
         """Return the directory; whether it is still that one is asked of the file each second."""

@@ -16,7 +16,15 @@ from operator import attrgetter
 from typing import Any, Final
 
 from proxy.access import Principal
-from proxy.contracts import Draft, HeldLock, Salt, StateVersion, StoredToken
+from proxy.contracts import (
+    Draft,
+    HeldLock,
+    Salt,
+    StateVersion,
+    StoredPassword,
+    StoredSession,
+    StoredToken,
+)
 from proxy.directory import RECORDS, Directory, Object
 from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from proxy.refusals import AccessChangedError
@@ -32,6 +40,8 @@ VERSION_COLUMNS: Final = ", ".join(f"v.{field}" for field in StateVersion._field
 LOCK_COLUMNS: Final = ", ".join(field.name for field in fields(HeldLock))
 TOKEN_COLUMNS: Final = ", ".join(field.name for field in fields(StoredToken))
 _TOKEN_MARKS: Final = ", ".join("?" * (len(fields(StoredToken)) + 1))
+SESSION_COLUMNS: Final = ", ".join(field.name for field in fields(StoredSession))
+_SESSION_MARKS: Final = ", ".join("?" * (len(fields(StoredSession)) + 1))
 OBJECT_COLUMNS: Final = ", ".join(Object._fields)
 
 _HEAD: Final = (
@@ -108,7 +118,9 @@ class Known:
         self.policy: list[bytes | None] = []
         # When each token expires, RFC 3339 as in a transaction's time; "" when it is not in force.
         self.tokens: dict[str, str] = {}
-        # The time to the minute at which each token's use was kept last.
+        # The same of sessions.
+        self.sessions: dict[str, str] = {}
+        # The time to the minute at which each token's or session's use was kept last.
         self.uses: dict[str, str] = {}
         self.directory: Directory | None = None
 
@@ -119,12 +131,20 @@ class Known:
         self.salts.clear()
         self.policy.clear()
         self.tokens.clear()
+        self.sessions.clear()
         self.uses.clear()
         self.directory = None
 
     def trim(self) -> None:
         """Keep the memory bounded; called between transactions."""
-        known: tuple[Sized, ...] = self.heads, self.locks, self.salts, self.tokens, self.uses
+        known: tuple[Sized, ...] = (
+            self.heads,
+            self.locks,
+            self.salts,
+            self.tokens,
+            self.sessions,
+            self.uses,
+        )
         if max(map(len, known)) > MAX_KNOWN:
             self.forget()
 
@@ -149,9 +169,13 @@ class SQLiteTransaction:
         self._kept_statements: list[tuple[str, tuple[Any, ...]]] = []
         self._changes_tokens = False
         self._changes_directory = False
+        self._changes_sessions = False
         self._uses: dict[str, str] = {}
+        self._visits: dict[str, str] = {}
+        self._begun: set[str] = set()
         self._minute = time[:_MINUTE]
         self.changed_tokens = False
+        self.changed_sessions = False
         self.changed_directory = False
 
     # ------------------------------------------------------------ for the writer
@@ -166,7 +190,10 @@ class SQLiteTransaction:
         self._statements = []
         self._changes_tokens = False
         self._changes_directory = False
+        self._changes_sessions = False
         self._uses = {}
+        self._visits = {}
+        self._begun = set()
         return self._drafts
 
     def require_record(self) -> None:
@@ -192,6 +219,17 @@ class SQLiteTransaction:
             self._kept_statements.append(("UPDATE directory SET generation = generation + 1", ()))
             self._known.directory = None
             self.changed_directory = True
+        if self._changes_sessions:
+            self._known.sessions.clear()
+            self.changed_sessions = True
+        for session_id, ip in self._visits.items():
+            self._known.uses[session_id] = self._minute
+            self._kept_statements.append(
+                (
+                    "UPDATE session SET seen = ?, seen_from = ? WHERE id = ?",
+                    (self.time, ip, session_id),
+                )
+            )
         for token_id, ip in self._uses.items():
             # The entry of this use is the record; this is the copy that a list shows.
             self._known.uses[token_id] = self._minute
@@ -243,6 +281,10 @@ class SQLiteTransaction:
                 self._require_in_force(token_id)
                 if self._known.uses.get(token_id) != self._minute:
                     self._uses[token_id] = entry["source"]["ip"]
+            elif (session_id := actor.get("session")) is not None:
+                self._require_session(session_id)
+                if self._known.uses.get(session_id) != self._minute:
+                    self._visits[session_id] = entry["source"]["ip"]
             if draft.principal is not None:
                 if draft.principal.expires and self.time >= draft.principal.expires:
                     raise UnauthenticatedError(
@@ -257,6 +299,8 @@ class SQLiteTransaction:
         """Pass when the principal still is who they were and may what they might."""
         if principal.kind == "token":
             self._require_in_force(principal.id)
+        if principal.session:
+            self._require_session(principal.session)
         if principal.generation is not None:
             self._require_rights(principal)
 
@@ -283,6 +327,20 @@ class SQLiteTransaction:
         raise UnauthenticatedError(
             "the token is unknown or revoked: ask an administrator for a new one"
         )
+
+    def _require_session(self, session_id: str) -> None:
+        if session_id in self._begun:
+            return
+        expires = self._known.sessions.get(session_id)
+        if expires is None:
+            row = self._read("SELECT expires, ended FROM session WHERE id = ?", (session_id,))
+            expires = "" if row is None or row[1] is not None else row[0]
+            self._known.sessions[session_id] = expires
+        if self.time >= expires:
+            raise UnauthenticatedError(
+                "the session ended while the request was under way, so nothing was done: log in "
+                "again"
+            )
 
     def head(self, workspace: str) -> StateVersion | None:
         """Return the newest version; None is certain knowledge that there is none."""
@@ -393,6 +451,67 @@ class SQLiteTransaction:
             )
         )
         self._changes_tokens = True
+
+    def password(self, principal_id: str) -> StoredPassword | None:
+        """Return a person's password; None when there is none."""
+        row = self._read("SELECT hash, changed FROM password WHERE principal = ?", (principal_id,))
+        return None if row is None else StoredPassword(*row)
+
+    def set_password(self, principal_id: str, hashed: str) -> None:
+        """Keep a person's password from this transaction's time on."""
+        self._statements.append(
+            (
+                "INSERT OR REPLACE INTO password (principal, hash, changed) VALUES (?, ?, ?)",
+                (principal_id, hashed, self.time),
+            )
+        )
+
+    def drop_password(self, principal_id: str) -> None:
+        """Take a person's password away, if there is one."""
+        self._statements.append(("DELETE FROM password WHERE principal = ?", (principal_id,)))
+
+    def session(self, session_id: str) -> StoredSession | None:
+        """Return a session, also one that is over."""
+        row = self._read(
+            f"SELECT {SESSION_COLUMNS} FROM session WHERE id = ?",  # noqa: S608
+            (session_id,),
+        )
+        return None if row is None else StoredSession(*row)
+
+    def sessions(self, principal_id: str) -> list[StoredSession]:
+        """Return the person's sessions that are not over at this transaction's time."""
+        self.apply()
+        rows = self._connection.execute(
+            f"SELECT {SESSION_COLUMNS} FROM session "  # noqa: S608
+            "WHERE principal = ? AND ended IS NULL AND expires > ? ORDER BY id",
+            (principal_id, self.time),
+        )
+        return [StoredSession(*row) for row in rows]
+
+    def add_session(self, session: StoredSession, digest: bytes) -> None:
+        """Keep a new session under the SHA-256 digest of its cookie."""
+        self._statements += [
+            (
+                "DELETE FROM session WHERE principal = ? AND expires <= ?",
+                (session.principal, self.time),
+            ),
+            (
+                f"INSERT INTO session ({SESSION_COLUMNS}, digest) VALUES ({_SESSION_MARKS})",  # noqa: S608
+                (*astuple(session), digest),
+            ),
+        ]
+        self._begun.add(session.id)
+        self._changes_sessions = True
+
+    def end_session(self, session_id: str) -> None:
+        """Mark the session ended at this transaction's time."""
+        self._statements.append(
+            (
+                "UPDATE session SET ended = ? WHERE id = ? AND ended IS NULL",
+                (self.time, session_id),
+            )
+        )
+        self._changes_sessions = True
 
     def directory(self) -> Directory:
         """Return all principals, grants, issuers and workspaces' settings."""
