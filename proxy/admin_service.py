@@ -40,6 +40,10 @@ MAX_LIFETIME: Final = timedelta(days=36_525)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+MAX_CLAIM: Final = 255
+
+_CLAIM: Final = re.compile(r"[!#-\[\]-~]+", re.ASCII)
+"""No quotation mark and no backslash: nothing that ends the name where it is asked for."""
 _GLOB: Final = re.compile(r"[A-Za-z0-9._/*?-]+", re.ASCII)
 
 
@@ -426,6 +430,9 @@ def _check_query(query: LogQuery) -> None:
         near = get_close_matches(glob, EVENTS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(EVENTS)}"
         raise InvalidInputError(f"no event matches {glob[:MAX_GLOB]!r}: {hint}")
+    for name, _ in query.claims:
+        if not _CLAIM.fullmatch(name) or len(name) > MAX_CLAIM:
+            raise InvalidInputError(f"{name[:MAX_CLAIM]!r} is no name of a claim")
     if query.limit is not None and query.limit < 1:
         raise InvalidInputError("the limit must be at least 1")
 
@@ -435,6 +442,7 @@ def _filters(query: LogQuery) -> dict[str, object]:
     filters = asdict(query)
     # The reader's limits follow from who the reader is, which the entry says anyway.
     del filters["view"]
+    filters["claims"] = [f"{name}={client_text(value)}" for name, value in query.claims] or None
     return {
         name: value for name, value in filters.items() if value is not None and value is not False
     }

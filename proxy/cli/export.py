@@ -16,6 +16,7 @@ import typer
 from proxy.cli._common import ConfigOption, DataOption, caller, notice, opened, run, settings
 from proxy.cli._filters import (
     ActorFilter,
+    ClaimFilter,
     EventFilter,
     Filters,
     LimitFilter,
@@ -70,6 +71,7 @@ def export(
     outcome: OutcomeFilter = None,
     since: SinceFilter = None,
     until: UntilFilter = None,
+    claim: ClaimFilter = None,
     limit: LimitFilter = None,
     data: DataOption = None,
     config: ConfigOption = None,
@@ -82,7 +84,9 @@ def export(
     A whole jsonl export and its checkpoint can be proved anywhere, with the public keys alone:
     [bold]tfaudit verify FILE.jsonl --key KEYS.json[/]
     """
-    filters = Filters(workspace, event, actor, source_ip, outcome, since, until, limit)
+    filters = Filters(
+        workspace, event, actor, source_ip, outcome, since, until, limit, tuple(claim or ())
+    )
     if checkpoint_out is None and output is not None and form is Format.JSONL and filters.is_whole:
         checkpoint_out = output.with_name(output.name + CHECKPOINT_SUFFIX)
     elif checkpoint_out is not None and not (form is Format.JSONL and filters.is_whole):

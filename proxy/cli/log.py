@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from proxy.cli._common import ConfigOption, DataOption, caller, opened, run, settings
+from proxy.cli._counts import CountBy, counted, print_counts
 from proxy.cli._filters import (
     ActorFilter,
+    ClaimFilter,
     EventFilter,
     Filters,
     LimitFilter,
@@ -24,6 +26,7 @@ from proxy.cli._filters import (
 from proxy.cli._output import clean
 from proxy.cli._records import people_line
 from proxy.contracts import LogQuery, StoredRecord
+from proxy.errors import InvalidInputError
 from proxy.records import json_line
 
 if TYPE_CHECKING:
@@ -43,7 +46,16 @@ def log(
     outcome: OutcomeFilter = None,
     since: SinceFilter = None,
     until: UntilFilter = None,
+    claim: ClaimFilter = None,
     limit: LimitFilter = None,
+    count_by: Annotated[
+        CountBy | None,
+        typer.Option(
+            "--count-by",
+            help="Count the entries that match by this instead of showing them; what was folded "
+            "into one entry in a flood counts as often as it happened.",
+        ),
+    ] = None,
     follow: Annotated[
         bool,
         typer.Option(
@@ -64,7 +76,11 @@ def log(
 
     Reading the log is an entry of the log itself.
     """
-    filters = Filters(workspace, event, actor, source_ip, outcome, since, until, limit)
+    filters = Filters(
+        workspace, event, actor, source_ip, outcome, since, until, limit, tuple(claim or ())
+    )
+    if follow and count_by:
+        raise InvalidInputError("--count-by counts what there is: leave --follow away")
     if follow and not (since or limit):
         filters = replace(filters, limit=_BACKLOG)
     # The newest N are found from the end; _followed turns them round.
@@ -75,6 +91,10 @@ def log(
     async def action() -> None:
         async with opened(settings(data, config)) as program:
             records = _followed(program, query) if follow else _matching(program, query)
+            if count_by is not None:
+                counts = await counted(records, count_by)
+                print_counts(counts, count_by, as_json=as_json)
+                return
             is_empty = True
             async for stored in records:
                 is_empty = False

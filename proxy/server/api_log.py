@@ -38,6 +38,7 @@ class LogParameters(Struct, frozen=True, kw_only=True):
         after: indices above this one.
         limit: at most so many entries; without it, all.
         newest_first: the newest first; else the oldest.
+        claim: what the actor's issuer says of it, as `name=value`; given again, all must hold.
     """
 
     workspace: str | None = None
@@ -50,6 +51,7 @@ class LogParameters(Struct, frozen=True, kw_only=True):
     after: _Index | None = None
     limit: Annotated[int, Meta(ge=1, le=_MAX_INDEX)] | None = None
     newest_first: bool = False
+    claim: tuple[Annotated[str, Meta(pattern="^[^=]+=")], ...] = ()
 
 
 async def read_log(request: web.Request) -> web.StreamResponse:
@@ -95,7 +97,8 @@ def parse_log_query(parameters: Mapping[str, str]) -> LogQuery:
     for name in ("since", "until"):
         if asked[name] is not None:
             asked[name] = _time(name, asked[name])
-    return LogQuery(**asked)
+    claims = [claim.partition("=") for claim in asked.pop("claim")]
+    return LogQuery(**asked, claims=tuple((name, value) for name, _, value in claims))
 
 
 def _time(name: str, text: str) -> str:

@@ -756,6 +756,10 @@ def _select(
     ]
     conditions = [condition for condition, value in narrowing if value is not None]
     values = [value for _, value in narrowing if value is not None]
+    for name, value in query.claims:
+        # A claim is a text or a list of texts; json_each makes a list of both.
+        conditions.append("? IN (SELECT value FROM json_each(CAST(entry AS TEXT), ?))")
+        values += (value, f'$.actor.claims."{name}"')
     for globs in (query.view.given, query.view.scope):
         if EVERYWHERE not in globs:
             limits = " OR ".join("workspace GLOB ?" for _ in globs) or "0"

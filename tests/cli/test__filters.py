@@ -1,5 +1,6 @@
 """Tests of the filters of log and export."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +15,7 @@ NOW = datetime(2026, 11, 22, 10, 0, 0, tzinfo=UTC)
 def test_every_filter_reaches_the_store() -> None:
     """And times become what entries write."""
     filters = Filters("prod/*", "state.*", "alice", "10.0.0.7", "denied", "2h", "2026-11-22", 5)
+    filters = replace(filters, claims=("ref=refs/heads/a=b",))
     assert LogQuery(
         workspace="prod/*",
         event="state.*",
@@ -24,6 +26,7 @@ def test_every_filter_reaches_the_store() -> None:
         until="2026-11-22T00:00:00.000000Z",
         limit=5,
         newest_first=True,
+        claims=(("ref", "refs/heads/a=b"),),
     ) == filters.query(NOW, newest_first=True)
 
 

@@ -85,6 +85,12 @@ async def verify_whole(store: Store) -> int:
     return size
 
 
+def an_identity(claims: dict[str, object]) -> dict[str, object]:
+    """Return the actor of an entry: an identity of a pipeline of acme/infra."""
+    said = {"repository": "acme/infra", **claims}
+    return {"type": "oidc", "id": "ci:x", "name": "acme/infra", "issuer": "ci", "claims": said}
+
+
 class JobError(Exception):
     """What a job of these tests raises."""
 
@@ -382,6 +388,11 @@ class StoreContract:
             (LogQuery(actor="bob"), "b"),
             (LogQuery(actor="id-of-bob"), "b"),
             (LogQuery(source_ip="10.0.0.9"), "e"),
+            (LogQuery(claims=(("repository", "acme/infra"),)), "df"),
+            (LogQuery(claims=(("repository", "acme/infra"), ("run_id", "7"))), "f"),
+            (LogQuery(claims=(("groups", "ops"),)), "f"),
+            (LogQuery(claims=(("https://x.example/a.b", "1"),)), "f"),
+            (LogQuery(claims=(("groups", '["dev","ops"]'),)), ""),
             (LogQuery(workspace="prod/*", actor="bob", newest_first=True), "b"),
         ],
         ids=repr,
@@ -399,9 +410,14 @@ class StoreContract:
                     "actor": {"type": "user", "id": "id-of-bob", "name": "bob"},
                 },
                 "c": {"workspace": "dev", "event": "state.written"},
-                "d": {"workspace": "x[y", "outcome": "denied"},
+                "d": {"workspace": "x[y", "outcome": "denied", "actor": an_identity({})},
                 "e": {"event": "auth.failed", "source": {"ip": "10.0.0.9"}},
-                "f": {"event": "audit.read"},
+                "f": {
+                    "event": "audit.read",
+                    "actor": an_identity(
+                        {"run_id": "7", "groups": ["dev", "ops"], "https://x.example/a.b": "1"}
+                    ),
+                },
             }
             for message, parts in parts_of.items():
                 entry = a_draft(message)
