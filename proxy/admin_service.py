@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from proxy import tokens
 from proxy.access import EVERYWHERE, Caller, Permission, Role
@@ -35,6 +35,8 @@ from proxy.token_entries import token_part
 MAX_NAME: Final = 100
 MAX_GLOBS: Final = 100
 MAX_GLOB: Final = 255
+MAX_PREDECESSORS: Final = 20
+"""Tokens of one name that may work at once beside the newest; an entry must hold them all."""
 MAX_OVERLAP: Final = timedelta(days=90)
 MAX_LIFETIME: Final = timedelta(days=36_525)
 
@@ -60,6 +62,17 @@ class MintedToken:
     token: StoredToken
     text: str = field(repr=False)
     index: int | None
+
+
+@dataclass(slots=True)
+class Revoked(Committed[StoredToken]):
+    """A token that was revoked, as it is kept from now on.
+
+    Attributes:
+        predecessors: those that it had taken the place of, and that are revoked with it.
+    """
+
+    predecessors: tuple[StoredToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +201,7 @@ class AdminService:
             ForbiddenError: the caller may not administer all workspaces.
             InvalidInputError: a time can't be used.
             NotFoundError: no such token is in force.
+            ConflictError: too many that it took the place of still work.
         """
         await self._require_administrator(caller)
         if not timedelta(0) <= overlap <= MAX_OVERLAP:
@@ -196,7 +210,7 @@ class AdminService:
         until = self._moment(overlap)
         expires = self._expiry(expires_in)
 
-        def job(tx: Transaction) -> StoredToken | NotFoundError:
+        def job(tx: Transaction) -> StoredToken | NotFoundError | ConflictError:
             old = tx.token(name_or_id)
             # What was given in exchange for an identity token has no successor: its run gets one.
             if (
@@ -206,6 +220,13 @@ class AdminService:
                 or old.issuer is not None
             ):
                 return _no_token(tx, "token.rotated", caller, name_or_id)
+            if len(tx.predecessors(old.name)) >= MAX_PREDECESSORS:
+                refusal = ConflictError(
+                    f"{MAX_PREDECESSORS} tokens that {old.name} took the place of still work: "
+                    "wait until they end, or revoke them by their IDs"
+                )
+                tx.append(draft("token.rotated", "conflict", str(refusal), caller, 409))
+                return refusal
             end = until if old.expires is None else min(until, old.expires)
             token = replace(
                 old,
@@ -232,7 +253,7 @@ class AdminService:
             return token
 
         done = await self._store.write(job)
-        if isinstance(done.value, NotFoundError):
+        if isinstance(done.value, TfauditError):
             done.value.audit_index = done.index
             raise done.value
         return MintedToken(done.value, minted.text, done.index)
@@ -273,11 +294,11 @@ class AdminService:
             raise NotFoundError("there is no such token: list the tokens to see all")
         return found
 
-    async def revoke_token(self, caller: Caller, name_or_id: str) -> Committed[StoredToken]:
+    async def revoke_token(self, caller: Caller, name_or_id: str) -> Revoked:
         """Take a token out of force, from the next request on.
 
-        Returns:
-            The token as it is kept from now on.
+        With the token that has a name go those whose place it took and that still work. One of
+        these alone is revoked by its ID.
 
         Raises:
             ForbiddenError: the caller may not administer all workspaces.
@@ -285,22 +306,27 @@ class AdminService:
         """
         await self._require_administrator(caller)
 
-        def job(tx: Transaction) -> StoredToken | NotFoundError:
+        def job(tx: Transaction) -> list[StoredToken] | NotFoundError:
             token = tx.token(name_or_id)
             if token is None or token.revoked is not None:
                 return _no_token(tx, "token.revoked", caller, name_or_id)
-            tx.revoke_token(token.id)
+            older = tx.predecessors(token.name) if token.replaced is None else []
+            for each in (token, *older):
+                tx.revoke_token(each.id)
+            parts: dict[str, Any] = {"token": token_part(token)}
             message = f"{_who(caller)} revoked the token {token.name}"
-            tx.append(
-                draft("token.revoked", "success", message, caller, 200, token=token_part(token))
-            )
-            return replace(token, revoked=tx.time)
+            if older:
+                message += f" and {_so_many(len(older))} whose place it took"
+                parts["predecessors"] = [{"id": each.id, "hint": each.hint} for each in older]
+            tx.append(draft("token.revoked", "success", message, caller, 200, **parts))
+            return [replace(each, revoked=tx.time) for each in (token, *older)]
 
         done = await self._store.write(job)
         if isinstance(done.value, NotFoundError):
             done.value.audit_index = done.index
             raise done.value
-        return Committed(done.value, done.index)
+        token, *older = done.value
+        return Revoked(token, done.index, tuple(older))
 
     async def open_log(self, caller: Caller, query: LogQuery) -> OpenedLog:
         """Record the reading and return the entries that match and that the caller may see.
@@ -370,6 +396,10 @@ def _no_token(tx: Transaction, event: str, caller: Caller, name_or_id: str) -> N
     )
     tx.append(draft(event, "error", str(refusal), caller, 404))
     return refusal
+
+
+def _so_many(number: int) -> str:
+    return "one token" if number == 1 else f"{number} tokens"
 
 
 def _as_long(old: StoredToken, now: str) -> str | None:

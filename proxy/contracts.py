@@ -295,6 +295,9 @@ class Transaction(Protocol):
     def token(self, name_or_id: str) -> StoredToken | None:
         """Return the token of this name that is not revoked or replaced, or any token by ID."""
 
+    def predecessors(self, name: str) -> list[StoredToken]:
+        """Return the tokens of this name that were replaced and still work, oldest first."""
+
     def add_token(self, token: StoredToken, digest: bytes) -> None:
         """Keep a new token under the SHA-256 digest of its text (32 bytes)."""
 

@@ -171,6 +171,16 @@ def schema() -> str:
                 "properties": {"id": _TEXT, "hint": _TEXT, "expires": _TEXT},
                 "additionalProperties": False,
             },
+            "predecessors": {
+                "description": "tokens revoked with the one that had taken their place",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "hint"],
+                    "properties": {"id": _TEXT, "hint": _TEXT},
+                    "additionalProperties": False,
+                },
+            },
             "token": {
                 "description": "what is kept of a token; sha256 of its text, once it was made",
                 "type": "object",

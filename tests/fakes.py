@@ -151,6 +151,15 @@ class FakeTransaction(Transaction):
                 return token
         return None
 
+    def predecessors(self, name: str) -> list[StoredToken]:
+        return [
+            token
+            for token in self._contents.tokens.values()
+            if (token.name, token.revoked) == (name, None)
+            and token.replaced is not None
+            and (token.expires or "") > self.time
+        ]
+
     def add_token(self, token: StoredToken, digest: bytes) -> None:
         self._contents.tokens[digest] = token
 

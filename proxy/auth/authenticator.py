@@ -143,10 +143,7 @@ class Authenticator:
             raise RevokedTokenError(_NOT_IN_FORCE, principal)
         expires = principal.expires or stored.expires
         if expires is not None and _moment(expires) <= self._now():
-            raise TokenExpiredError(
-                f"the token {stored.name} expired at {expires}: ask an administrator for a new one",
-                principal,
-            )
+            raise TokenExpiredError(_expired(stored, expires), principal)
         if stored.principal is not None:
             _require_enabled(self._store.directory(), principal)
         return principal
@@ -221,9 +218,21 @@ def _require_enabled(directory: Directory, principal: Principal) -> None:
         raise KnownButRefusedError(message, principal)
 
 
+def _expired(stored: StoredToken, expires: str) -> str:
+    if stored.replaced is not None:
+        return (
+            f"this token was replaced by a newer one named {stored.name}, and worked beside it "
+            f"until {expires}: use the newer one"
+        )
+    return (
+        f"the token {stored.name} expired at {stored.expires}: ask an administrator for a new one"
+    )
+
+
 def _name_of(directory: Directory, principal_id: str) -> str:
+    """Return the principal's name; of one that was deleted the ID, by which the log knows it."""
     found = directory.get("principal", principal_id)
-    return "" if found is None else found.name
+    return principal_id if found is None else found.name
 
 
 @lru_cache(maxsize=1024)

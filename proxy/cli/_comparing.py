@@ -6,7 +6,7 @@ from proxy.client_text import client_text
 from proxy.errors import InvalidInputError
 from proxy.timestamps import micros_of
 
-_BATCH_MICROS: Final = 1_000_000
+BATCH_MICROS: Final = 1_000_000
 """An entry is dated a microsecond after the one before it in its transaction, whose own time the
 tables have: a transaction of a million entries there is not."""
 
@@ -17,7 +17,7 @@ def is_moment(column: object, entry_time: str) -> bool:
         since = micros_of(entry_time) - micros_of(column)  # type: ignore[arg-type]
     except (InvalidInputError, TypeError):
         return False
-    return 0 <= since < _BATCH_MICROS
+    return 0 <= since < BATCH_MICROS
 
 
 def printed(value: object, limit: int = 256) -> object:

@@ -11,6 +11,7 @@ import orjson
 from proxy.cli._comparing import is_moment as _is_moment
 from proxy.cli._comparing import printed as _printed
 from proxy.cli._replay_people import PeopleReplay
+from proxy.cli._uses import Uses
 from proxy.contracts import HeldLock, StateVersion
 from proxy.directory import Object
 from proxy.errors import VerificationError
@@ -55,7 +56,7 @@ class _Token:
         created: time of that entry.
         revoked: index and time of the newest entry that revoked it; None is in force.
         replaced: index and time of the entry that gave its name to another; None has its name.
-        used: time of the newest entry of what was done with it; empty when nothing was.
+        uses: what was done with it last.
     """
 
     index: int
@@ -63,7 +64,7 @@ class _Token:
     created: str
     revoked: tuple[int, str] | None = None
     replaced: tuple[int, str] | None = None
-    used: str = ""
+    uses: Uses = field(default_factory=Uses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class Replay:
         actor = entry["actor"]
         token_id = actor["id"] if actor["type"] == "token" else actor.get("token")
         if (known := self._tokens.get(token_id)) is not None:
-            known.used = entry["time"]
+            known.uses.note(entry["time"], entry["source"]["ip"])
         self.people.note(index, entry)
         if "object" in entry:
             self._note_object(index, entry["object"])
@@ -192,9 +193,10 @@ class Replay:
     def _note_token(self, index: int, entry: Mapping[str, Any]) -> None:
         token = entry["token"]
         if entry["event"] == "token.revoked":
-            known = self._tokens.get(token["id"])
-            if known is not None:
-                known.revoked = (index, entry["time"])
+            for each in (token, *entry.get("predecessors", ())):
+                known = self._tokens.get(each["id"])
+                if known is not None:
+                    known.revoked = (index, entry["time"])
             return
         if entry["event"] == "token.rotated":
             old = self._tokens[entry["replaced"]["id"]]
@@ -383,7 +385,10 @@ def _check_token(row: Mapping[str, Any], token: _Token) -> None:
             raise VerificationError(
                 f"The token {name} ({row['id']}) is not {column} as entry {index} recorded.", index
             )
-    if row["used"] is not None and not str(row["used"]) <= token.used:
+    if "used" not in row:  # an older database has no place for it
+        return
+    used = row["used"], row["used_from"]
+    if not token.uses.is_last(*used):
         raise VerificationError(
             f"The last use of the token {name} ({row['id']}) is not one that is on record.",
             token.index,

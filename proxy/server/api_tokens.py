@@ -1,15 +1,16 @@
-"""Tokens as JSON: list, make, revoke."""
+"""Tokens as JSON: list, make, rotate, revoke."""
 
 from dataclasses import asdict
 from datetime import timedelta
 
 from aiohttp import web
 
+from proxy.admin_service import MintedToken
 from proxy.contracts import StoredToken
 from proxy.server.appkeys import ADMIN, CALLER
 from proxy.server.replies import PageParameters, json_reply, list_reply, page_of
 from proxy.server.requests import read_json, read_query, refuse_parameters
-from proxy.server.shapes import TokenCreation
+from proxy.server.shapes import TokenCreation, TokenRotation
 
 
 async def create_token(request: web.Request) -> web.Response:
@@ -25,10 +26,18 @@ async def create_token(request: web.Request) -> web.Response:
         expires_in,
         principal=wish.principal,
     )
-    content = {**_shown(minted.token), "token": minted.text}
-    return json_reply(
-        content, minted.index, status=201, location=f"/api/v1/tokens/{minted.token.id}"
+    return _minted(minted)
+
+
+async def rotate_token(request: web.Request) -> web.Response:
+    """Make a successor of the token that the path names; the old one ends a little later."""
+    refuse_parameters(request)
+    wish = await read_json(request, TokenRotation, "rotation of a token")
+    expires_in = None if wish.expires_in is None else timedelta(seconds=wish.expires_in)
+    minted = await request.app[ADMIN].rotate_token(
+        request[CALLER], request.match_info["ref"], timedelta(seconds=wish.overlap), expires_in
     )
+    return _minted(minted)
 
 
 async def list_tokens(request: web.Request) -> web.Response:
@@ -56,6 +65,13 @@ async def revoke_token(request: web.Request) -> web.Response:
 def _shown(token: StoredToken) -> dict[str, object]:
     """Return what is shown of a token: all but what an issuer said of whoever has it."""
     return {name: value for name, value in asdict(token).items() if name != "identity"}
+
+
+def _minted(minted: MintedToken) -> web.Response:
+    content = {**_shown(minted.token), "token": minted.text}
+    return json_reply(
+        content, minted.index, status=201, location=f"/api/v1/tokens/{minted.token.id}"
+    )
 
 
 def _age(token: StoredToken) -> str:

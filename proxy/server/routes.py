@@ -90,6 +90,20 @@ ROUTES: Final[tuple[Route, ...]] = (
         ),
     ),
     Route(
+        "POST",
+        "/api/v1/tokens/{ref}/rotate",
+        api_tokens.rotate_token,
+        Operation(
+            "rotateToken",
+            "Make a token that takes another one's name and rights; it is shown only now.",
+            Permission.ADMINISTER,
+            body=shapes.TokenRotation,
+            reply=shapes.NewToken,
+            status=201,
+            refusals=(404, 409),
+        ),
+    ),
+    Route(
         "DELETE",
         "/api/v1/tokens/{ref}",
         api_tokens.revoke_token,

@@ -111,6 +111,19 @@ class TokenCreation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     principal: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 
 
+class TokenRotation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a token gets a successor.
+
+    Attributes:
+        overlap: seconds that the old one still works beside the new one.
+        expires_in: seconds from now; absent or null gives the new one as long as the old one was
+            given.
+    """
+
+    overlap: Annotated[int, Meta(ge=0, le=7_776_000)] = 86_400
+    expires_in: Annotated[int, Meta(ge=1, le=3_155_760_000)] | None = None
+
+
 Token: Final = defstruct(
     "Token",
     [(name, of) for name, of in get_type_hints(StoredToken).items() if name != "identity"],

@@ -170,3 +170,16 @@ def people(db: Database) -> None:
     )
     sessions.create_index(["digest"], unique=True)
     sessions.create_index(["principal"])
+
+
+@MIGRATIONS()
+def uses(db: Database) -> None:
+    """Fill in the last use of tokens, from the entries of what was done with them.
+
+    From now on the store must say of each token what the log says.
+    """
+    db.execute(
+        "UPDATE token SET used = found.time, used_from = found.source_ip FROM ("
+        "SELECT actor_id, max(time) AS time, source_ip FROM entry WHERE outcome = 'success' "
+        "GROUP BY actor_id) AS found WHERE found.actor_id = token.id"
+    )

@@ -177,7 +177,11 @@ def _tokens(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     known = {row[1] for row in connection.execute("PRAGMA table_info(token)")}
     columns = ", ".join(name if name in known else "NULL" for name in _TOKEN_ROW)
     rows = connection.execute(f"SELECT {columns} FROM token ORDER BY created")  # noqa: S608
-    return [dict(zip(_TOKEN_ROW, row, strict=True)) for row in rows]
+    tokens = [dict(zip(_TOKEN_ROW, row, strict=True)) for row in rows]
+    if "used" not in known:
+        for token in tokens:
+            del token["used"], token["used_from"]
+    return tokens
 
 
 def _has_table(connection: sqlite3.Connection, name: str) -> bool:

@@ -314,9 +314,11 @@ class SQLiteTransaction:
     def _require_in_force(self, token_id: str) -> None:
         expires = self._known.tokens.get(token_id)
         if expires is None:
-            row = self._read("SELECT expires, revoked FROM token WHERE id = ?", (token_id,))
+            row = self._read("SELECT expires, revoked, used FROM token WHERE id = ?", (token_id,))
             expires = "" if row is None or row[1] is not None else row[0] or _NEVER
             self._known.tokens[token_id] = expires
+            if row is not None and row[2]:  # another process, or this one before it forgot
+                self._known.uses.setdefault(token_id, row[2][:_MINUTE])
         if self.time < expires:
             return
         if expires:
@@ -416,6 +418,16 @@ class SQLiteTransaction:
             (name_or_id, name_or_id),
         )
         return None if row is None else token_of(row)
+
+    def predecessors(self, name: str) -> list[StoredToken]:
+        """Return the tokens of this name that were replaced and still work, oldest first."""
+        self.apply()
+        rows = self._connection.execute(
+            f"SELECT {TOKEN_COLUMNS} FROM token WHERE name = ? AND revoked IS NULL "  # noqa: S608
+            "AND replaced IS NOT NULL AND expires > ? ORDER BY created, id",
+            (name, self.time),
+        ).fetchall()
+        return [token_of(row) for row in rows]
 
     def add_token(self, token: StoredToken, digest: bytes) -> None:
         """Keep a new token under the SHA-256 digest of its text."""

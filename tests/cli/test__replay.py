@@ -88,3 +88,99 @@ def test_an_entry_that_says_too_little_is_bad(event: str) -> None:
     del entry["token" if event == "token.revoked" else "run"]
     with pytest.raises(VerificationError, match="Entry 7 does not say"):
         Replay().note(7, entry)
+
+
+# ---------------------------------------------------------------- the last use of a token
+
+MADE = "2026-11-22T09:00:00.000000Z"
+NEVER = (None, None)
+
+
+def token_row(used: str | None, used_from: str | None) -> dict[str, Any]:
+    """Return a token as the table has it."""
+    columns = {"id": "1", "name": "ci", "role": "reader", "hint": "abcdef", "expires": None}
+    others = {"principal": None, "workspaces": '["*"]', "digest": b"\0" * 32, "created": MADE}
+    ends = {"revoked": None, "replaced": None, "issuer": None, "identity": None}
+    return columns | others | ends | {"used": used, "used_from": used_from}
+
+
+def with_uses(*uses: tuple[str, str]) -> Replay:
+    """Return what follows from a token that was made, and used at these times from there."""
+    token = {"id": "1", "name": "ci", "role": "reader", "hint": "abcdef", "expires": None}
+    token |= {"workspaces": ["*"], "sha256": "00" * 32}  # type: ignore[dict-item] # any JSON
+    created = {"event": "token.created", "outcome": "success", "time": MADE, "token": token}
+    replay = Replay()
+    replay.note(0, created | {"actor": {"type": "system", "id": "cli", "name": "root"}})
+    for index, (time, ip) in enumerate(uses, start=1):
+        read = {"event": "state.read", "time": f"2026-11-22T10:{time}Z", "source": {"ip": ip}}
+        replay.note(index, locked("x") | read)
+    return replay
+
+
+A, B = "10.0.0.1", "10.0.0.2"
+
+
+@pytest.mark.parametrize(
+    ("uses", "last"),
+    [
+        ([], NEVER),
+        ([("00:05.000000", A)], ("00:05.000000", A)),
+        # The transaction began before its entry.
+        ([("00:05.000000", A)], ("00:04.999990", A)),
+        # The first of a minute is kept, and the others are not.
+        ([("00:05.000000", A), ("00:06.000000", B), ("00:59.000000", A)], ("00:05.000000", A)),
+        ([("00:05.000000", A), ("01:06.000000", B)], ("01:06.000000", B)),
+        # An entry of the next minute from a transaction of this one.
+        ([("00:05.000000", A), ("01:00.000000", B), ("01:00.000001", A)], ("00:05.000000", A)),
+        ([("00:05.000000", A), ("01:00.000000", B)], ("00:59.999999", B)),
+    ],
+)
+def test_a_last_use_as_it_is_kept_holds(
+    uses: list[tuple[str, str]], last: tuple[str | None, str | None]
+) -> None:
+    """That of the newest minute, at the time of its transaction."""
+    used, ip = last
+    row = token_row(None if used is None else f"2026-11-22T10:{used}Z", ip)
+    with_uses(*uses).check_tokens([row])
+
+
+@pytest.mark.parametrize(
+    ("uses", "used", "ip"),
+    [
+        ([], "2026-11-22T10:00:05.000000Z", A),
+        ([("00:05.000000", A)], None, None),
+        ([("00:05.000000", A)], "2026-11-22T10:00:05.000000Z", B),
+        ([("00:05.000000", A)], "2026-11-22T10:00:05.000000Z", None),
+        ([("00:05.000000", A)], "2026-11-22T10:00:05.000001Z", A),
+        ([("00:05.000000", A)], "2026-11-22T09:59:05.000000Z", A),
+        ([("00:05.000000", A), ("09:00.000000", A)], "2026-11-22T10:00:05.000000Z", A),
+        ([("00:05.000000", A), ("00:09.000000", B)], "2026-11-22T10:00:07.000000Z", B),
+        ([("00:05.000000", A)], "yesterday", A),
+        ([("00:05.000000", A)], 5, A),
+        ([("00:05.000000", A)], b"\xff", A),
+    ],
+)
+def test_a_forged_last_use_is_found(uses: list[tuple[str, str]], used: object, ip: str) -> None:
+    """Later or earlier than it was, from elsewhere, or none at all."""
+    row = token_row(None, ip) | {"used": used}
+    with pytest.raises(VerificationError, match="last use of the token ci"):
+        with_uses(*uses).check_tokens([row])
+
+
+def test_a_database_without_last_uses_holds() -> None:
+    """One of the release before, which nobody opened for writing yet."""
+    row = token_row(None, None)
+    del row["used"], row["used_from"]
+    with_uses(("00:05.000000", A)).check_tokens([row])
+
+
+def test_a_revocation_holds_for_all_that_it_names() -> None:
+    """The token, and those whose place it took."""
+    replay = with_uses()
+    revoked = {"event": "token.revoked", "token": {"id": "2"}, "predecessors": [{"id": "1"}]}
+    replay.note(
+        1, locked("x") | revoked | {"time": MADE, "source": {"ip": A}, "actor": {"type": "user"}}
+    )
+    with pytest.raises(VerificationError, match="is not revoked as entry 1 recorded"):
+        replay.check_tokens([token_row(None, None)])
+    replay.check_tokens([token_row(None, None) | {"revoked": MADE}])

@@ -438,6 +438,43 @@ def test_a_changed_token_is_found(
 
 
 @pytest.fixture
+def rotated(tfaudit: Tfaudit) -> None:
+    """Make a token, rotate it twice and revoke it: entries 0 to 3; rotate another: 4 and 5."""
+    for name in ("ci", "cd"):
+        tfaudit("token", "create", name, "--role", "reader", "--workspace", "*", "--expires", "9d")
+        tfaudit("token", "rotate", name)
+        if name == "ci":
+            tfaudit("token", "rotate", name)
+            tfaudit("token", "revoke", name)
+
+
+@pytest.mark.usefixtures("rotated")
+def test_rotated_tokens_hold(tfaudit: Tfaudit) -> None:
+    """Those that go on beside their successors, and those that were revoked with them."""
+    tfaudit("verify")
+
+
+@pytest.mark.usefixtures("rotated")
+@pytest.mark.parametrize(
+    ("change", "index"),
+    [
+        ("revoked = NULL WHERE name = 'ci' AND replaced IS NOT NULL", 3),
+        ("revoked = created WHERE name = 'cd' AND replaced IS NOT NULL", 4),
+        ("replaced = NULL WHERE name = 'cd' AND replaced IS NOT NULL", 5),
+        ("replaced = '2099-01-01T00:00:00.000000Z' WHERE name = 'cd' AND replaced IS NOT NULL", 5),
+        ("expires = '2099-01-01T00:00:00.000000Z' WHERE name = 'cd' AND replaced IS NOT NULL", 4),
+        ("used = created, used_from = '' WHERE name = 'cd' AND replaced IS NOT NULL", 4),
+    ],
+)
+def test_a_changed_rotation_is_found(
+    tfaudit: Tfaudit, tamper: Tamper, change: str, index: int
+) -> None:
+    """A longer overlap, a name taken back, a predecessor that lives again."""
+    tamper("DROP INDEX token_in_force", f"UPDATE token SET {change}")  # noqa: S608
+    assert index == bad_index(tfaudit, "--no-record")
+
+
+@pytest.fixture
 def locked(data: Path) -> None:
     """Lock two workspaces, by entries 0 and 1, confirm the first lock and release the second."""
 

@@ -130,6 +130,22 @@ def puts_in_force(packed: bytes) -> Callable[[Transaction], None]:
     return lambda tx: tx.set_policy(packed)
 
 
+def uses_token(
+    ip: str = "10.0.0.9", outcome: str = "success", by: str = "0193-1"
+) -> Callable[[Transaction], str]:
+    """Return a job that does something with the token of these tests."""
+
+    def run(tx: Transaction) -> str:
+        entry = a_draft()
+        entry.entry["actor"] = {"type": "token", "id": by, "name": "ci"}
+        entry.entry["source"] = {"ip": ip}
+        entry.entry["outcome"] = outcome
+        tx.append(entry)
+        return tx.time
+
+    return run
+
+
 class StoreContract:
     """The promises, one a test."""
 
@@ -747,6 +763,77 @@ class StoreContract:
         await other.write(recorded(lambda tx: tx.revoke_token("0193-1")))
         with pytest.raises(UnauthenticatedError):
             await store.write(as_token)
+
+    async def test_predecessors_are_those_replaced_that_still_work(self, store: Store) -> None:
+        """Of the name, oldest first; neither revoked nor ended, nor another's."""
+        now = (await store.write(lambda tx: tx.time)).value
+        later = rfc3339(micros_of(now) + 60_000_000)
+
+        def replaces(tx: Transaction) -> None:
+            for number in (3, 1, 2, 4):
+                name = "other" if number == 4 else "ci"
+                tx.add_token(a_token(name, number), bytes([number]) * 32)
+                tx.replace_token(f"0193-{number}", now if number == 2 else later)
+            tx.add_token(a_token("ci", 5), bytes(32))
+
+        await store.write(recorded(replaces))
+        found = (await store.write(lambda tx: tx.predecessors("ci"))).value
+        assert ["0193-1", "0193-3"] == [token.id for token in found]
+        assert [later, later] == [token.expires for token in found]
+        await store.write(recorded(lambda tx: tx.revoke_token("0193-1")))
+        found = (await store.write(lambda tx: tx.predecessors("ci"))).value
+        assert ["0193-3"] == [token.id for token in found]
+
+    async def test_the_last_use_is_that_of_an_entry(self, store: Store) -> None:
+        """Its transaction's time and its address; others' entries are no use of a token."""
+        await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+        assert [(None, None)] == [(each.used, each.used_from) for each in await store.tokens()]
+        time = (await store.write(uses_token())).value
+        assert [(time, "10.0.0.9")] == [
+            (each.used, each.used_from) for each in await store.tokens()
+        ]
+
+    async def test_the_last_use_is_kept_once_a_minute(
+        self, store: Store, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """However many there are, in one batch or in many, and by whichever process."""
+        await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+        time = (await store.write(uses_token())).value
+        await asyncio.gather(*(store.write(uses_token("10.0.0.1")) for _ in range(5)))
+        other = await stack.enter_async_context(reopen())
+        await other.write(uses_token("10.0.0.2"))
+        await store.write(uses_token("10.0.0.3"))
+        assert [(time, "10.0.0.9")] == [
+            (each.used, each.used_from) for each in await store.tokens()
+        ]
+
+    async def test_a_refusal_and_a_failed_job_are_no_use(self, store: Store) -> None:
+        """What did not happen leaves nothing, and does not stand for what happens then."""
+
+        def fails(tx: Transaction) -> None:
+            uses_token()(tx)
+            raise JobError
+
+        await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+        await store.write(uses_token(outcome="denied"))
+        answers = await asyncio.gather(store.write(fails), return_exceptions=True)
+        assert isinstance(answers[0], JobError)
+        assert [None] == [each.used for each in await store.tokens()]
+        time = (await store.write(uses_token())).value
+        assert [time] == [each.used for each in await store.tokens()]
+
+    async def test_a_revocation_holds_for_a_token_in_use(
+        self, store: Store, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """By another process; the last use stays what it was."""
+        other = await stack.enter_async_context(reopen())
+        await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+        time = (await store.write(uses_token())).value
+        await other.write(recorded(lambda tx: tx.revoke_token("0193-1")))
+        with pytest.raises(UnauthenticatedError):
+            await store.write(uses_token())
+        [token] = await store.tokens()
+        assert (time, True) == (token.used, token.revoked is not None)
 
     # ------------------------------------------------------------ salts and the policy
 

@@ -17,7 +17,15 @@ from proxy.audit_log import AuditLog
 from proxy.contracts import LogQuery, Store, Transaction
 from proxy.errors import ConfigError, TfauditError, UnavailableError
 from proxy.storage.sqlite import SQLiteStore
-from tests.contracts.store_contract import Reopen, StoreContract, recorded, verify_whole
+from tests.contracts.store_contract import (
+    DIGEST,
+    Reopen,
+    StoreContract,
+    a_token,
+    recorded,
+    uses_token,
+    verify_whole,
+)
 from tests.fakes import CHECKPOINT_KEY, ENTRY_KEY, ORIGIN
 from tests.samples import (
     WORKSPACE,
@@ -491,3 +499,42 @@ async def test_all_of_an_altered_log_can_still_be_listed(tmp_path: Path) -> None
         change(tmp_path / "tfaudit.db", "UPDATE entry SET actor = 'mallory'")
         (entry,) = await log_of(store, LogQuery(newest_first=True, limit=5, after=-1))
         assert "alice" == entry["actor"]["name"]
+
+
+# ---------------------------------------------------------------- the last use of a token
+
+
+async def used(store: Store) -> str | None:
+    """Return the last use of the only token."""
+    [token] = await store.tokens()
+    return token.used
+
+
+async def test_a_use_in_another_minute_is_kept(tmp_path: Path) -> None:
+    """The first of each minute, and no other: a busy token costs no write for each request."""
+    clock = Clock()
+    async with SQLiteStore(tmp_path / "tfaudit.db", an_audit_log(clock), create=True) as store:
+        await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+        kept = []
+        for seconds in (0, 59, 1, 1):
+            clock.micros += seconds * 1_000_000
+            time = (await store.write(uses_token())).value
+            kept.append(await used(store) == time)
+    assert [True, False, True, False] == kept
+
+
+async def test_a_batch_that_fails_leaves_no_use(tmp_path: Path) -> None:
+    """Nor does the store believe that it kept one."""
+
+    def breaks(_: Transaction) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    async with an_open_store(tmp_path) as store:
+        await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+        answers = await asyncio.gather(
+            store.write(uses_token()), store.write(breaks), return_exceptions=True
+        )
+        assert [UnavailableError] * 2 == [type(each) for each in answers]
+        assert await used(store) is None
+        time = (await store.write(uses_token())).value
+        assert time == await used(store)
