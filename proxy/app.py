@@ -28,6 +28,8 @@ from proxy.auth.issuers import Issuers
 from proxy.auth.logins import Logins
 from proxy.config import Config, Secret
 from proxy.errors import ConfigError, TfauditError
+from proxy.housekeeping import SECONDS as HOUSEKEEPING_SECONDS
+from proxy.housekeeping import Housekeeper
 from proxy.keys import KeyRing
 from proxy.logs import configure_logging
 from proxy.preparers import spare_cores
@@ -120,6 +122,7 @@ def create_app(
     app[appkeys.STATES] = program.states
     app[appkeys.LOCKS] = program.locks
     app[appkeys.ADMIN] = program.admin
+    app[appkeys.WORKSPACES] = program.workspaces
     app[appkeys.DIRECTORY] = program.directory
     app[appkeys.EXCHANGE] = program.exchange
     app[appkeys.PEOPLE] = program.people
@@ -184,10 +187,14 @@ async def serve(config: Config) -> None:
             await runner.setup()
             try:
                 await _listen(runner, config, tls)
-                keeper = asyncio.create_task(_keep_witness(program, revocations))
+                keepers = [
+                    asyncio.create_task(_keep_witness(program, revocations)),
+                    asyncio.create_task(_keep_house(program)),
+                ]
                 await stop.wait()
                 await _drain(program, traffic, runner)
-                keeper.cancel()
+                for keeper in keepers:
+                    keeper.cancel()
             finally:
                 await runner.cleanup()
                 await record_stop(program.store, caller)
@@ -268,6 +275,18 @@ async def _keep_witness(program: Program, revocations: Revocations) -> None:
             await program.witness.note(program.store)
         except (TfauditError, OSError) as error:
             _log.warning("the newest checkpoint could not be kept", error=str(error))
+
+
+async def _keep_house(program: Program) -> None:
+    """Purge what was deleted long enough ago, at the start and each minute from then on."""
+    keeper = Housekeeper(program.store, program.workspaces, program.states, _system("housekeeping"))
+    while True:
+        try:
+            for name in await keeper.tidy():
+                _log.info("purged", workspace=name)
+        except TfauditError as error:
+            _log.warning("housekeeping is not done yet", error=str(error))
+        await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
 
 def _only_server(config: Config) -> IO[str]:

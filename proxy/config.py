@@ -129,6 +129,8 @@ class DataConfig:
 
     # Directory of the database and the keys; made on the first start.
     directory: Path = Path("tfaudit-data")
+    # How long a deleted workspace can be restored, days; then its states are destroyed.
+    deletion_grace: float = _setting(30.0, low=0, high=36_500)
 
     @property
     def database(self) -> Path:

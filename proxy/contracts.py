@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from proxy.access import EVERYTHING, Principal, View
-from proxy.directory import Directory, Object
+from proxy.directory import Directory, Object, WorkspaceRecord
 from proxy.tlog.entry import Record
 
 T = TypeVar("T")
@@ -227,13 +227,23 @@ class Committed(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceSummary:
-    """A workspace in a list: its newest version and its lock, if any."""
+    """A workspace in a list.
+
+    Attributes:
+        name: unique.
+        created: RFC 3339 UTC: of its first write, or ahead of it.
+        head: the newest version that exists.
+        lock: that is held.
+        versions: how many were ever stored.
+        record: its settings.
+    """
 
     name: str
     created: str
     head: StateVersion | None
     lock: HeldLock | None
     versions: int
+    record: WorkspaceRecord
 
 
 class Transaction(Protocol):
@@ -279,6 +289,9 @@ class Transaction(Protocol):
 
     def add_version(self, version: StateVersion, sealed: bytes) -> None:
         """Make this the workspace's newest version; creates the workspace when it is new."""
+
+    def destroy_bodies(self, workspace: str) -> None:
+        """Destroy the bodies of all versions; ``Store.scrub`` then removes their last traces."""
 
     def is_workspace(self, workspace: str) -> bool:
         """Tell whether the workspace was ever written."""
@@ -415,7 +428,7 @@ class Store(Protocol):
         ...
 
     async def workspaces(self) -> list[WorkspaceSummary]:
-        """Return all workspaces and those that are only locked, by name."""
+        """Return all workspaces by name: written, made ahead, or only locked."""
         ...
 
     async def versions(self, workspace: str) -> list[StateVersion]:
@@ -447,7 +460,7 @@ class Store(Protocol):
         ...
 
     async def scrub(self) -> None:
-        """Make sure that no file of the store holds a salt that was destroyed before the call.
+        """Make sure that no file of the store holds what was destroyed before the call.
 
         Raises:
             UnavailableError: somebody is reading an older view; traces may be left.

@@ -412,6 +412,10 @@ class Directory:
             return _unset(name)
         return _record(found, WorkspaceRecord)
 
+    def is_set(self, workspace: str) -> bool:
+        """Tell whether a workspace was made ahead, or its settings were ever changed."""
+        return workspace in self._objects["workspace"]
+
     def issuer_by_url(self, url: str) -> Object | None:
         """Return the issuer whose ``iss`` claim this is, to the letter."""
         return self._issuing.get(url)

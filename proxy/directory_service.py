@@ -19,6 +19,7 @@ from proxy.certificates import canonical_name
 from proxy.client_text import client_text
 from proxy.contracts import Committed, Draft, Store, Transaction
 from proxy.directory import (
+    LIFE,
     RECORDS,
     Directory,
     GrantRecord,
@@ -26,11 +27,13 @@ from proxy.directory import (
     Object,
     PrincipalRecord,
     Record,
+    WorkspaceRecord,
     changed_record,
     document_of,
     read_record,
 )
 from proxy.errors import ConflictError, InvalidInputError, NotFoundError, TfauditError
+from proxy.fields import FieldError
 from proxy.gate import gate
 from proxy.statuses import status_of
 from proxy.timestamps import uuid7
@@ -40,6 +43,9 @@ Action: TypeAlias = Literal["create", "update", "delete"]
 _PAST: Final[Mapping[str, str]] = {"create": "created", "update": "updated", "delete": "deleted"}
 _STATUS: Final[Mapping[str, int]] = {"create": 201, "update": 200, "delete": 200}
 _MAX_SHOWN: Final = 100
+_NEW: Final[Mapping[str, object]] = {
+    field.name: field.default for field in msgspec.structs.fields(WorkspaceRecord)
+}
 
 
 class Change(NamedTuple):
@@ -186,7 +192,7 @@ def _make(
     caller: Caller, changes: list[tuple[Change, str]], generation: int | None, tx: Transaction
 ) -> list[Changed] | TfauditError:
     """Make the changes, each with its entry; of a refusal only the entry."""
-    work = _Work(tx.directory(), tx.time)
+    work = _Work(tx.directory(), tx.time, tx.is_workspace)
     try:
         _require_generation(generation, tx.directory())
         for change, new_id in changes:
@@ -235,8 +241,9 @@ def _shut_out(done: Changed, tx: Transaction) -> list[str]:
 class _Work:
     """The directory in the making: what it comes to, and what was done on the way."""
 
-    def __init__(self, directory: Directory, time: str) -> None:
+    def __init__(self, directory: Directory, time: str, is_written: Callable[[str], bool]) -> None:
         self._time = time
+        self._is_written = is_written
         self._objects = {
             (each.kind, each.name): each for kind in RECORDS for each in directory.objects(kind)
         }
@@ -257,6 +264,8 @@ class _Work:
 
     def _make(self, change: Change, new_id: str) -> None:
         kind = change.kind
+        if kind == "workspace" and self._make_workspace(change, new_id):
+            return
         if change.action == "create":
             record = _cleaned(read_record(kind, {**change.fields, "name": change.name}))
             if (kind, record.name) in self._objects:
@@ -275,6 +284,31 @@ class _Work:
         after = before._replace(updated=self._time, document=document_of(record))
         if after.document != before.document:
             self._keep(Changed("update", before, after))
+
+    def _make_workspace(self, change: Change, new_id: str) -> bool:
+        """Make what is particular about a workspace; tell whether nothing is left to be done.
+
+        One that its first write made has no object before its settings are changed for the first
+        time. What follows from a deletion is not for anybody to set.
+        """
+        name = change.name
+        before = self._objects.get(("workspace", name))
+        is_written = self._is_written(name)
+        if before is None and not is_written:
+            before = self._view().get("workspace", name)  # by its ID
+        present = _workspace_of(before, name) if before is not None or is_written else None
+        _require_no_life(change, present)
+        if present is None:
+            return False
+        if before is not None:
+            _require_in_use(change, present)
+            return False
+        record = _cleaned(changed_record(present, change.fields))
+        if change.action == "create" or record != present:
+            document = document_of(record)
+            after = Object("workspace", name, new_id, self._time, self._time, document)
+            self._keep(Changed("update", None, after))
+        return True
 
     def _keep(self, done: Changed) -> None:
         if done.after is not None:
@@ -312,6 +346,55 @@ class _Work:
                     raise ConflictError(f"the issuer {urls[url]} has the url {url} already")
                 case _:
                     pass
+
+
+def _require_no_life(change: Change, present: WorkspaceRecord | None) -> None:
+    """Pass when a change leaves alone what only a deletion, a restoration or a purge changes.
+
+    Raises:
+        ConflictError: it would take the workspace out of the directory.
+        FieldError: it would set a field that follows from a deletion.
+    """
+    if change.action == "delete":
+        shown = client_text(change.name, _MAX_SHOWN)
+        raise ConflictError(
+            "a workspace with its states is not taken out of the directory: delete it with "
+            f"`tfaudit workspace delete {shown}`, which can be undone for some time"
+        )
+    for field in sorted(LIFE & change.fields.keys()):
+        if change.fields[field] != getattr(present, field, _NEW[field]):
+            raise FieldError(
+                f"{field} follows from the deletion of a workspace, and nobody sets it: use "
+                "`tfaudit workspace delete`, `restore` or `purge`",
+                field,
+            )
+
+
+def _require_in_use(change: Change, present: WorkspaceRecord) -> None:
+    """Pass when a workspace's settings may be changed.
+
+    Raises:
+        ConflictError: it is deleted or purged.
+    """
+    name = present.name
+    if change.action == "create" and present.purged:
+        raise ConflictError(
+            f"there was a workspace {name}, whose states are destroyed: an administrator frees its "
+            f"name with `tfaudit workspace create {name} --reuse`"
+        )
+    if (
+        change.action == "update"
+        and present.deleted is not None
+        and changed_record(present, change.fields) != present
+    ):
+        raise ConflictError(f"{name} was deleted at {present.deleted}: restore it first")
+
+
+def _workspace_of(found: Object | None, name: str) -> WorkspaceRecord:
+    record = WorkspaceRecord(name=name) if found is None else found.record
+    if not isinstance(record, WorkspaceRecord):
+        raise TypeError(f"{name} is no workspace")
+    return record
 
 
 def _cleaned(record: Record) -> Record:

@@ -29,6 +29,7 @@ from proxy.tfstate.policy import STANDARD, Policy
 from proxy.tlog.note import NoteVerifier
 from proxy.token_exchange import TokenExchange
 from proxy.witness import Witness
+from proxy.workspace_service import WorkspaceService
 
 
 def clock() -> int:
@@ -54,6 +55,7 @@ class Program:
     directory: DirectoryService
     exchange: TokenExchange
     people: People
+    workspaces: WorkspaceService
     secrets: SecretService
     witness: Witness
     policy: Policy
@@ -112,6 +114,9 @@ async def open_program(
                 directory=DirectoryService(store, now, os.urandom),
                 exchange=TokenExchange(store, clock, os.urandom),
                 people=_people(config, store, hasher),
+                workspaces=WorkspaceService(
+                    store, now, os.urandom, grace_days=config.data.deletion_grace
+                ),
                 secrets=SecretService(store, secrets),
                 witness=witness,
                 policy=policy,

@@ -225,7 +225,13 @@ class SecretService:
         """Return all versions that could be searched by ID, oldest first, and why others not."""
         searched: dict[str, SeenVersion] = {}
         unread: list[str] = []
+        destroyed = self._store.directory().workspace(workspace).destroyed_versions
+        if destroyed:
+            versions = f"{destroyed} version{'s'[: destroyed != 1]}"
+            unread.append(f"{versions} can't be searched: they were destroyed by a purge")
         for version in reversed(await self._store.versions(workspace)):
+            if version.number <= destroyed:
+                continue
             if version.kind == "encrypted":
                 unread.append(f"version {version.number} is encrypted by OpenTofu")
                 continue

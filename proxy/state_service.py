@@ -768,7 +768,7 @@ def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before 
     version = _version(workspace, attempt.version_id, prepared, base.number + 1, transaction.time)
     if base.salt is None:
         transaction.set_salt(workspace, attempt.salt)
-    if head is None and directory.get("workspace", workspace) is None:  # else it was made ahead
+    if head is None and not directory.is_set(workspace):  # else it was made ahead
         transaction.append(created(caller, workspace))
     transaction.add_version(version, prepared.sealed)
     transaction.append(written(event, caller, version, head, prepared, note=accepted.note, run=run))

@@ -33,6 +33,7 @@ from proxy.directory import RECORDS, Directory, Object
 from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from proxy.refusals import AccessChangedError
 from proxy.timestamps import rfc3339
+from proxy.workspace_rules import standing
 
 T = TypeVar("T")
 
@@ -131,6 +132,10 @@ class FakeTransaction(Transaction):
     def add_version(self, version: StateVersion, sealed: bytes) -> None:
         self._contents.versions.setdefault(version.workspace, []).append(version)
         self._contents.bodies[version.id] = sealed
+
+    def destroy_bodies(self, workspace: str) -> None:
+        for version in self._contents.versions.get(workspace, []):
+            self._contents.bodies.pop(version.id, None)
 
     def is_workspace(self, workspace: str) -> bool:
         return workspace in self._contents.versions
@@ -318,12 +323,16 @@ class FakeStore(Store):
     async def workspaces(self) -> list[WorkspaceSummary]:
         contents = self._read()
         found = []
-        for name in sorted({*contents.versions, *contents.locks}):
+        made = {each.name: each for each in contents.directory.objects("workspace")}
+        for name in sorted({*contents.versions, *contents.locks, *made}):
             versions = contents.versions.get(name, [])
             lock = contents.locks.get(name)
-            created = versions[0].created if versions else lock.taken if lock else ""
-            head = versions[-1] if versions else None
-            found.append(WorkspaceSummary(name, created, head, lock, len(versions)))
+            times = [each.created for each in versions[:1]]
+            times += [made[name].created] if name in made else []
+            times += [] if lock is None else [lock.taken]
+            record = contents.directory.workspace(name)
+            head = standing(versions[-1] if versions else None, record)
+            found.append(WorkspaceSummary(name, min(times), head, lock, len(versions), record))
         return found
 
     async def versions(self, workspace: str) -> list[StateVersion]:

@@ -26,6 +26,7 @@ from proxy.cli import (
     verify,
     whoami,
     whose_secret,
+    workspace,
 )
 from proxy.cli._common import ReportingGroup
 
@@ -78,5 +79,6 @@ app.command("whose-secret")(whose_secret.whose_secret)
 app.command("forget")(forget.forget)
 app.add_typer(state.app, name="state")
 app.add_typer(lock.app, name="lock")
+app.add_typer(workspace.app, name="workspace")
 app.add_typer(key.app, name="key")
 app.add_typer(backup.app, name="backup")

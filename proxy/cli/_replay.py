@@ -93,6 +93,7 @@ class Replay:
     Attributes:
         by_version: the promise of each version, by its ID, in the order of the log.
         newest: the ID of each workspace's newest version.
+        destroyed: so many of a workspace's first versions were destroyed by a purge.
         last_time: of the newest entry; empty before the first.
         is_running: whether a server started and did not stop.
         people: what follows for passwords and sessions.
@@ -100,6 +101,7 @@ class Replay:
 
     by_version: dict[str, Promise] = field(default_factory=dict)
     newest: dict[str, str] = field(default_factory=dict)
+    destroyed: dict[str, int] = field(default_factory=dict)
     last_time: str = ""
     is_running: bool = False
     people: PeopleReplay = field(default_factory=PeopleReplay)
@@ -141,6 +143,8 @@ class Replay:
             self._locks.pop(entry["workspace"], None)
         elif event in {"token.created", "token.rotated", "token.revoked"}:
             self._note_token(index, entry)
+        elif event == "workspace.purged":
+            self._note_purge(index, entry)
         elif event in {"audit.started", "audit.stopped"}:
             self.is_running = event == "audit.started"
             if "redaction.mode" in entry.get("config", {}):
@@ -189,6 +193,22 @@ class Replay:
             )
         if said["after"] is not None:
             self._objects[key] = _Made(index, said["id"], said["after"])
+
+    def _note_purge(self, index: int, entry: Mapping[str, Any]) -> None:
+        workspace = entry["workspace"]
+        newest = self.newest.get(workspace)
+        number = 0 if newest is None else self.by_version[newest].number
+        if entry["object"]["after"]["destroyed_versions"] != number:
+            raise VerificationError(
+                f"Entry {index} says that another number of states of {workspace} was destroyed "
+                f"than the {number} that the log has.",
+                index,
+            )
+        self.destroyed[workspace] = number
+
+    def is_destroyed(self, promise: Promise) -> bool:
+        """Tell whether a version's body was destroyed, so that there must be none."""
+        return promise.number <= self.destroyed.get(promise.workspace, 0)
 
     def _note_token(self, index: int, entry: Mapping[str, Any]) -> None:
         token = entry["token"]

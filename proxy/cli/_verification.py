@@ -226,7 +226,9 @@ async def verify_store(
     replay.check_objects(snapshot.objects)
     replay.people.check_passwords(snapshot.passwords)
     replay.people.check_sessions(snapshot.sessions)
-    findings.states = len(replay.by_version)
+    findings.states = sum(
+        not replay.is_destroyed(promise) for promise in replay.by_version.values()
+    )
     if keys.master is None and findings.states:
         findings.unchecked.append(
             "the contents of the stored states, which only the master key opens"
@@ -374,7 +376,14 @@ async def _verify_states(
                 promise.index,
             )
         replay.check_version(version, promise)
-        if keys.master is not None:
+        if replay.is_destroyed(promise):
+            if version_id in snapshot.bodies:
+                raise VerificationError(
+                    f"The state of {promise.workspace} that entry {promise.index} recorded, "
+                    f"version {version_id}, was destroyed by a purge, but its body is there.",
+                    promise.index,
+                )
+        elif keys.master is not None:
             await _verify_body(store, keys.master, version, promise)
         advance()
     for version in listed.values():

@@ -1,5 +1,6 @@
 """``tfaudit lock``: shows who holds a state's lock, and releases it when the holder is gone."""
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
@@ -19,6 +20,7 @@ from proxy.cli._common import (
 )
 from proxy.cli._output import clean, print_json, print_table, time_text
 from proxy.contracts import HeldLock
+from proxy.directory import Directory, WorkspaceRecord
 from proxy.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
@@ -31,18 +33,26 @@ app = typer.Typer(no_args_is_help=True, help="Show and release locks.")
 def list_locks(
     data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the locks that are held, oldest first."""
+    """List the locks that are held, oldest first.
 
-    async def action() -> list[HeldLock]:
+    A lock that is held for longer than its workspace's lock_alert_minutes is marked.
+    """
+
+    async def action() -> tuple[list[HeldLock], Directory]:
         async with opened(settings(data, config)) as program:
-            return await program.store.locks()
+            return await program.store.locks(), program.store.directory()
 
-    locks = run(action())
+    locks, directory = run(action())
+    now = datetime.now(UTC)
+    overdue = {
+        lock.workspace: _is_overdue(lock, directory.workspace(lock.workspace), now)
+        for lock in locks
+    }
     if as_json:
-        print_json([_as_object(lock) for lock in locks])
+        print_json([_as_object(lock) | {"overdue": overdue[lock.workspace]} for lock in locks])
         return
     print_table(
-        ("WORKSPACE", "TAKEN", "OPERATION", "WHO SAYS TO HOLD IT", "TOKEN", "LOCK ID"),
+        ("WORKSPACE", "TAKEN", "OPERATION", "WHO SAYS TO HOLD IT", "TOKEN", "LOCK ID", ""),
         (
             (
                 lock.workspace,
@@ -51,6 +61,7 @@ def list_locks(
                 lock.who,
                 lock.actor,
                 lock.id,
+                "held too long" if overdue[lock.workspace] else "",
             )
             for lock in locks
         ),
@@ -99,6 +110,13 @@ def release(
             f"Released the lock of {workspace}, taken {time_text(lock.taken)} by "
             f"{clean(lock.who or lock.actor)} for {clean(lock.operation)} (ID {clean(lock.id)})."
         )
+
+
+def _is_overdue(lock: HeldLock, record: WorkspaceRecord, now: datetime) -> bool:
+    if record.lock_alert_minutes is None:
+        return False
+    limit = timedelta(minutes=record.lock_alert_minutes)
+    return now - datetime.fromisoformat(lock.taken) > limit
 
 
 async def _held(program: "Program", workspace: str) -> HeldLock:

@@ -137,7 +137,11 @@ async def _scan_workspace(program: "Program", name: str) -> _Scanned:
 
 async def _names(program: "Program") -> list[str]:
     found = await program.store.workspaces()
-    return [workspace.name for workspace in found if workspace.head is not None]
+    return [
+        workspace.name
+        for workspace in found
+        if workspace.head is not None and workspace.record.deleted is None
+    ]
 
 
 def _require_name(target: str) -> None:

@@ -22,6 +22,7 @@ from proxy.cli._common import (
     run,
     settings,
 )
+from proxy.cli._life import life_text
 from proxy.cli._output import (
     clean,
     print_bytes,
@@ -68,7 +69,7 @@ def list_states(
         print_json([_summary_object(workspace) for workspace in found])
         return
     print_table(
-        ("WORKSPACE", ">SERIAL", ">VERSIONS", ">SIZE", "TERRAFORM", "WRITTEN", "LOCKED BY"),
+        ("WORKSPACE", ">SERIAL", ">VERSIONS", ">SIZE", "TERRAFORM", "WRITTEN", "LOCKED BY", ""),
         (
             (
                 workspace.name,
@@ -78,6 +79,7 @@ def list_states(
                 head.terraform_version if head else "",
                 time_text(head.created) if head else "",
                 (workspace.lock.who or workspace.lock.actor) if workspace.lock else "",
+                life_text(workspace.record),
             )
             for workspace in found
             for head in (workspace.head,)
@@ -325,6 +327,8 @@ def _summary_object(workspace: WorkspaceSummary) -> dict[str, object]:
         "created": workspace.created,
         "versions": workspace.versions,
         "head": workspace.head._asdict() if workspace.head else None,
+        "deleted": workspace.record.deleted,
+        "purged": workspace.record.purged,
         "lock": {"id": lock.id, "operation": lock.operation, "who": lock.who, "taken": lock.taken}
         if lock
         else None,

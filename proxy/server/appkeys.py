@@ -21,11 +21,13 @@ from proxy.server.readiness import Readiness
 from proxy.server.shortcut import Shortcut
 from proxy.state_service import StateService
 from proxy.token_exchange import TokenExchange
+from proxy.workspace_service import WorkspaceService
 
 CONFIG: Final = web.AppKey("config", Config)
 STORE: Final = web.AppKey("store", Store)
 LOCKS: Final = web.AppKey("locks", LockService)
 STATES: Final = web.AppKey("states", StateService)
+WORKSPACES: Final = web.AppKey("workspaces", WorkspaceService)
 ADMIN: Final = web.AppKey("admin", AdminService)
 EXCHANGE: Final = web.AppKey("exchange", TokenExchange)
 DIRECTORY: Final = web.AppKey("directory", DirectoryService)

@@ -22,6 +22,7 @@ from proxy.server.appkeys import ROUTES as ROUTES_KEY
 from proxy.server.bodies import defer_continue
 from proxy.server.operations import Operation, Route
 from proxy.server.replies import PageParameters
+from proxy.server.workspaces import workspace_routes
 from proxy.whoami import WhoAmI
 
 _STATE: Final = "/state/{workspace:.+}"
@@ -50,7 +51,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *object_routes("principal"),
     *object_routes("grant"),
     *object_routes("issuer"),
-    *object_routes("workspace", name="{name:.+}"),
+    *workspace_routes(),
     Route(
         "GET",
         "/api/v1/tokens",

@@ -10,7 +10,7 @@ from queue import LifoQueue
 from typing import Any, Final, Self, TypeVar
 
 from proxy.contracts import Committed, HeldLock, LogQuery, StateVersion, StoredRecord
-from proxy.directory import Object
+from proxy.directory import EMPTY, Directory, Object
 from proxy.errors import ConfigError, UnavailableError
 from proxy.storage.sqlite import BUSY_SECONDS, SQLiteStore
 from proxy.storage.transaction import (
@@ -38,6 +38,7 @@ class Snapshot:
         end: one more than the highest index of an entry; 0 without any.
         newest: the largest tree size of which there is a checkpoint; 0 without any.
         versions: every state version, by its ID.
+        bodies: the IDs of all versions that have a body.
         heads: the ID of the newest version, by workspace.
         locks: every lock.
         tokens: every token as it stands in the table, by column; with ``digest``.
@@ -51,6 +52,7 @@ class Snapshot:
     end: int
     newest: int
     versions: dict[str, StateVersion]
+    bodies: frozenset[str]
     heads: dict[str, str]
     locks: list[HeldLock]
     tokens: list[dict[str, Any]]
@@ -117,6 +119,7 @@ class SQLiteReader(SQLiteStore):
                 end=int(end),
                 newest=newest,
                 versions={row[0]: StateVersion(*row) for row in versions},
+                bodies=frozenset(row[0] for row in read("SELECT id FROM state_body")),
                 heads=dict(read("SELECT name, head FROM workspace").fetchall()),
                 locks=[HeldLock(*row) for row in read(f"SELECT {LOCK_COLUMNS} FROM lock")],  # noqa: S608
                 tokens=_tokens(connection),
@@ -142,6 +145,11 @@ class SQLiteReader(SQLiteStore):
             UnavailableError: always.
         """
         raise UnavailableError(f"{self._path} is opened for reading only: nothing was written")
+
+    @staticmethod
+    def _directory_of(_: sqlite3.Connection) -> Directory:
+        # An older database has none, and what an altered one says is compared, not used.
+        return EMPTY
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -59,6 +59,7 @@ from proxy.storage.transaction import (
 )
 from proxy.timestamps import rfc3339
 from proxy.tlog.entry import Record
+from proxy.workspace_rules import standing
 
 T = TypeVar("T")
 
@@ -531,13 +532,27 @@ class SQLiteStore:
                 f"{VERSION_COLUMNS} FROM workspace w JOIN state_version v ON v.id = w.head"
             ).fetchall()
             held = connection.execute(f"SELECT {LOCK_COLUMNS} FROM lock").fetchall()  # noqa: S608
+            directory = self._directory_of(connection)
         locks = {row[0]: HeldLock(*row) for row in held}
-        found = [
-            WorkspaceSummary(name, created, StateVersion(*head), locks.pop(name, None), count)
-            for name, created, count, *head in known
-        ]
-        found += [WorkspaceSummary(name, lock.taken, None, lock, 0) for name, lock in locks.items()]
+        made = {each.name: each.created for each in directory.objects("workspace")}
+        found: list[WorkspaceSummary] = []
+        for name, created, count, *head in known:
+            record = directory.workspace(name)
+            newest = standing(StateVersion(*head), record)
+            created = min(created, made.pop(name, created))  # noqa: PLW2901 - made ahead
+            lock = locks.pop(name, None)
+            found.append(WorkspaceSummary(name, created, newest, lock, count, record))
+        for name in locks.keys() | made.keys():
+            lock = locks.get(name)
+            times = [made[name]] if name in made else []
+            times += [] if lock is None else [lock.taken]
+            record = directory.workspace(name)
+            found.append(WorkspaceSummary(name, min(times), None, lock, 0, record))
         return sorted(found, key=lambda workspace: workspace.name)
+
+    @staticmethod
+    def _directory_of(connection: sqlite3.Connection) -> Directory:
+        return read_directory(connection)
 
     async def versions(self, workspace: str) -> list[StateVersion]:
         """Return a workspace's versions, newest first."""

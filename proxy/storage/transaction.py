@@ -380,6 +380,13 @@ class SQLiteTransaction:
         """Make this the workspace's newest version."""
         self._versions.append((version, sealed))
 
+    def destroy_bodies(self, workspace: str) -> None:
+        """Destroy the bodies of all versions; ``secure_delete`` overwrites them."""
+        sql = (
+            "DELETE FROM state_body WHERE id IN (SELECT id FROM state_version WHERE workspace = ?)"
+        )
+        self._statements.append((sql, (workspace,)))
+
     def is_workspace(self, workspace: str) -> bool:
         """Tell whether the workspace was ever written."""
         return self._read("SELECT 1 FROM workspace WHERE name = ?", (workspace,)) is not None

@@ -21,6 +21,7 @@ from proxy.server.middleware import Gatekeeper, Traffic
 from proxy.server.readiness import Readiness
 from proxy.server.routes import OPEN, add_routes
 from proxy.token_exchange import TokenExchange
+from proxy.workspace_service import WorkspaceService
 from tests.fakes import START, FakeStore
 
 Client = TestClient[web.Request, web.Application]
@@ -52,6 +53,9 @@ def api_app(store: FakeStore) -> web.Application:
         store, lambda: NOW, lambda n: bytes([next(calls)]) * n
     )
     app[appkeys.EXCHANGE] = TokenExchange(store, lambda: START, lambda n: bytes([next(calls)]) * n)
+    app[appkeys.WORKSPACES] = WorkspaceService(
+        store, lambda: NOW, lambda n: bytes([next(calls)]) * n, grace_days=30
+    )
     app[appkeys.METRICS] = metrics
     app[appkeys.READINESS] = Readiness(store, lambda: 0.0)
     add_routes(app)
