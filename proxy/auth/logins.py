@@ -57,14 +57,12 @@ class _Account(NamedTuple):
         found: the principal of this name; None when there is none.
         key: what its failures are counted under.
         device: on which they logged in before; None knows none.
-        stored: their password, if they may log in with one.
         why_not: for the record: why no password could be right; empty when one could.
     """
 
     found: Object | None
     key: str
     device: str | None
-    stored: StoredPassword | None
     why_not: str
 
 
@@ -129,12 +127,19 @@ class Logins:
             UnavailableError: it could not be told, or not be put on record.
         """
         text = normalised(password)
-        account = await self._account(name, device)
+        account = self._account(name, device)
         attempt = await self._begin(caller, account)
         try:
-            hashed = None if account.stored is None else account.stored.hash
+            # The same is asked of nobody, and takes as long.
+            stored = await self._store.password("" if account.found is None else account.found.id)
+            if stored is None and not account.why_not:
+                account = account._replace(why_not=f"{_name(account)} has no password")
+            usable = None if account.why_not or stored is None else stored
+            hashed = None if usable is None else usable.hash
             is_right = await self._hasher.verify(hashed, text, is_known=account.device is not None)
-            done = await self._begin_session(caller, account, text, cookie) if is_right else None
+            done = None
+            if is_right and account.found is not None and usable is not None:
+                done = await self._begin_session(caller, account.found, usable, text, cookie)
         except BaseException:
             attempt.withdraw()
             raise
@@ -159,7 +164,7 @@ class Logins:
         directory = self._store.directory()
         found = person(directory, who.id)
         stored = None if found is None else await self._store.password(who.id)
-        account = _Account(found, who.id, f"session {who.session}", stored, "")
+        account = _Account(found, who.id, f"session {who.session}", "")
         attempt = await self._begin(caller, account)
         try:
             hashed = None if stored is None else stored.hash
@@ -191,29 +196,19 @@ class Logins:
 
     # ------------------------------------------------------------ one try
 
-    async def _account(self, name: str, device: str | None) -> _Account:
+    def _account(self, name: str, device: str | None) -> _Account:
         directory = self._store.directory()
         found = directory.get("principal", name)
         if found is not None and found.name != name:
             found = None
-        # The same questions are asked of nobody.
-        stored = await self._store.password("" if found is None else found.id)
         if found is None:
             key = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-            return _Account(None, key, None, None, "an unknown name")
+            return _Account(None, key, None, "an unknown name")
         why_not = ""
         if person(directory, found.id) is None:
             is_person = isinstance(found.record, PrincipalRecord) and found.record.kind == "person"
             why_not = f"{found.name} is disabled" if is_person else f"{found.name} is a service"
-        elif stored is None:
-            why_not = f"{found.name} has no password"
-        return _Account(
-            found,
-            found.id,
-            self._devices.known(device, found.id),
-            None if why_not else stored,
-            why_not,
-        )
+        return _Account(found, found.id, self._devices.known(device, found.id), why_not)
 
     async def _begin(self, caller: Caller, account: _Account) -> Attempt:
         try:
@@ -271,12 +266,14 @@ class Logins:
     # ------------------------------------------------------------ success
 
     async def _begin_session(
-        self, caller: Caller, account: _Account, text: str, old_cookie: str | None
+        self,
+        caller: Caller,
+        found: Object,
+        stored: StoredPassword,
+        text: str,
+        old_cookie: str | None,
     ) -> LoggedIn | None:
         """Begin the session, when the person may still log in; with a new hash when it is time."""
-        found, stored = account.found, account.stored
-        if found is None or stored is None:
-            return None
         rehashed = await self._hasher.hash(text) if self._hasher.is_outdated(stored.hash) else None
         cookie = new_cookie(self._random)
         digest = digest_of(cookie)

@@ -1,15 +1,28 @@
 """``tfaudit principal``: the people and programs that are known by name."""
 
-from typing import Annotated
+import sys
+from typing import Annotated, Final
 
 import typer
 
-from proxy.cli._common import ConfigOption, DataOption, JsonOption
+from proxy.cli._common import (
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    caller,
+    opened,
+    run,
+    settings,
+)
 from proxy.cli._objects import Place, emptied, given
+from proxy.cli._output import print_json
+from proxy.directory import Object, shown
+from proxy.errors import InvalidInputError
 
 app = typer.Typer(no_args_is_help=True, help="Make known who there is: people and programs.")
 
 _KIND = "principal"
+_MAX_LINE: Final = 4096
 _Name = Annotated[str, typer.Argument(metavar="NAME|ID")]
 _Kind = Annotated[
     str | None,
@@ -93,6 +106,47 @@ def update(
         "disabled": disabled,
     }
     Place(data, config, as_json=as_json).update(_KIND, name, given(fields))
+
+
+@app.command("set-password")
+def set_password(
+    name: _Name, data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Give a person a password, read from the terminal or as one line from stdin.
+
+    All sessions of the person end.
+    """
+    password = _password()
+
+    async def action() -> Object:
+        async with opened(settings(data, config)) as program:
+            who = caller("principal set-password")
+            return (await program.people.set_password(who, name, password)).value
+
+    person = run(action())
+    if as_json:
+        print_json(shown(person))
+    else:
+        typer.echo(f"Set the password of {person.name}, who is logged out everywhere.")
+
+
+def _password() -> str:
+    """Return what is typed, twice and unseen, or the first line of stdin.
+
+    Raises:
+        InvalidInputError: it is not given, or no text.
+    """
+    if sys.stdin.isatty():
+        typed: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        return typed
+    # Anybody on the machine can see a command's arguments, so it is never one of them.
+    try:
+        line = sys.stdin.buffer.readline(_MAX_LINE).decode()
+    except UnicodeDecodeError:
+        raise InvalidInputError("the password on stdin is not UTF-8") from None
+    if not line.strip("\r\n"):
+        raise InvalidInputError("there is no password on stdin: write it there as one line")
+    return line.removesuffix("\n").removesuffix("\r")
 
 
 @app.command("delete")

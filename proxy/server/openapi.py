@@ -33,8 +33,9 @@ _SCHEMES: Final[dict[str, Any]] = {
     "session": {
         "type": "apiKey",
         "in": "cookie",
-        "name": "tfaudit_session",
-        "description": "A person who logged in.",
+        "name": "__Host-tfaudit",
+        "description": "A person who logged in; `tfaudit` without HTTPS. Whatever is not a GET "
+        "needs the session's `csrf_token` as `X-CSRF-Token`, too.",
     },
 }
 
