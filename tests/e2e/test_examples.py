@@ -33,7 +33,13 @@ def test_every_example_is_tested_and_explained() -> None:
     """Each folder has a README and a configuration, and no folder is unknown to these tests."""
     folders = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
 
-    assert ["gitlab-dialect", "quickstart", "remote-state-consumer"] == folders
+    assert [
+        "github-actions-oidc",  # see test_identity_tokens
+        "gitlab-ci-oidc",  # there too
+        "gitlab-dialect",
+        "quickstart",
+        "remote-state-consumer",
+    ] == folders
     for folder in folders:
         assert (EXAMPLES / folder / "README.md").is_file()
 

@@ -2,6 +2,7 @@
 
 It prints its port and serves any number of issuers, each below a path of its own. What one
 publishes, and how it fails, is told by ``PUT /<name>``; how often it was asked by ``GET /<name>``.
+A run gets its identity token from ``/<name>/run?…&audience=…``, as GitHub Actions gives it.
 """
 
 import json
@@ -28,12 +29,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Publish the document or the keys of an issuer, as it was told."""
-        name, _, rest = self.path.strip("/").partition("/")
+        path, _, query = self.path.partition("?")
+        name, _, rest = path.strip("/").partition("/")
         told = self.told.get(name)
         if told is None:
             self._send(404, b"")
         elif not rest:
             self._send(200, json.dumps(self.asked[name]).encode())
+        elif rest == "run":
+            self.asked[name][query] += 1
+            is_right = self.headers["Authorization"] == "Bearer of the run"
+            self._send(200 if is_right else 401, json.dumps({"value": told["run"]}).encode())
         else:
             what = "keys" if rest == "jwks" else "document"
             self.asked[name][what] += 1
