@@ -224,9 +224,10 @@ def _expired(stored: StoredToken, expires: str) -> str:
             f"this token was replaced by a newer one named {stored.name}, and worked beside it "
             f"until {expires}: use the newer one"
         )
-    return (
-        f"the token {stored.name} expired at {stored.expires}: ask an administrator for a new one"
-    )
+    what_now = "ask an administrator for a new one"
+    if stored.issuer is not None:
+        what_now = "a run gets a new one for a new identity token"
+    return f"the token {stored.name} expired at {expires}: {what_now}"
 
 
 def _name_of(directory: Directory, principal_id: str) -> str:
