@@ -10,6 +10,7 @@ from typing import Any, Final
 import jsonschema
 
 from proxy import config
+from proxy.access import MEANINGS, PERMISSIONS, Role
 from proxy.directory import RECORDS
 from proxy.events import EVENTS, OUTCOMES
 from proxy.tfstate.detectors import KINDS
@@ -44,6 +45,39 @@ def events() -> str:
             group = event.group
             lines += ["", f"## {group.capitalize()}", "", "| event | means |", "|---|---|"]
         lines.append(f"| `{name}` | {event.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def roles() -> str:
+    """Return docs/roles.md: which role may what."""
+    lines = [
+        "# Roles",
+        "",
+        "A role is a set of permissions. A grant gives it to a principal, or to the identities of",
+        "an issuer whose claims meet a rule, on the workspaces that its globs match; a grant with",
+        "`deny` takes its permissions away, and wins. Nothing is allowed by default. A token",
+        "without a principal holds a role by itself; that of one narrows what it was granted.",
+        "",
+        "| permission | allows to | " + " | ".join(f"`{role}`" for role in Role) + " |",
+        "|---|---|" + "---|" * len(Role),
+    ]
+    for permission, meaning in MEANINGS.items():
+        marks = ("yes" if permission in PERMISSIONS[role] else "" for role in Role)
+        lines.append(f"| `{permission}` | {meaning} | " + " | ".join(marks) + " |")
+    lines += [
+        "",
+        "Who may do what is changed by whoever has `administer` on all workspaces (`*`): whoever",
+        "could give rights on some could give themselves the rest. The `auditor` reads the log of",
+        "the workspaces that are granted, and entries without a workspace only with `*`. Nobody",
+        "may change the log: there is no such permission.",
+        "",
+        "An `outputs-reader` gets a state with its root outputs and `resources: []`; sensitive",
+        "outputs are left out unless the grant has `sensitive_outputs`. A `planner` may lock for",
+        "`OperationTypePlan` and `OperationTypeRefresh` alone.",
+        "",
+        "`tfaudit whoami --workspace NAME` and `GET /api/v1/whoami?workspace=NAME` tell of each",
+        "permission whether one has it there, and which grant gives or denies it.",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -361,6 +395,7 @@ def check_entries(entries: Iterable[dict[str, Any]], each: int = 20) -> None:
 
 FILES: Final = {
     "events.md": events,
+    "roles.md": roles,
     "entry.schema.json": schema,
     "configuration.md": configuration,
     "redaction-names.md": page,

@@ -3,6 +3,7 @@
 from aiohttp import web
 from msgspec import Struct
 
+from proxy.server.api_login import csrf_of
 from proxy.server.appkeys import CALLER
 from proxy.server.replies import json_reply
 from proxy.server.requests import read_query
@@ -22,4 +23,4 @@ class WhoAmIParameters(Struct, frozen=True):
 async def whoami(request: web.Request) -> web.Response:
     """Answer with who is asking, what was granted to them, and what is allowed on a workspace."""
     asked = read_query(request.query, WhoAmIParameters)
-    return json_reply(who_am_i(request[CALLER].principal, asked.workspace))
+    return json_reply(who_am_i(request[CALLER].principal, asked.workspace, csrf_of(request) or ""))
