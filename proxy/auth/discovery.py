@@ -83,8 +83,9 @@ class Discovery:
         traceback: TracebackType | None,
     ) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def ask(self, issuer_url: str) -> Discovered:
         """Return what an issuer publishes.

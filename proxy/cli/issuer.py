@@ -1,11 +1,25 @@
 """``tfaudit issuer``: the CI systems and other providers whose identity tokens are believed."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from proxy.cli._common import ConfigOption, DataOption, JsonOption
+from proxy.cli._common import (
+    REFUSED,
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    caller,
+    notice,
+    opened,
+    run,
+    settings,
+)
 from proxy.cli._objects import Place, emptied, given
+from proxy.cli._output import clean, print_json, print_table
+
+if TYPE_CHECKING:
+    from proxy.config import Config
 
 app = typer.Typer(no_args_is_help=True, help="Believe the identity tokens of CI systems.")
 
@@ -124,3 +138,50 @@ def delete(
 ) -> None:
     """Stop believing an issuer for whose identities there is no grant any more."""
     Place(data, config, as_json=as_json).delete(_KIND, name)
+
+
+@app.command("test")
+def try_keys(
+    name: _Name, data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Ask an issuer for its keys, as the server does, and say what was found.
+
+    Exit code 0: it can be believed. 1: it has no key for the algorithms it is known for. 2: it
+    could not be asked.
+    """
+    found = run(_ask(settings(data, config), name))
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(f"{found['url']} publishes its keys at {clean(found['jwks_uri'])}")
+        print_table(
+            ("KEY", "TYPE", "ALGORITHMS"),
+            (
+                (clean(key["id"] or "(none)"), key["type"], ", ".join(key["algorithms"]) or "none")
+                for key in found["keys"]
+            ),
+        )
+    if not any(key["algorithms"] for key in found["keys"]):
+        notice("None of its keys is for an algorithm that the issuer is known for.")
+        raise typer.Exit(REFUSED)
+
+
+async def _ask(config: "Config", name: str) -> dict[str, Any]:
+    """Return what an issuer publishes."""
+    from proxy.auth.discovery import Discovery  # noqa: PLC0415 - nobody else waits for its import
+    from proxy.directory import Directory  # noqa: PLC0415 - this neither
+
+    async with opened(config) as program, Discovery(config.auth.issuer_ca) as discovery:
+        record = Directory.issuer_record(
+            await program.directory.show(caller("issuer test"), _KIND, name)
+        )
+        published = await discovery.ask(record.url)
+    keys = [
+        {
+            "id": key.id,
+            "type": " ".join(filter(None, key.kind)),
+            "algorithms": [each for each in record.algorithms if key.fits(each)],
+        }
+        for key in published.keys.keys
+    ]
+    return {"name": record.name, "url": record.url, "jwks_uri": published.jwks_uri, "keys": keys}

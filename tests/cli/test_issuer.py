@@ -5,6 +5,10 @@ import json
 import pytest
 
 from tests.cli.conftest import Tfaudit
+from tests.oidc.fixtures import issuer, provider
+from tests.oidc.issuer import TestIssuer, ec_key, jwk, rsa_key
+
+__all__ = ["issuer", "provider"]
 
 CREATE = ("issuer", "create", "ci", "--url", "https://ci.example", "--audience", "tfaudit")
 
@@ -36,3 +40,35 @@ def test_what_can_not_be_believed_is_told(
     """And no issuer is made."""
     assert message in tfaudit(*CREATE, *options, code=2).stderr
     assert [] == json.loads(tfaudit("issuer", "list", "--json").stdout)
+
+
+def test_what_an_issuer_publishes_is_told(tfaudit: Tfaudit, issuer: TestIssuer) -> None:
+    """Which key is for which of the algorithms that it is known for."""
+    issuer.publish(jwk(rsa_key(), "a"), jwk(ec_key(), "b"), jwk(rsa_key("two"), None, alg="RS512"))
+    tfaudit("issuer", "create", "ci", "--url", issuer.url, "--audience", "tfaudit")
+
+    told = json.loads(tfaudit("issuer", "test", "ci", "--json").stdout)
+
+    assert {
+        "name": "ci",
+        "url": issuer.url,
+        "jwks_uri": f"{issuer.url}/jwks",
+        "keys": [
+            {"id": "a", "type": "RSA", "algorithms": ["RS256"]},
+            {"id": "b", "type": "EC P-256", "algorithms": ["ES256"]},
+            {"id": None, "type": "RSA", "algorithms": []},
+        ],
+    } == told
+    assert f"publishes its keys at {issuer.url}/jwks" in tfaudit("issuer", "test", "ci").stdout
+
+
+def test_an_issuer_of_no_use_is_told(tfaudit: Tfaudit, issuer: TestIssuer) -> None:
+    """1: its keys are for something else. 2: it could not be asked, or there is none."""
+    tfaudit(
+        "issuer", "create", "ci", "--url", issuer.url, "--audience", "x", "--algorithm", "EdDSA"
+    )
+    assert "None of its keys" in tfaudit("issuer", "test", "ci", code=1).stderr
+
+    issuer.tell(issuer="https://other.example")
+    assert "not to the letter" in tfaudit("issuer", "test", "ci", code=2).stderr
+    assert "no issuer other" in tfaudit("issuer", "test", "other", code=1).stderr
