@@ -187,6 +187,11 @@ class Rights:
         grant = max(giving, key=lambda each: each.sensitive_outputs)
         return Decision(allowed=True, reason=f"{_titled(grant)} allows it", grant=grant)
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing is given, anywhere."""
+        return all(grant.deny for grant in self.grants)
+
     def roles(self) -> str:
         """Return the names of the roles that are given, for a sentence."""
         given = dict.fromkeys(grant.role.value for grant in self.grants if not grant.deny)

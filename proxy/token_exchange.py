@@ -149,7 +149,7 @@ class TokenExchange:
 def _refusal(caller: Caller, record: IssuerRecord) -> str:
     """Return why an identity of the issuer gets no token; empty when it gets one."""
     principal = caller.principal
-    if all(grant.deny for grant in principal.rights.grants):
+    if principal.rights.is_nothing:
         return (
             f"{principal.name} may not exchange its identity token: nothing is granted to it; ask "
             "an administrator for a grant whose rule its claims meet"

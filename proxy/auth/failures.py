@@ -27,7 +27,11 @@ MAX_SOURCES: Final = 64
 _ALL_SOURCES: Final = 10
 """The entries at once of all sources together: so many times those of one."""
 
-_COUNTED: Final = {"token.expired": "uses of an expired token", "auth.locked_out": "lock-outs"}
+_COUNTED: Final = {
+    "token.expired": "uses of an expired token",
+    "auth.locked_out": "lock-outs",
+    "access.denied": "requests of whom nothing is granted to",
+}
 """What is counted, for a sentence; else failed logins."""
 
 _log = structlog.get_logger(__name__)
@@ -102,7 +106,8 @@ class FailureLog:
         Args:
             caller: who tried; an anonymous principal unless the credentials named somebody.
             message: what was wrong, without any part of the credentials.
-            event: ``auth.failed``, ``auth.locked_out`` or ``token.expired``.
+            event: ``auth.failed``, ``auth.locked_out``, ``token.expired`` or, of somebody whom
+                nothing is granted to, ``access.denied``.
             status: of the answer.
             account: name of the person whose password was tried; empty when there is none.
             lockout: what is locked out from now on, when something is.
@@ -189,7 +194,7 @@ def _folded(source: _Source, count: _Count) -> Draft:
         "denied",
         f"{count.counted} more {what} {where} were counted",
         Caller(source.principal, source.ip, request_id="", via="api", method="", path=""),
-        401,
+        403 if source.event == "access.denied" else 401,
         count=count.counted,
         first_time=_rfc3339(count.first),
         last_time=_rfc3339(count.last),

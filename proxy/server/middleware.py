@@ -16,6 +16,7 @@ from proxy.auth.presented import KnownButRefusedError, Presented
 from proxy.client_text import client_text
 from proxy.contracts import Store
 from proxy.errors import (
+    ForbiddenError,
     InvalidInputError,
     TfauditError,
     UnauthenticatedError,
@@ -29,6 +30,7 @@ from proxy.refusals import (
     UnlockRefusedError,
 )
 from proxy.server import health
+from proxy.server.api_whoami import whoami
 from proxy.server.appkeys import CALLER
 from proxy.server.client_certificates import ClientCertificates
 from proxy.server.connections import SERVER_NAME
@@ -228,7 +230,30 @@ class Gatekeeper:
                 caller, str(error), event, status=status_of(error)
             )
             raise
-        return self._caller(request, request_id, principal)
+        caller = self._caller(request, request_id, principal)
+        if principal.kind == "oidc" and principal.rights.is_nothing:
+            await self._refuse_stranger(request, caller)
+        return caller
+
+    async def _refuse_stranger(self, request: web.Request, caller: Caller) -> None:
+        """Refuse an identity that nothing is granted to whatever it asks for but who it is.
+
+        A public issuer vouches for anybody in the world: so what these ask for is on record like
+        failed logins, each at first and counted in a flood, and they can't fill the disk.
+
+        Raises:
+            ForbiddenError: on record, or counted.
+        """
+        if request.match_info.handler is whoami:
+            return
+        error = ForbiddenError(
+            f"{caller.principal.name} may do nothing here: nothing is granted to it; ask an "
+            "administrator for a grant whose rule its claims meet"
+        )
+        error.audit_index = await self._failures.record(
+            caller, str(error), "access.denied", status=status_of(error)
+        )
+        raise error
 
     def _presented(self, request: web.Request) -> Presented:
         """Return what proves who is asking; several Authorization headers become one, that is none.

@@ -131,6 +131,18 @@ async def test_an_expired_token_is_counted_under_its_owner() -> None:
     )
 
 
+async def test_strangers_are_counted_as_such() -> None:
+    """Whoever is known and granted nothing did not fail to log in."""
+    store = FakeStore()
+    failures = failure_log(store)
+    for _ in range(5):
+        await failures.record(a_caller(), "nothing", "access.denied", status=403)
+    await failures.aclose()
+    (entry,) = counted(store)
+    assert ("access.denied", 403, 3) == (entry["event"], entry["request"]["status"], entry["count"])
+    assert entry["message"].startswith("3 more requests of whom nothing is granted to")
+
+
 async def test_a_failure_that_cannot_be_recorded_is_not_answered() -> None:
     """When the entry can't be committed the caller must not be told anything but 'unavailable'."""
     store = FakeStore()

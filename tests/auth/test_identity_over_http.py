@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 
 from proxy.access import Role
+from proxy.config import AuditConfig
 from proxy.errors import NotFoundError
 from tests.oidc.issuer import AUDIENCE, TestIssuer
-from tests.running import SYSTEM, Answer, Face, a_face
+from tests.running import SYSTEM, Answer, Face, a_config, a_face
 from tests.samples import a_state
 
 MAIN: dict[str, Any] = {
@@ -58,11 +60,11 @@ async def test_a_run_writes_and_reads(face: Face, issuer: TestIssuer) -> None:
 
 
 async def test_who_is_granted_nothing_is_known_and_refused(face: Face, issuer: TestIssuer) -> None:
-    """403 by the gate, and on record with the claims."""
+    """403, on record with the claims; it may ask who it is."""
     answer = await face.ask("GET", token=issuer.token(repository="evil/infra"))
 
     assert 403 == answer.status
-    assert b"evil/infra (no role) may not" in answer.body
+    assert b"evil/infra may do nothing here: nothing is granted to it" in answer.body
     entry = await face.last()
     assert ("access.denied", "evil/infra", "octocat") == (
         entry["event"],
@@ -70,6 +72,27 @@ async def test_who_is_granted_nothing_is_known_and_refused(face: Face, issuer: T
         entry["actor"]["claims"]["actor"],
     )
     assert 403 == (await exchange(face, issuer.token(repository="evil/infra"))).status
+    told = await face.ask("GET", "/api/v1/whoami", token=issuer.token(repository="evil/infra"))
+    assert 200 == told.status
+
+
+async def test_strangers_do_not_fill_the_log(
+    tmp_path: Path, issuer: TestIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can be vouched for by a public issuer: a flood of them is counted."""
+    config = replace(a_config(tmp_path), audit=AuditConfig(flood_immediate=2))
+    monkeypatch.setattr("tests.running.a_config", lambda _: config)
+    async with a_face(tmp_path) as face:
+        record = {"name": "ci", "url": issuer.url, "audience": [AUDIENCE]}
+        await face.program.directory.create(SYSTEM, "issuer", record)
+        for number in range(15):
+            token = issuer.token(run_id=str(number))
+            for _ in range(3):
+                assert 403 == (await face.ask("GET", token=token)).status
+
+        denied = [entry for entry in await face.log() if entry["event"] == "access.denied"]
+
+    assert 20 == len(denied)
 
 
 async def test_an_expired_token_is_on_record_with_whose_it_was(
