@@ -77,27 +77,47 @@ class _Counts:
             return 0.0
         return max(0.0, count.last + self.seconds(count.failures) - now)
 
-    def add(self, key: str, now: float) -> int:
-        """Count a failure; return how many there are."""
+    def add(self, key: str, now: float) -> "_Added":
+        """Count a failure."""
         count = self._counts.pop(key, None)
         if count is None or now - count.last > _FORGET + self._longest:
             count = _Count(0, now)
         if self._size is not None and len(self._counts) >= self._size:
             del self._counts[next(iter(self._counts))]
         self._counts[key] = _Count(count.failures + 1, now)
-        return count.failures + 1
+        return _Added(self, key, count.failures + 1, now, count.last)
 
-    def take_back(self, key: str) -> None:
-        """Undo one failure."""
-        count = self._counts.get(key)
-        if count is not None:
-            self._counts[key] = count._replace(failures=count.failures - 1)
-            if count.failures <= 1:
-                del self._counts[key]
+    def take_back(self, added: "_Added") -> None:
+        """Undo one failure: it locks nothing, and prolongs nothing that earlier ones locked."""
+        count = self._counts.get(added.key)
+        if count is None:
+            return
+        last = added.before if count.last == added.at else count.last
+        self._counts[added.key] = _Count(count.failures - 1, last)
+        if count.failures <= 1:
+            del self._counts[added.key]
 
     def reset(self, key: str) -> None:
         """Forget the failures."""
         self._counts.pop(key, None)
+
+
+class _Added(NamedTuple):
+    """A failure that was counted.
+
+    Attributes:
+        counts: where.
+        key: of what.
+        failures: how many there are with it.
+        at: when.
+        before: when the last one was before it.
+    """
+
+    counts: _Counts
+    key: str
+    failures: int
+    at: float
+    before: float
 
 
 class Attempts:
@@ -156,21 +176,21 @@ class Attempts:
                 f"{math.ceil(wait)} seconds",
                 math.ceil(wait),
             )
-        return Attempt([(*kind, kind[1].add(kind[2], now)) for kind in kinds])
+        return Attempt([(what, counts.add(key, now)) for what, counts, key in kinds])
 
 
 class Attempt:
     """One try under way; exactly one of its methods is called."""
 
-    def __init__(self, counted: list[tuple[str, _Counts, str, int]]) -> None:
+    def __init__(self, counted: list[tuple[str, _Added]]) -> None:
         self._counted = counted
 
     def fail(self) -> Lockout | None:
         """Let it stand as failed; return what is locked out by it, if anything is."""
         lockouts = [
-            Lockout(what, failures, seconds)
-            for what, counts, _, failures in self._counted
-            if (seconds := counts.seconds(failures))
+            Lockout(what, added.failures, seconds)
+            for what, added in self._counted
+            if (seconds := added.counts.seconds(added.failures))
         ]
         return max(lockouts, key=lambda lockout: lockout.seconds, default=None)
 
@@ -178,12 +198,12 @@ class Attempt:
         """Forget what failed here before; elsewhere it still counts."""
         # The first is what this person tried from here. Were the address forgotten, too, whoever
         # has an account of their own could go on guessing at others.
-        (_, counts, key, _), *others = self._counted
-        counts.reset(key)
-        for _, more, other, _ in others:
-            more.take_back(other)
+        (_, here), *others = self._counted
+        here.counts.reset(here.key)
+        for _, added in others:
+            added.counts.take_back(added)
 
     def withdraw(self) -> None:
         """Let it not count: nothing was compared."""
-        for _, counts, key, _ in self._counted:
-            counts.take_back(key)
+        for _, added in self._counted:
+            added.counts.take_back(added)
