@@ -1,13 +1,20 @@
 """People who log in over HTTP, for the tests of what they may and of who may not."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, Final
 
 import orjson
 from argon2 import PasswordHasher as Argon2
 
+from proxy.auth.attempts import Attempts
+from proxy.auth.devices import Devices
+from proxy.auth.failures import FailureLog
+from proxy.auth.logins import Logins
+from proxy.program import Program
 from proxy.server import appkeys
 from proxy.timestamps import rfc3339
 from tests.running import SYSTEM, Answer, Face
@@ -134,3 +141,19 @@ def set_by_hand(face: Face, clock: Clock) -> None:
     logins = face.client.app[appkeys.LOGINS]
     logins._now = logins._devices._now = clock.now
     logins._attempts._clock = clock.seconds
+
+
+def logins_of(program: Program, failures: FailureLog, clock: Clock | None = None) -> Logins:
+    """Return what begins sessions in a program without a server."""
+    now = clock.now if clock is not None else lambda: datetime.now(UTC)
+    seconds = clock.seconds if clock is not None else monotonic
+    return Logins(
+        program.store,
+        program.people,
+        Attempts(seconds, after=5, first=30, longest=900),
+        Devices(bytes(32), now, os.urandom),
+        failures,
+        lifetime=timedelta(hours=12),
+        now=now,
+        random=os.urandom,
+    )

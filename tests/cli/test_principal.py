@@ -69,3 +69,44 @@ def test_what_can_not_be_done_is_told_in_one_line(
     assert not result.stdout
     assert 1 == len(result.stderr.splitlines())
     assert message in result.stderr
+
+
+def test_a_password_is_read_from_stdin(tfaudit: Tfaudit) -> None:
+    """One line, without its end; on record by a digest, and never said again."""
+    tfaudit("principal", "create", "alice", "--kind", "person")
+    password = "wörds that bélong together "
+    done = tfaudit("principal", "set-password", "alice", answer=f"{password}\r\nmore\n".encode())
+    assert "Set the password of alice" in done.stdout
+    assert "principal.updated" == events(tfaudit)[-2]
+    line = tfaudit("log", "--json", "--event", "principal.updated").stdout
+    assert "set the password of alice" in line
+    assert "belong" not in line + done.stdout + done.stderr
+    tfaudit("verify")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "code", "why"),
+    [
+        ("alice", b"", 2, "no password on stdin"),
+        ("alice", b"\n", 2, "no password on stdin"),
+        ("alice", b"\xff" * 20, 2, "not UTF-8"),
+        ("alice", b"too short\n", 2, "at least 12"),
+        ("alice", b"x" * 5000, 2, "at most 256"),
+        ("robot", b"correct horse battery nail\n", 1, "only a person"),
+        ("nobody", b"correct horse battery nail\n", 1, "there is no principal nobody"),
+    ],
+)
+def test_a_password_that_can_not_be_is_refused(
+    tfaudit: Tfaudit, name: str, answer: bytes, code: int, why: str
+) -> None:
+    """In words that hold nothing of it."""
+    tfaudit("principal", "create", "alice", "--kind", "person")
+    tfaudit("principal", "create", "robot")
+    refused = tfaudit("principal", "set-password", name, answer=answer, code=code)
+    assert why in refused.stderr
+    assert "horse" not in refused.output
+
+
+def test_a_password_is_no_argument(tfaudit: Tfaudit) -> None:
+    """Anybody on the machine could read it there."""
+    tfaudit("principal", "set-password", "alice", "correct horse battery nail", code=2)

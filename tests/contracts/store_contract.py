@@ -14,7 +14,15 @@ from typing import Any, TypeAlias, TypeVar
 import pytest
 
 from proxy.access import Principal, View
-from proxy.contracts import LogQuery, StateVersion, Store, StoredToken, Transaction
+from proxy.contracts import (
+    LogQuery,
+    StateVersion,
+    Store,
+    StoredPassword,
+    StoredSession,
+    StoredToken,
+    Transaction,
+)
 from proxy.directory import Object, document_of, read_record
 from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from proxy.refusals import AccessChangedError
@@ -61,6 +69,25 @@ def an_object(**fields: Any) -> Object:
     when = rfc3339(START)
     identity = "00000000-0000-7000-8000-000000000001"
     return Object("principal", "alice", identity, when, when, document_of(record))
+
+
+def a_session(number: int = 1) -> StoredSession:
+    """Return a session as it is kept."""
+    return StoredSession(
+        id=f"0193-s{number}",
+        principal="alice",
+        created=rfc3339(START),
+        seen=rfc3339(START),
+        seen_from="10.0.0.1",
+        expires="2999-01-01T00:00:00.000000Z",
+    )
+
+
+def as_session(tx: Transaction) -> None:
+    """Do something in the session."""
+    entry = a_draft("in the session")
+    entry.entry["actor"] = {"type": "user", "id": "alice", "name": "alice", "session": "0193-s1"}
+    tx.append(entry)
 
 
 async def verify_whole(store: Store) -> int:
@@ -664,6 +691,113 @@ class StoreContract:
         async with asyncio.timeout(10):
             while not store.directory().objects("principal"):  # noqa: ASYNC110 - another's
                 await asyncio.sleep(0.05)
+
+    # ------------------------------------------------------------ people
+
+    async def test_a_password_is_kept_replaced_and_dropped(self, store: Store) -> None:
+        """With the time at which it was set."""
+        assert await store.password("alice") is None
+
+        def sets(hashed: str) -> Callable[[Transaction], StoredPassword]:
+            def job(tx: Transaction) -> StoredPassword:
+                tx.append(a_draft())
+                tx.set_password("alice", hashed)
+                return StoredPassword(hashed, tx.time)
+
+            return job
+
+        for hashed in ("one", "two"):
+            kept = (await store.write(sets(hashed))).value
+            assert kept == await store.password("alice")
+            assert kept == (await store.write(lambda tx: tx.password("alice"))).value
+        assert await store.password("bob") is None
+        await store.write(recorded(lambda tx: tx.drop_password("alice")))
+        assert await store.password("alice") is None
+
+    async def test_a_session_is_found_by_digest_id_and_principal(self, store: Store) -> None:
+        """Whole; after a restart of the program as before."""
+        await store.write(recorded(lambda tx: tx.add_session(a_session(), DIGEST)))
+        assert a_session() == store.session_by_digest(DIGEST)
+        assert store.session_by_digest(DIGEST[::-1]) is None
+        assert a_session() == (await store.write(lambda tx: tx.session("0193-s1"))).value
+        assert [a_session()] == (await store.write(lambda tx: tx.sessions("alice"))).value
+        assert [] == (await store.write(lambda tx: tx.sessions("bob"))).value
+
+    async def test_an_ended_session_is_still_known(self, store: Store) -> None:
+        """As one that is over; what ended it stays, whatever ends it once more."""
+        await store.write(recorded(lambda tx: tx.add_session(a_session(), DIGEST)))
+
+        def end(tx: Transaction) -> str:
+            tx.append(a_draft())
+            tx.end_session("0193-s1")
+            return tx.time
+
+        time = (await store.write(end)).value
+        await store.write(end)
+        assert replace(a_session(), ended=time) == store.session_by_digest(DIGEST)
+        assert [] == (await store.write(lambda tx: tx.sessions("alice"))).value
+
+    async def test_an_expired_session_is_forgotten_at_the_next_login(self, store: Store) -> None:
+        """Of the same person; so the table grows with people and not with time."""
+        old = replace(a_session(), expires=rfc3339(START - 1))
+        others = replace(old, id="0193-s3", principal="bob")
+        await store.write(recorded(lambda tx: tx.add_session(old, DIGEST)))
+        await store.write(recorded(lambda tx: tx.add_session(others, DIGEST[:31] + b"b")))
+        assert [] == (await store.write(lambda tx: tx.sessions("alice"))).value
+        new = a_session(2)
+        await store.write(recorded(lambda tx: tx.add_session(new, DIGEST[::-1])))
+        assert store.session_by_digest(DIGEST) is None
+        assert others == store.session_by_digest(DIGEST[:31] + b"b")
+        assert [new] == (await store.write(lambda tx: tx.sessions("alice"))).value
+
+    @pytest.mark.parametrize("how", ["ended", "expired", "unknown"])
+    async def test_a_session_that_is_over_does_nothing_any_more(
+        self, store: Store, how: str
+    ) -> None:
+        """It ended while its request was under way: in the transaction it is too late."""
+        expires = rfc3339(START - 1) if how == "expired" else a_session().expires
+        if how != "unknown":
+            session = replace(a_session(), expires=expires)
+            await store.write(recorded(lambda tx: tx.add_session(session, DIGEST)))
+        if how == "ended":
+            await store.write(as_session)
+            answers = await asyncio.gather(
+                store.write(recorded(lambda tx: tx.end_session("0193-s1"))),
+                store.write(as_session),
+                return_exceptions=True,
+            )
+            assert isinstance(answers[1], UnauthenticatedError)
+        with pytest.raises(UnauthenticatedError, match="log in again"):
+            await store.write(as_session)
+        principal = Principal("user", "alice", "alice", session="0193-s1")
+        with pytest.raises(UnauthenticatedError, match="log in again"):
+            await store.write(lambda tx: tx.require_in_force(principal))
+        messages = [entry["message"] for entry in await log_of(store)]
+        assert (1 if how == "ended" else 0) == messages.count("in the session")
+
+    async def test_a_session_that_another_process_ends_is_over_at_once(
+        self, store: Store, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """The command line sets a password while the server runs."""
+        other = await stack.enter_async_context(reopen())
+        await store.write(recorded(lambda tx: tx.add_session(a_session(), DIGEST)))
+        await store.write(as_session)
+        await other.write(recorded(lambda tx: tx.end_session("0193-s1")))
+        with pytest.raises(UnauthenticatedError):
+            await store.write(as_session)
+
+    async def test_the_use_of_a_session_is_kept_once_a_minute(self, store: Store) -> None:
+        """With an entry that is written anyway, and the address of that use."""
+        await store.write(recorded(lambda tx: tx.add_session(a_session(), DIGEST)))
+        await store.write(as_session)
+        seen = (await store.write(lambda tx: tx.session("0193-s1"))).value
+        assert seen is not None
+        assert seen.seen > a_session().seen
+        assert "10.0.0.7" == seen.seen_from
+        await store.write(as_session)
+        again = (await store.write(lambda tx: tx.session("0193-s1"))).value
+        assert again is not None
+        assert seen.seen[:16] != again.seen[:16] or seen == again
 
     # ------------------------------------------------------------ tokens
 
