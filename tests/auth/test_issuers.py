@@ -268,6 +268,9 @@ async def test_a_strangers_signature_is_refused(world: World, issuer: TestIssuer
     head, _, signature = issuer.token().split(".")
     swapped = f"{head}.{b64(issuer.claims(ref='refs/heads/other'))}.{signature}"
 
+    for signature_like in ("", "A", "AA", "A" * 342, "A" * 343, "A" * 5000):
+        text = await world.refusal(f"{head}.{b64(issuer.claims())}.{signature_like}")
+        assert "signature is not the issuer's" in text
     assert "signature is not the issuer's" in await world.refusal(forged)
     assert "signature is not the issuer's" in await world.refusal(swapped)
 
