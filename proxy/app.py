@@ -36,7 +36,13 @@ from proxy.preparers import spare_cores
 from proxy.program import Program, now, open_program
 from proxy.server import appkeys
 from proxy.server.client_certificates import ClientCertificates
-from proxy.server.connections import Runner, most_connections, request_ids
+from proxy.server.connections import (
+    Runner,
+    most_connections,
+    most_handshakes,
+    request_ids,
+)
+from proxy.server.handshakes import TLSSite
 from proxy.server.metrics import Metrics
 from proxy.server.middleware import Gatekeeper, Traffic
 from proxy.server.readiness import Readiness
@@ -154,6 +160,8 @@ async def serve(config: Config) -> None:
         ConfigError: the start is not possible; nothing was served.
     """
     configure_logging(config.log)
+    tls = open_tls(config.server)
+    revocations = Revocations(config.server.client_crl, tls)
     sys.setswitchinterval(_SWITCH_SECONDS)
     files = _raise_open_files()
     stop = asyncio.Event()
@@ -174,11 +182,9 @@ async def serve(config: Config) -> None:
                 keys=_public(program.keys),
                 policy=program.policy,
             )
-            tls = open_tls(config.server)
-            revocations = Revocations(config.server.client_crl, tls)
             runner = Runner(
                 create_app(program, metrics, traffic, revocations),
-                most=most_connections(files),
+                most=most_connections(files) - most_handshakes(files),
                 access_log=None,
                 keepalive_timeout=config.server.keepalive,
                 read_bufsize=_READ_BUFFER,
@@ -186,7 +192,7 @@ async def serve(config: Config) -> None:
             )
             await runner.setup()
             try:
-                await _listen(runner, config, tls)
+                await _listen(runner, config, tls, most_handshakes(files))
                 keepers = [
                     asyncio.create_task(_keep_witness(program, revocations)),
                     asyncio.create_task(_keep_house(program)),
@@ -229,9 +235,15 @@ def _raise_open_files() -> int:
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
-async def _listen(runner: web.AppRunner, config: Config, tls: ssl.SSLContext | None) -> None:
+async def _listen(
+    runner: web.AppRunner, config: Config, tls: ssl.SSLContext | None, handshakes: int
+) -> None:
     server = config.server
-    site = web.TCPSite(runner, server.host, server.port, ssl_context=tls)
+    site: web.TCPSite
+    if tls is None:
+        site = web.TCPSite(runner, server.host, server.port)
+    else:
+        site = TLSSite(runner, server.host, server.port, tls, most=handshakes)
     try:
         await site.start()
     except OSError as error:

@@ -127,6 +127,22 @@ def test_every_key_can_be_set_in_the_environment() -> None:
         ("[server]\ntrusted_proxies = [1]", "must hold addresses or networks"),
         ('[server]\ncertificate = "a"', "certificate is set but private_key is not"),
         ('[server]\nprivate_key = "a"', "private_key is set but certificate is not"),
+        ('[server]\nclient_ca = "a"', "client_ca is set but certificate and private_key are not"),
+        ('[server]\nclient_crl = "a"', "client_crl is set but client_ca is not"),
+        (
+            "[server]\nrequire_client_certificate = true",
+            "require_client_certificate is set but client_ca is not",
+        ),
+        (
+            '[server]\nclient_certificate_header = "Client-Cert"',
+            "client_certificate_header is set but trusted_proxies is not",
+        ),
+        (
+            '[server]\nclient_certificate_header = "Cookie"\ntrusted_proxies = ["10.0.0.1"]',
+            "client_certificate_header can't be Cookie",
+        ),
+        ('[server]\nclient_certificate_header = "X Y"', "characters that are not allowed"),
+        ('[server]\nclient_certificate_form = "der"', "must be one of rfc9440, pem, subject"),
         ('[data]\ndirectory = ""', "[data] directory must not be empty"),
         ("[data]\ndirectory = 1", "[data] directory must be a path, not 1"),
         ('[log]\nlevel = "trace"', "level must be one of debug, info, warning, error, not 'trace'"),

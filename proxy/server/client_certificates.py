@@ -4,19 +4,15 @@ import ssl
 from collections.abc import Callable
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
-from typing import Final, Literal
+from typing import Literal
 
-from aiohttp import hdrs, web
-from yarl import URL
+from aiohttp import web
 
 from proxy.certificates import ClientCertificate, from_header, read_certificate
 from proxy.errors import InvalidInputError, UnauthenticatedError
 from proxy.server.connections import Connection
 from proxy.server.peers import is_among
 from proxy.server.tls import Revocations
-
-_SEC_FETCH_SITE: Final = "Sec-Fetch-Site"
-_OWN_PAGES: Final = frozenset({"same-origin", "none"})
 
 
 class ClientCertificates:
@@ -64,10 +60,6 @@ class ClientCertificates:
                 )
             if self._revocations.is_revoked(found):
                 raise UnauthenticatedError("the client's certificate was revoked by its CA")
-        if _is_of_another_site(request):
-            raise UnauthenticatedError(
-                "a page of another site may not use the certificate of whoever looks at it"
-            )
         return found
 
     def _find(self, request: web.Request) -> ClientCertificate | None:
@@ -98,21 +90,3 @@ def _presented_on(request: web.Request) -> ClientCertificate | Literal[False]:
         return False
     der = tls.getpeercert(binary_form=True)
     return False if der is None else read_certificate(der)
-
-
-def _is_of_another_site(request: web.Request) -> bool:
-    """Tell whether a browser sends this for another site's page.
-
-    A browser presents certificates by itself, whoever made it ask: Fetch Metadata says for whom
-    (https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header), in older ones Origin.
-    """
-    site = request.headers.get(_SEC_FETCH_SITE)
-    if site is not None:
-        return site not in _OWN_PAGES
-    origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None:
-        return False
-    try:
-        return URL(origin).authority != request.host
-    except ValueError:
-        return True

@@ -46,6 +46,11 @@ def most_connections(files: int) -> int:
     return min(_MOST, max(files - _RESERVED_FILES, files // 2))
 
 
+def most_handshakes(files: int) -> int:
+    """Return how many of those connections may be in their TLS handshake."""
+    return most_connections(files) // 8
+
+
 class Runner(web.AppRunner):
     """Runs the application on connections that are bounded in silence and in number.
 

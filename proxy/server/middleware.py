@@ -268,9 +268,12 @@ class Gatekeeper:
                 is_change=is_change(request),
                 is_foreign=is_foreign(request),
             )
-        found = None if self._certificates is None else self._certificates.of(request)
+        session = cookie_of(request, SESSION, self._trusted)
+        found = None
+        if session is None and self._certificates is not None:
+            found = self._certificates.of(request)
         return Presented(
-            session=cookie_of(request, SESSION, self._trusted),
+            session=session,
             csrf=request.headers.get(CSRF_HEADER),
             is_change=is_change(request),
             is_foreign=is_foreign(request),

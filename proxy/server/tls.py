@@ -12,9 +12,6 @@ from proxy.certificates import ClientCertificate
 from proxy.config import ServerConfig
 from proxy.errors import ConfigError
 
-HANDSHAKE_SECONDS: Final = 10.0
-"""Within which a connection's handshake is over; until then aiohttp knows nothing of it."""
-
 _ONE_LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 
 _log = structlog.get_logger("tfaudit.server")
