@@ -303,11 +303,9 @@ class _Work:
         if before is not None:
             _require_in_use(change, present)
             return False
-        record = _cleaned(changed_record(present, change.fields))
-        if change.action == "create" or record != present:
-            document = document_of(record)
-            after = Object("workspace", name, new_id, self._time, self._time, document)
-            self._keep(Changed("update", None, after))
+        document = document_of(_cleaned(changed_record(present, change.fields)))
+        after = Object("workspace", name, new_id, self._time, self._time, document)
+        self._keep(Changed("update", None, after))
         return True
 
     def _keep(self, done: Changed) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from proxy.access import EVERYWHERE, Caller, Permission
+from proxy.access import EVERYWHERE, Caller, Permission, parse_workspace
 from proxy.audit_log import draft
 from proxy.contracts import Committed, Draft, Store, Transaction
 from proxy.directory import LIFE, Directory, Object, WorkspaceRecord, document_of, read_record
@@ -132,7 +132,7 @@ class WorkspaceService:
             ForbiddenError, UnauthenticatedError, AccessChangedError, UnavailableError: as ``list``.
         """
         for each in await self.list(caller):
-            if name in {each.name, each.id}:
+            if name == each.name or name == each.id != "":
                 return each
         raise NotFoundError(f"there is no workspace {name}: `tfaudit workspace list` shows all")
 
@@ -140,13 +140,14 @@ class WorkspaceService:
         """Delete a workspace; it can be restored for some time.
 
         Raises:
+            InvalidInputError: this is no workspace's name.
             ForbiddenError: the caller may not delete it.
             NotFoundError: there is none.
             LockedError: a run is under way.
             ConflictError: it is deleted already.
             UnavailableError: nothing happened.
         """
-        await gate(self._store, caller, Permission.DELETE, name)
+        await gate(self._store, caller, Permission.DELETE, parse_workspace(name))
 
         def decide(found: _Found) -> WorkspaceRecord:
             found.require()
@@ -175,7 +176,7 @@ class WorkspaceService:
             ConflictError: it is not deleted, or it is too late.
             UnavailableError: nothing happened.
         """
-        await gate(self._store, caller, Permission.DELETE, name)
+        await gate(self._store, caller, Permission.DELETE, parse_workspace(name))
 
         def decide(found: _Found) -> WorkspaceRecord:
             found.require()
@@ -211,7 +212,7 @@ class WorkspaceService:
                 but a copy may be left in the store's files.
         """
         needed = Permission.ADMINISTER if at_once else Permission.DELETE
-        await gate(self._store, caller, needed, name)
+        await gate(self._store, caller, needed, parse_workspace(name))
 
         def decide(found: _Found) -> WorkspaceRecord | None:
             found.require()
@@ -283,7 +284,7 @@ class WorkspaceService:
             ConflictError: it is not purged.
             UnavailableError: nothing happened.
         """
-        await gate(self._store, caller, Permission.ADMINISTER, name)
+        await gate(self._store, caller, Permission.ADMINISTER, parse_workspace(name))
         if wrong := LIFE & fields.keys():
             raise InvalidInputError(f"{min(wrong)} follows from a deletion, and nobody sets it")
 

@@ -4,15 +4,18 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from proxy.access import Role
 from proxy.audit_log import draft
 from proxy.contracts import Transaction
+from proxy.directory import document_of
 from proxy.directory_service import Change, DirectoryService
 from proxy.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from tests.documents import check_entries
 from tests.fakes import FakeStore, a_caller
+from tests.samples import a_version
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 ADMIN = a_caller()
@@ -255,3 +258,82 @@ async def test_changes_worked_out_from_an_older_directory_are_refused(
     assert ("principal.created", "conflict") == events(store)[-1]
     now = (await directory.view(ADMIN)).generation
     await directory.change(ADMIN, [Change("create", "principal", "bob")], generation=now)
+
+
+# ---------------------------------------------------------------- workspaces
+
+
+DELETED = "2026-11-22T10:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"deleted": DELETED},
+        {"restorable_until": DELETED},
+        {"purged": True},
+        {"destroyed_versions": 1},
+        {"purged": []},
+    ],
+)
+@pytest.mark.parametrize("action", ["create", "update", "update by ID"])
+async def test_what_follows_from_a_deletion_is_not_set(
+    store: FakeStore, directory: DirectoryService, fields: dict[str, Any], action: str
+) -> None:
+    """By no way; it would be a deletion without its rules."""
+    if action == "create":
+        with pytest.raises(InvalidInputError, match="nobody sets it"):
+            await directory.create(ADMIN, "workspace", {"name": "prod", **fields})
+        return
+    made = await directory.create(ADMIN, "workspace", {"name": "prod"})
+    name = made.value.id if "ID" in action else "prod"
+    with pytest.raises(InvalidInputError, match="nobody sets it"):
+        await directory.update(ADMIN, "workspace", name, fields)
+    assert ("workspace.updated", "error") == events(store)[-1]
+
+
+async def test_what_is_so_may_be_said(directory: DirectoryService) -> None:
+    """A file that repeats an object as it is shown changes nothing."""
+    fields = {"name": "prod", "deleted": None, "purged": False, "destroyed_versions": 0}
+    made = await directory.create(ADMIN, "workspace", fields)
+    same = await directory.update(ADMIN, "workspace", "prod", fields)
+    assert (made.value, None) == (same.value, same.index)
+
+
+async def test_a_workspace_is_not_taken_out_of_the_directory(
+    store: FakeStore, directory: DirectoryService
+) -> None:
+    """A deletion has a service of its own."""
+    made = await directory.create(ADMIN, "workspace", {"name": "prod"})
+    for name in ("prod", made.value.id, "nothing"):
+        with pytest.raises(ConflictError, match="tfaudit workspace delete"):
+            await directory.delete(ADMIN, "workspace", name)
+    assert ("workspace.deleted", "conflict") == events(store)[-1]
+    assert [made.value] == await directory.list(ADMIN, "workspace")
+
+
+async def test_settings_of_a_deleted_workspace_stay(
+    store: FakeStore, directory: DirectoryService
+) -> None:
+    """Until it is restored; what changes nothing is no conflict."""
+    made = (await directory.create(ADMIN, "workspace", {"name": "prod"})).value
+    deleted = msgspec.structs.replace(made.record, deleted=DELETED, restorable_until=DELETED)
+    await store.write(lambda tx: tx.put_object(made._replace(document=document_of(deleted))))
+    with pytest.raises(ConflictError, match="restore it first"):
+        await directory.update(ADMIN, "workspace", "prod", {"protected": True})
+    same = await directory.update(ADMIN, "workspace", "prod", {"protected": False})
+    assert same.index is None
+
+
+async def test_settings_of_what_a_first_write_made(
+    store: FakeStore, directory: DirectoryService
+) -> None:
+    """Of update and create alike the first change is an update, also to the defaults."""
+    await store.write(lambda tx: tx.add_version(a_version(workspace="prod"), b""))
+    await directory.update(ADMIN, "workspace", "prod", {"protected": False})
+    assert [("workspace.updated", "success")] == events(store)
+    await store.write(lambda tx: tx.add_version(a_version(workspace="dev"), b""))
+    await directory.create(ADMIN, "workspace", {"name": "dev"})
+    assert ("workspace.updated", "success") == events(store)[-1]
+    with pytest.raises(ConflictError):
+        await directory.create(ADMIN, "workspace", {"name": "dev"})

@@ -21,6 +21,7 @@ _REFUSED_UPLOADS = {
     refusals.LineageChangedError: 421,
     NotAStateError: 422,
     refusals.LockedByAnotherError: 423,
+    refusals.WorkspaceDeletedError: 424,
     refusals.LockIdMissingError: 428,
 }
 
@@ -41,6 +42,22 @@ def test_no_two_refusals_of_an_upload_share_a_number() -> None:
 def test_no_refusal_of_an_upload_is_tried_again_in_vain() -> None:
     """Terraform tries 5xx and 429 again; a refusal stays one."""
     assert not {429, *range(500, 600)} & set(_REFUSED_UPLOADS.values())
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (refusals.LockRequiredError, 428),
+        (refusals.ProtectedError, 403),
+        (refusals.DestroyedError, 424),
+        (refusals.NoOutputsError, 406),
+    ],
+)
+def test_a_kindred_refusal_has_the_number_of_its_kind(
+    error: type[errors.TfauditError], status: int
+) -> None:
+    """Whoever sees it does the same; and a state that is refused in part is never "no state"."""
+    assert status == status_of(error("no"))
 
 
 def test_a_refused_lock_says_that_it_is_held() -> None:

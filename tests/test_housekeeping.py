@@ -1,0 +1,70 @@
+"""Tests of proxy.housekeeping."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.errors import UnavailableError
+from proxy.housekeeping import Housekeeper
+from proxy.storage.sqlite import SQLiteStore
+from tests.samples import WORKSPACE, Clock, a_caller, a_state, an_audit_log, events_of
+from tests.test_state_service import write
+from tests.test_workspace_service import DAY, World
+
+ADMIN = a_caller()
+
+
+async def test_a_round_purges_what_is_due_and_empties_the_memory(tmp_path: Path) -> None:
+    """Once; as long as nothing is purged, what is in memory stays there."""
+    clock = Clock()
+    async with SQLiteStore(tmp_path / "db", an_audit_log(clock), create=True) as store:
+        world = World(store, clock)
+        keeper = Housekeeper(store, world.workspaces, world.states, ADMIN)
+        version = (await write(world.states, a_state(1))).version
+        await world.workspaces.delete(ADMIN, WORKSPACE)
+        assert [] == await keeper.tidy()
+        assert world.states._bodies.get(version.id) is not None
+        clock.micros += 31 * DAY
+        assert [WORKSPACE] == await keeper.tidy()
+        assert world.states._bodies.get(version.id) is None
+        world.states._bodies.put("another", b"kept")
+        assert [] == await keeper.tidy()
+        assert b"kept" == world.states._bodies.get("another")
+        assert 1 == (await events_of(store)).count("workspace.purged")
+
+
+async def test_what_another_process_purged_leaves_the_memory(tmp_path: Path) -> None:
+    """The command line beside the server."""
+    async with (
+        SQLiteStore(tmp_path / "db", an_audit_log(), create=True) as store,
+        SQLiteStore(tmp_path / "db", an_audit_log()) as beside,
+    ):
+        server, other = World(store, Clock()), World(beside, Clock())
+        version = (await write(server.states, a_state(1))).version
+        await other.workspaces.delete(ADMIN, WORKSPACE)
+        await other.workspaces.purge(ADMIN, WORKSPACE, at_once=True)
+        store._directory = None  # it may be a second old
+        await Housekeeper(store, server.workspaces, server.states, ADMIN).tidy()
+        assert server.states._bodies.get(version.id) is None
+
+
+async def test_a_round_that_fails_is_caught_up(tmp_path: Path) -> None:
+    """The next one does what is left."""
+    clock = Clock()
+    async with SQLiteStore(tmp_path / "db", an_audit_log(clock), create=True) as store:
+        world = World(store, clock)
+        keeper = Housekeeper(store, world.workspaces, world.states, ADMIN)
+        await write(world.states, a_state(1))
+        await world.workspaces.delete(ADMIN, WORKSPACE)
+        clock.micros += 31 * DAY
+        with store._reading() as reader:
+            reader.execute("SELECT count(*) FROM entry").fetchone()
+            await write_something(world)
+            with pytest.raises(UnavailableError):
+                await keeper.tidy()
+        assert [WORKSPACE] == await keeper.tidy()
+
+
+async def write_something(world: World) -> None:
+    """Let the log grow beyond what the reader sees."""
+    await world.directory.create(ADMIN, "workspace", {"name": "dev"})

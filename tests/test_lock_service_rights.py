@@ -1,0 +1,198 @@
+"""Tests of proxy.lock_service: planners, who may force a lock, protected workspaces."""
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.access import Caller, Role
+from proxy.contracts import Store
+from proxy.directory_service import DirectoryService
+from proxy.errors import ForbiddenError
+from proxy.lock_service import LockService
+from proxy.refusals import LockRefusedError, UnlockRefusedError
+from proxy.tfstate import lock as lock_infos
+from tests.samples import (
+    WORKSPACE,
+    a_caller,
+    a_lock_info,
+    an_open_store,
+    events_of,
+    last_of,
+    md5_of,
+)
+
+PLANNER = a_caller(Role.PLANNER)
+WRITER = a_caller(Role.WRITER, name="bob")
+OPERATOR = a_caller(Role.OPERATOR)
+PLAN, REFRESH, APPLY = (f"OperationType{name}" for name in ("Plan", "Refresh", "Apply"))
+ID_ONLY = b'{"ID": "lock-1", "Created": "0001-01-01T00:00:00Z"}'
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """Open an empty store."""
+    async with an_open_store(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def locks(store: Store) -> LockService:
+    """Return the service over it."""
+    return LockService(store)
+
+
+async def keep(store: Store, **settings: Any) -> None:
+    """Give the workspace these settings."""
+    directory = DirectoryService(store, lambda: datetime.now(UTC), os.urandom)
+    await directory.create(a_caller(), "workspace", {"name": WORKSPACE, **settings})
+
+
+async def is_locked(store: Store) -> bool:
+    """Tell whether the lock is held."""
+    return bool(await store.locks())
+
+
+# ---------------------------------------------------------------- planners
+
+
+@pytest.mark.parametrize("operation", [PLAN, REFRESH])
+async def test_a_planner_locks_and_unlocks_to_plan(
+    store: Store, locks: LockService, operation: str
+) -> None:
+    """With the body, and by its MD5 when the body got lost on the way."""
+    info = a_lock_info("lock-1", operation)
+    for body in (info, b""):
+        await locks.lock(PLANNER, WORKSPACE, info, None)
+        await locks.unlock(PLANNER, WORKSPACE, body, md5_of(info))
+        assert not await is_locked(store)
+    assert ["state.locked", "state.unlocked"] * 2 == await events_of(store)
+
+
+@pytest.mark.parametrize(
+    ("operation", "shown"),
+    [
+        (APPLY, "not for apply"),
+        ("state-push", "not for state-push"),
+        ("OperationTypeInvalid", "not for invalid"),
+        ("", "not for other operations"),
+        ("OperationTypePlan ", "not for plan "),
+        ("operationtypeplan", "not for operationtypeplan"),
+    ],
+)
+async def test_a_planner_locks_for_nothing_else(
+    store: Store, locks: LockService, operation: str, shown: str
+) -> None:
+    """The reason stands in the LockInfo, where Terraform shows it."""
+    with pytest.raises(LockRefusedError) as caught:
+        await locks.lock(PLANNER, WORKSPACE, a_lock_info("lock-1", operation), None)
+    told = lock_infos.parse(caught.value.info)
+    assert "alice (planner) may lock prod/network for plan and refresh alone" in told.id
+    assert shown in told.id
+    assert told.id == told.info
+    entry = await last_of(store)
+    assert ("state.lock_refused", "denied", 423) == (
+        entry["event"],
+        entry["outcome"],
+        entry["request"]["status"],
+    )
+
+
+async def test_a_planner_releases_no_lock_that_was_taken_to_write(
+    store: Store, locks: LockService
+) -> None:
+    """Not even with its ID, whatever it says of itself; nor by the MD5 of its body."""
+    held = a_lock_info("lock-1", APPLY, "bob@runner")
+    await locks.lock(WRITER, WORKSPACE, held, None)
+    with pytest.raises(ForbiddenError):
+        await locks.unlock(PLANNER, WORKSPACE, held, None)
+    for body, md5 in ((a_lock_info("lock-1", PLAN), None), (b"", md5_of(held))):
+        with pytest.raises(ForbiddenError, match="is locked for apply"):
+            await locks.unlock(PLANNER, WORKSPACE, body, md5)
+        entry = await last_of(store)
+        assert ("state.unlock_refused", "denied", 403) == (
+            entry["event"],
+            entry["outcome"],
+            entry["request"]["status"],
+        )
+    assert await is_locked(store)
+
+
+async def test_a_planner_does_not_release_the_lock_of_another_plan(locks: LockService) -> None:
+    """Without its ID."""
+    await locks.lock(WRITER, WORKSPACE, a_lock_info("lock-2", PLAN), None)
+    with pytest.raises(UnlockRefusedError):
+        await locks.unlock(PLANNER, WORKSPACE, a_lock_info("lock-1", PLAN), None)
+
+
+async def test_a_writer_releases_any_lock_whose_id_it_has(store: Store, locks: LockService) -> None:
+    """As ever."""
+    for operation in (PLAN, APPLY):
+        await locks.lock(WRITER, WORKSPACE, a_lock_info("lock-1", operation), None)
+        await locks.unlock(WRITER, WORKSPACE, a_lock_info("lock-1", operation), None)
+    assert not await is_locked(store)
+
+
+# ---------------------------------------------------------------- forcing
+
+
+@pytest.mark.parametrize(
+    ("setting", "caller", "allowed"),
+    [
+        ("writer", PLANNER, False),
+        ("writer", WRITER, True),
+        ("operator", WRITER, False),
+        ("operator", OPERATOR, True),
+        ("admin", OPERATOR, False),
+        ("admin", a_caller(Role.ADMIN), True),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", ID_ONLY], ids=["empty", "ID only"])
+async def test_who_forces_a_lock_is_the_workspaces_setting(  # noqa: PLR0917 - a row of a table
+    store: Store, locks: LockService, setting: str, caller: Caller, allowed: bool, body: bytes
+) -> None:
+    """Read in the transaction; a refusal is on record with what it takes, and the lock stays."""
+    await keep(store, force_unlock=setting)
+    await locks.lock(WRITER, WORKSPACE, a_lock_info(), None)
+    if allowed:
+        await locks.unlock(caller, WORKSPACE, body, None)
+        assert "state.force_unlocked" == (await last_of(store))["event"]
+    else:
+        with pytest.raises(ForbiddenError, match="may not lock:force on prod/network"):
+            await locks.unlock(caller, WORKSPACE, body, None)
+        entry = await last_of(store)
+        needed = {"writer": "lock:take", "operator": "lock:force", "admin": "administer"}
+        assert ("access.denied", "denied", needed[setting]) == (
+            entry["event"],
+            entry["outcome"],
+            entry["permission"],
+        )
+    assert allowed != await is_locked(store)
+
+
+# ---------------------------------------------------------------- protection
+
+
+async def test_a_protected_workspace_is_locked_to_write_by_identities_of_an_issuer_alone(
+    store: Store, locks: LockService
+) -> None:
+    """Everybody else may lock to plan."""
+    await keep(store, protected=True)
+    await locks.lock(OPERATOR, WORKSPACE, a_lock_info("lock-1", PLAN), None)
+    await locks.unlock(OPERATOR, WORKSPACE, a_lock_info("lock-1", PLAN), None)
+    with pytest.raises(LockRefusedError) as caught:
+        await locks.lock(OPERATOR, WORKSPACE, a_lock_info(), None, wait=30)
+    assert "it is protected" in lock_infos.parse(caught.value.info).id
+    entry = await last_of(store)
+    assert ("state.lock_refused", "denied", 423) == (
+        entry["event"],
+        entry["outcome"],
+        entry["request"]["status"],
+    )
+    oidc = OPERATOR._replace(principal=replace(OPERATOR.principal, kind="oidc"))
+    await locks.lock(oidc, WORKSPACE, a_lock_info(), None)
+    assert await is_locked(store)
