@@ -636,7 +636,7 @@ class StateService:
         if isinstance(found, WorkspaceDeletedError):
             raise found
         if found is None:
-            if not await self._store.versions(workspace):
+            if reference is None or not await self._store.versions(workspace):
                 raise NotFoundError(
                     f"{workspace} has no state: `tfaudit state list` shows all workspaces"
                 )

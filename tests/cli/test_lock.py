@@ -1,12 +1,16 @@
 """Tests of `tfaudit lock`."""
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from proxy.cli._common import caller, opened, run, settings
+from proxy.cli.lock import _is_overdue
+from proxy.directory import WorkspaceRecord
 from tests.cli.conftest import Tfaudit, events
+from tests.samples import a_held_lock
 
 INFO = {
     "ID": "8c1f0a4e-0000-0000-0000-000000000001",
@@ -43,6 +47,19 @@ def test_locks_are_listed_as_json(tfaudit: Tfaudit, locked: str) -> None:
     (lock,) = json.loads(tfaudit("lock", "list", "--json").stdout)
     assert (locked, INFO["ID"]) == (lock["workspace"], lock["id"])
     assert INFO["Who"] == lock["info"]["Who"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "age", "expected"), [(None, 9999, False), (10, 10, False), (10, 11, True)]
+)
+def test_a_lock_is_overdue_after_so_many_minutes(
+    minutes: int | None, age: int, expected: bool
+) -> None:
+    """Never without a measure."""
+    held = a_held_lock()
+    now = datetime.fromisoformat(held.taken) + timedelta(minutes=age)
+    record = WorkspaceRecord(name="prod", lock_alert_minutes=minutes)
+    assert expected == _is_overdue(held, record, now)
 
 
 def test_no_lock_is_an_empty_list(tfaudit: Tfaudit) -> None:

@@ -333,6 +333,56 @@ def test_an_entry_filed_wrongly_is_found(
 
 
 @pytest.fixture
+def purged(tfaudit: Tfaudit, rolled_back: str) -> str:
+    """Return a workspace that was purged and freed, and has a new state."""
+    tfaudit("workspace", "delete", rolled_back, "--yes")
+    tfaudit("workspace", "purge", rolled_back, "--yes", "--now")
+    return rolled_back
+
+
+def test_a_purged_workspace_holds(tfaudit: Tfaudit, purged: str, tmp_path: Path) -> None:
+    """It has no bodies any more; and when its name is used again, the new state must have one."""
+    assert 0 == json.loads(tfaudit("verify", "--json").stdout)["states"]
+    tfaudit("workspace", "create", purged, "--reuse")
+    (tmp_path / "new.tfstate").write_bytes(state(1))
+    tfaudit("state", "import", tmp_path / "new.tfstate", "--workspace", purged)
+    assert 1 == json.loads(tfaudit("verify", "--json").stdout)["states"]
+    assert [4, 3, 2, 1] == [
+        version["number"]
+        for version in json.loads(tfaudit("state", "versions", purged, "--json").stdout)
+    ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO state_body (id, sealed) SELECT id, x'00' FROM state_version LIMIT 1",
+        "DELETE FROM state_version WHERE number = 2",
+        (
+            "UPDATE object SET document = CAST(replace(document, '\"destroyed_versions\":3', "
+            "'\"destroyed_versions\":2') AS BLOB)"
+        ),
+    ],
+)
+def test_a_changed_purge_is_found(
+    tfaudit: Tfaudit, purged: str, tamper: Tamper, statement: str
+) -> None:
+    """A body that was put back, a version that is gone, another number of what was destroyed."""
+    assert purged
+    tamper(statement)
+    assert bad_index(tfaudit) is not None
+
+
+def test_bodies_that_are_gone_without_a_purge_are_found(
+    tfaudit: Tfaudit, rolled_back: str, tamper: Tamper
+) -> None:
+    """Whatever the table of objects says."""
+    tfaudit("workspace", "delete", rolled_back, "--yes")
+    tamper("DELETE FROM state_body")
+    assert 1 == bad_index(tfaudit)
+
+
+@pytest.fixture
 def tokens(tfaudit: Tfaudit) -> None:
     """Make two tokens, by entries 0 and 1; the second is revoked by entry 2."""
     for name in ("ci", "gone"):

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -23,7 +24,7 @@ from proxy.contracts import (
     StoredToken,
     Transaction,
 )
-from proxy.directory import Object, document_of, read_record
+from proxy.directory import Object, WorkspaceRecord, document_of, read_record
 from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from proxy.refusals import AccessChangedError
 from proxy.timestamps import micros_of, rfc3339
@@ -88,6 +89,17 @@ def as_session(tx: Transaction) -> None:
     entry = a_draft("in the session")
     entry.entry["actor"] = {"type": "user", "id": "alice", "name": "alice", "session": "0193-s1"}
     tx.append(entry)
+
+
+def _add(version: StateVersion, tx: Transaction) -> None:
+    tx.add_version(version, b"sealed")
+
+
+async def _newest(store: Store) -> StateVersion:
+    """Return the newest version of the last workspace that is listed."""
+    head = (await store.workspaces())[-1].head
+    assert head is not None
+    return head
 
 
 async def verify_whole(store: Store) -> int:
@@ -534,6 +546,41 @@ class StoreContract:
         later = await store.write(lambda tx: tx.head(WORKSPACE))
         assert not isinstance(next_of_batch, BaseException)
         assert [first, first] == [next_of_batch.value, later.value]
+
+    async def test_destroyed_bodies_are_gone_and_their_versions_stay(self, store: Store) -> None:
+        """Of one workspace; of others nothing is touched."""
+        first, second, foreign = a_version(1), a_version(2), a_version(3, workspace="dev")
+        for version in (first, second, foreign):
+            await store.write(recorded(partial(_add, version)))
+        await store.write(recorded(lambda tx: tx.destroy_bodies(WORKSPACE)))
+        await store.scrub()
+        for version in (first, second):
+            with pytest.raises(UnavailableError):
+                await store.sealed(version.id)
+        assert b"sealed" == await store.sealed(foreign.id)
+        assert [second, first] == await store.versions(WORKSPACE)
+        assert second == (await store.write(lambda tx: tx.head(WORKSPACE))).value
+
+    async def test_workspaces_that_were_made_ahead_are_listed(self, store: Store) -> None:
+        """With their settings; what was destroyed is no newest version."""
+        record = read_record("workspace", {"name": "ahead", "protected": True})
+        ahead = an_object()._replace(
+            kind="workspace", name="ahead", document=document_of(record), created=rfc3339(START - 9)
+        )
+        purged = read_record("workspace", {"name": WORKSPACE, "destroyed_versions": 1})
+        gone = ahead._replace(name=WORKSPACE, id="other", document=document_of(purged))
+        await store.write(recorded(lambda tx: tx.put_object(ahead)))
+        await store.write(recorded(partial(_add, a_version())))
+        await store.write(recorded(lambda tx: tx.put_object(gone)))
+        await store.write(recorded(lambda tx: tx.set_lock(a_held_lock(workspace="locked"))))
+        listed = await store.workspaces()
+        assert [("ahead", None, 0), ("locked", None, 0), (WORKSPACE, None, 1)] == [
+            (each.name, each.head, each.versions) for each in listed
+        ]
+        assert [record, WorkspaceRecord(name="locked"), purged] == [each.record for each in listed]
+        assert rfc3339(START - 9) == listed[0].created
+        await store.write(recorded(partial(_add, a_version(2))))
+        assert a_version(2)._replace(id="") == (await _newest(store))._replace(id="")
 
     async def test_a_version_is_found_by_id_and_by_number(self, store: Store) -> None:
         """In its own workspace only."""

@@ -58,6 +58,8 @@ async def test_an_object_is_made_shown_changed_and_deleted(face: Face, kind: str
     assert (200, after) == (changed.status, json.loads(changed.body))
     entry = await face.last()
     assert (f"{kind}.updated", value) == (entry["event"], entry["object"]["after"][field])
+    if kind == "workspace":
+        return  # its deletion is another thing: see test_workspaces
     gone = await call(face, "DELETE", path)
     assert (200, after) == (gone.status, json.loads(gone.body))
     assert 404 == (await call(face, "GET", path)).status

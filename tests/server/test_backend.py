@@ -11,7 +11,7 @@ from yarl import URL
 
 from proxy.access import Role
 from proxy.tfstate import lock as lock_infos
-from tests.running import STATE, Face, a_face
+from tests.running import STATE, SYSTEM, Face, a_face
 from tests.samples import (
     OTHER_LINEAGE,
     a_lock_info,
@@ -270,6 +270,25 @@ async def test_a_chunked_body_over_the_limit_is_refused(tmp_path: Path) -> None:
         assert 413 == answer.status
 
 
+@pytest.mark.parametrize("limit", [1000, 5000], ids=["below the server's", "above"])
+async def test_a_workspace_may_have_a_lower_limit(tmp_path: Path, limit: int) -> None:
+    """Told before the body is sent, and of a chunked one as soon as it is known."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(30):
+            yield b"x" * 100
+
+    async with a_face(tmp_path, body_limit=2000) as face:
+        fields = {"name": "prod/network", "body_limit": limit}
+        await face.program.directory.create(SYSTEM, "workspace", fields)
+        head = b"POST /state/prod/network HTTP/1.1\r\n{auth}\r\n"
+        answer = await face.raw(head + b"Content-Length: 2001\r\n\r\n")
+        setting = b"the workspace's body_limit" if limit == 1000 else b"server.body_limit"
+        assert (413, True) == (answer.status, setting in answer.body)
+        assert 413 == (await face.ask("POST", body=pieces())).status
+        assert 200 == (await face.ask("POST", "/state/other", a_state(1, "x" * 1000))).status
+
+
 async def test_a_body_of_exactly_the_limit_is_taken(tmp_path: Path) -> None:
     """The limit is the largest that is allowed."""
     body = a_state(1)
@@ -438,6 +457,42 @@ async def test_a_lock_that_is_not_allowed_explains_itself(face: Face, role: Role
     assert f"{role.value} ({role.value}) may not lock:take" in told.id
     assert told.id == told.info
     assert set(json.loads(MINE)) == set(json.loads(answer.body))
+
+
+async def test_outputs_alone_go_out_as_a_state(face: Face) -> None:
+    """To whoever may read those and no more; compressed and typed as any state."""
+    await face.ask("POST", body=a_state(7))
+    answer = await face.ask("GET", role=Role.OUTPUTS_READER)
+    found = json.loads(answer.body)
+    assert (200, "application/json", 7, []) == (
+        answer.status,
+        answer.headers["content-type"],
+        found["serial"],
+        found["resources"],
+    )
+    assert "state.outputs_read" == (await face.last())["event"]
+    assert 403 == (await face.ask("POST", body=a_state(8), role=Role.OUTPUTS_READER)).status
+    await face.ask("POST", "/state/sealed", an_encrypted_state())
+    refused = await face.ask("GET", "/state/sealed", role=Role.OUTPUTS_READER)
+    assert (406, True) == (refused.status, b"is encrypted" in refused.body)
+    assert 404 == (await face.ask("GET", "/state/none", role=Role.OUTPUTS_READER)).status
+
+
+async def test_a_deleted_workspace_is_never_404(face: Face) -> None:
+    """424 for reads and writes, 423 with a LockInfo for locks; an unlock finds nothing held."""
+    await face.ask("POST", body=a_state(1))
+    await face.program.workspaces.delete(SYSTEM, "prod/network")
+    for method, body, status in (
+        ("GET", None, 424),
+        ("POST", a_state(2), 424),
+        ("PUT", a_state(1), 424),
+        ("LOCK", MINE, 423),
+        ("UNLOCK", MINE, 200),
+    ):
+        answer = await face.ask(method, body=body)
+        assert (status, (await face.last())["request"]["status"]) == (answer.status, status)
+    refused = await face.ask("LOCK", body=MINE)
+    assert "was deleted at" in lock_infos.parse(refused.body).info
 
 
 async def test_the_holder_is_told_with_an_offset(face: Face) -> None:
