@@ -196,6 +196,8 @@ async def test_an_identity_token_ends_while_a_request_is_under_way(world: World)
 
     with pytest.raises(UnauthenticatedError, match="while the request was under way"):
         await world.act(identity)
+    with pytest.raises(UnauthenticatedError, match="while the request was under way"):
+        await world.store.write(lambda tx: tx.require_in_force(identity))
 
 
 async def test_grants_are_asked_at_each_request(world: World) -> None:
@@ -253,6 +255,8 @@ async def test_a_run_ends_its_token(world: World) -> None:
         await world.ask(given)
     with pytest.raises(UnauthenticatedError):
         await world.act(caller.principal)
+    with pytest.raises(UnauthenticatedError):
+        await world.store.write(lambda tx: tx.require_in_force(caller.principal))
 
 
 def replace_principal(caller: Caller, principal: Principal) -> Caller:

@@ -286,26 +286,25 @@ class SQLiteTransaction:
                 if self._known.uses.get(session_id) != self._minute:
                     self._visits[session_id] = entry["source"]["ip"]
             if draft.principal is not None:
-                if draft.principal.expires and self.time >= draft.principal.expires:
-                    raise UnauthenticatedError(
-                        f"what proved who asks expired at {draft.principal.expires}, while the "
-                        "request was under way"
-                    )
-                if draft.principal.generation is not None:
-                    self._require_rights(draft.principal)
+                self._require_rights(draft.principal)
         self._drafts.append(draft)
 
     def require_in_force(self, principal: Principal) -> None:
         """Pass when the principal still is who they were and may what they might."""
-        if principal.kind == "token":
-            self._require_in_force(principal.id)
+        token_id = principal.id if principal.kind == "token" else principal.token
+        if token_id:
+            self._require_in_force(token_id)
         if principal.session:
             self._require_session(principal.session)
-        if principal.generation is not None:
-            self._require_rights(principal)
+        self._require_rights(principal)
 
     def _require_rights(self, principal: Principal) -> None:
-        if not self.directory().is_still_so(principal):
+        if principal.expires and self.time >= principal.expires:
+            raise UnauthenticatedError(
+                f"what proved who asks expired at {principal.expires}, while the request was under "
+                "way, so nothing was done"
+            )
+        if principal.generation is not None and not self.directory().is_still_so(principal):
             raise AccessChangedError(
                 f"what {principal.name} may do was changed while the request was under way, so "
                 "nothing was done: try again"
