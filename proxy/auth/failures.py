@@ -120,7 +120,9 @@ class FailureLog:
                 as one.
         """
         now = self._now()
-        source = _Source(event, caller.principal, network_of(caller.ip), account)
+        # Not by the account: whether an entry is made at once, which the answer and its time tell,
+        # would say whether there is such an account.
+        source = _Source(event, caller.principal, network_of(caller.ip))
         count = self._count_of(source, now)
         if self._windows is None and not self._closing.is_set():
             self._windows = asyncio.create_task(self._run_windows(), name="failed logins")
@@ -133,7 +135,7 @@ class FailureLog:
                 parts["lockout"] = dict(lockout)
             entry = draft(event, "denied", message, caller, status, **parts)
             return (await self._store.write(lambda tx: tx.append(entry))).index
-        count.add(_Count(0, 1, now, now))
+        self._count_of(source._replace(account=account), now).add(_Count(0, 1, now, now))
         return None
 
     async def aclose(self) -> None:

@@ -91,7 +91,7 @@ class PasswordHasher:
             self._argon2.verify(self._dummy if hashed is None else hashed, password)
         except VerificationError:
             return False
-        except InvalidHashError:
+        except (InvalidHashError, UnicodeEncodeError):
             _log.error("a password's hash can't be read: run `tfaudit verify`")
             return False
         return hashed is not None

@@ -30,8 +30,11 @@ _LONGEST: Final = 256
 
 
 def is_https(request: web.Request, trusted: tuple[Network, ...]) -> bool:
-    """Tell whether the browser reached us by HTTPS: itself, or as a trusted proxy says."""
-    if request.secure:
+    """Tell whether the browser reached us by HTTPS: directly, as a trusted proxy says, or itself.
+
+    It tells where a page is from that changes something (``Origin``), and no page makes it lie.
+    """
+    if request.secure or request.headers.get(hdrs.ORIGIN, "").startswith("https://"):
         return True
     said = request.headers.get(hdrs.X_FORWARDED_PROTO, "")
     # Of several proxies each appends; a list as a whole is HTTPS when every hop was.

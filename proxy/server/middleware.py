@@ -166,7 +166,11 @@ class Gatekeeper:
             return await handler(request)
         caller = request[CALLER] = await self._authenticate(request, request_id)
         try:
-            return await handler(request)
+            response = await handler(request)
+            if caller.principal.session and not response.prepared:
+                # What a browser was sent stays in no cache of its own.
+                response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+            return response  # noqa: TRY300 - what is raised is raised above
         except UnauthenticatedError as error:
             # Out of the transaction: the token was revoked while the request was under way.
             error.audit_index = await self._failures.record(caller, str(error))

@@ -36,7 +36,7 @@ async def test_without_a_hash_nothing_is_right(hasher: PasswordHasher, password:
     assert not await hasher.verify(None, password, is_known=False)
 
 
-@pytest.mark.parametrize("hashed", ["", "x", "$argon2id$v=19$m=8,t=1,p=1$x$y", "$2b$12$abc"])
+@pytest.mark.parametrize("hashed", ["", "x", "é", "$argon2id$v=19$m=8,t=1,p=1$x$y", "$2b$12$abc"])
 async def test_what_is_no_hash_lets_nobody_in(hasher: PasswordHasher, hashed: str) -> None:
     """Somebody altered the database."""
     assert not await hasher.verify(hashed, "", is_known=False)

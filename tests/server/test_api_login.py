@@ -217,7 +217,8 @@ async def test_a_person_may_what_was_granted(face: Face, browser: Browser) -> No
     lock = await browser.ask("LOCK", STATE, a_lock_info())
     assert 200 == lock.status
     assert 200 == (await browser.ask("POST", f"{STATE}?ID=lock-1", a_state())).status
-    assert a_state() == (await browser.ask("GET", STATE)).body
+    read = await browser.ask("GET", STATE)
+    assert (a_state(), "no-store") == (read.body, read.headers["cache-control"])
     assert ("state.read", "user") == (
         (await face.last())["event"],
         (await face.last())["actor"]["type"],
@@ -256,6 +257,19 @@ async def test_over_https_the_cookie_is_the_hosts_alone(tmp_path: Path) -> None:
         assert 401 == await browser.sees()
         browser.headers = {}
         assert 200 == await browser.sees()
+
+
+async def test_behind_a_proxy_that_is_not_trusted_the_browser_tells(
+    face: Face, browser: Browser
+) -> None:
+    """That its page came by HTTPS: the cookie is the host's alone, and is found again."""
+    await a_person(face)
+    browser.headers = {"Origin": "https://tfaudit.example", "Host": "tfaudit.example"}
+    await browser.login()
+    assert {"__Host-tfaudit", "__Host-tfaudit-device"} == set(browser.cookies)
+    assert 200 == (await browser.ask("GET", SESSIONS, headers={"Host": "tfaudit.example"})).status
+    assert 204 == (await browser.ask("POST", "/api/v1/logout")).status
+    assert {"__Host-tfaudit-device"} == set(browser.cookies)
 
 
 async def test_whoever_is_no_proxy_does_not_say_https(face: Face, browser: Browser) -> None:
@@ -752,6 +766,15 @@ async def test_a_flood_fills_neither_log_nor_memory(tmp_path: Path) -> None:
         assert 10_000 == told
         assert logins._attempts.counted <= 30_000
         check_entries(entries)
+
+
+async def test_a_flood_does_not_tell_who_there_is(face: Face, browser: Browser) -> None:
+    """Not by which of its failures get an entry, and its index in the answer, at once."""
+    await a_person(face)
+    face.client.app[appkeys.FAILURES]._immediate = 3
+    indices = [(await browser.login(f"name-{i}", WRONG)).index for i in range(4)]
+    assert [True, True, True, False] == [index is not None for index in indices]
+    assert (await browser.login(password=WRONG)).index is None
 
 
 # ---------------------------------------------------------------- records
