@@ -26,6 +26,7 @@ from proxy.auth.failures import FailureLog
 from proxy.auth.issuer_keys import IssuerKeys
 from proxy.auth.issuers import Issuers
 from proxy.auth.logins import Logins
+from proxy.collector import settle
 from proxy.config import Config, Secret
 from proxy.errors import ConfigError, TfauditError
 from proxy.housekeeping import SECONDS as HOUSEKEEPING_SECONDS
@@ -191,6 +192,7 @@ async def serve(config: Config) -> None:
                 shutdown_timeout=1.0,
             )
             await runner.setup()
+            settle()
             try:
                 await _listen(runner, config, tls, most_handshakes(files))
                 keepers = [

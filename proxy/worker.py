@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from proxy.collector import settle
 from proxy.preparation import Failed, Keys, Order, Preparation, Prepared, failure_of
 from proxy.tfstate.policy import Policy
 
@@ -81,6 +82,7 @@ def main() -> None:
                 if preparation is None:
                     setup = msgspec.msgpack.decode(message, type=Setup)
                     preparation = Preparation(Keys(setup.master, setup.redaction), setup.policy)
+                    settle()
                 else:
                     _write(target, encode(_carry_out(preparation, message)))
 
