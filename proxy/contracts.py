@@ -17,7 +17,8 @@ class Draft(NamedTuple):
 
     Attributes:
         entry: the fields of AUDIT section 1 without ``v``, ``id`` and ``time``; only strings,
-            booleans, None, integers below 2**53, lists and dicts with ASCII keys.
+            booleans, None, integers below 2**53, lists and dicts with ASCII keys, and
+            ``orjson.Fragment`` of the canonical JSON of such.
         document: the whole redacted change document (JSON) when the entry had to be cut.
         principal: on whose behalf; the transaction makes sure that they still may. None is nobody
             whose rights could have changed.

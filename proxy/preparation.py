@@ -8,7 +8,7 @@ answers Prepared or Failed.
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -78,7 +78,7 @@ class Prepared(msgspec.Struct, array_like=True, tag=True):
         sha256: see there.
         size: see there.
         sealed: the body for keeping, bound to the order's version ID.
-        changes: the entry's ``changes``.
+        changes: the entry's ``changes`` as canonical JSON.
         document: the whole redacted change document, when ``changes`` had to be cut.
         summary: the changes in a few words.
         number: the order's.
@@ -91,7 +91,7 @@ class Prepared(msgspec.Struct, array_like=True, tag=True):
     sha256: str
     size: int
     sealed: bytes
-    changes: dict[str, Any]
+    changes: bytes
     document: bytes | None
     summary: str
     number: int = 0
@@ -184,7 +184,7 @@ class Preparation:
             hashlib.sha256(body).hexdigest(),
             len(body),
             sealed,
-            redacted.entry,
+            redacted.canonical,
             redacted.document,
             summary,
             order.number,

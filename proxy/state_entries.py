@@ -3,6 +3,8 @@
 import re
 from typing import Any, Final
 
+import orjson
+
 from proxy.access import Caller, printable
 from proxy.audit_log import draft
 from proxy.client_text import client_text
@@ -193,6 +195,6 @@ def written(  # noqa: PLR0913 - the parts of one write
         workspace=version.workspace,
         document=prepared.document,
         state=state,
-        changes=prepared.changes,
+        changes=orjson.Fragment(prepared.changes),
         **run,
     )

@@ -1,6 +1,7 @@
 """Tests of proxy.preparation."""
 
 import hashlib
+import json
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_the_version_before_is_compared_however_it_comes(form: str) -> None:
     if form == "sealed":
         preparation, order.base_sealed = Preparation(KEYS), first.sealed
 
-    changes = preparation.carry_out(order).changes
+    changes = json.loads(preparation.carry_out(order).changes)
 
     assert {"added": 0, "changed": 1, "removed": 0} == changes["outputs"]
 

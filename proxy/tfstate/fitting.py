@@ -17,6 +17,7 @@ DEFAULT_LIMIT_BYTES: Final = 48_000
 _CUT_ITEM_BYTES: Final = 4_096
 _SMALLEST_ITEM_BYTES: Final = len('{"action":"check","address":"","attributes":{}}')
 _FEW_ITEMS: Final = 16
+_CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
 
 class RedactedChanges(msgspec.Struct, frozen=True):
@@ -24,12 +25,14 @@ class RedactedChanges(msgspec.Struct, frozen=True):
 
     Attributes:
         entry: the `changes` object of an entry, cut to the limit.
+        canonical: the same as canonical JSON.
         document: the whole object in canonical JSON, when `entry` had to be cut; its SHA-256
             stands in `entry["sha256"]`. Of a change of more than 32 MiB of attributes, it names
             every object, but tells only the number (`omitted`) of the attributes of the last.
     """
 
     entry: dict[str, Any]
+    canonical: bytes
     document: bytes | None = None
 
 
@@ -47,8 +50,9 @@ def fit(
     if number <= _FEW_ITEMS:
         items = list(items)
         entry = head | {"items": items}
-        if len(_canonical(entry)) < limit_bytes:
-            return RedactedChanges(entry)
+        canonical = _canonical(entry)
+        if len(canonical) < limit_bytes:
+            return RedactedChanges(entry, canonical)
     shown: list[dict[str, Any]] = []
     rendered: list[bytes] = []
     size = len(_canonical(head))
@@ -58,7 +62,8 @@ def fit(
         if size <= limit_bytes:
             shown.append(item)
     if size <= limit_bytes:
-        return RedactedChanges(head | {"items": shown})
+        entry = head | {"items": shown}
+        return RedactedChanges(entry, _canonical(entry))
     document = _with_items(head, rendered)
     cut = head | {"sha256": hashlib.sha256(document).hexdigest(), "omitted": len(rendered)}
     left = limit_bytes - len(_canonical(cut))
@@ -71,12 +76,13 @@ def fit(
             continue
         kept.append(kept_item)
         left -= len(_canonical(kept_item)) + 1
-    return RedactedChanges(cut | {"items": kept, "omitted": len(rendered) - len(kept)}, document)
+    entry = cut | {"items": kept, "omitted": len(rendered) - len(kept)}
+    return RedactedChanges(entry, _canonical(entry), document)
 
 
 def _canonical(value: object) -> bytes:
     """The bytes of a value whose keys are ASCII: sorted keys, no space (RFC 8785)."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(value, option=_CANONICAL)
 
 
 def _with_items(head: Mapping[str, Any], items: list[bytes]) -> bytes:
