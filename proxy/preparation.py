@@ -26,8 +26,8 @@ from proxy.uploads import check_md5
 SMALL: Final = 65_536
 """Bytes of a body up to which its slices are kept in memory: they are what the next write needs."""
 
-_KEPT: Final = 1024
-"""So many small documents are kept."""
+KEPT: Final = 1024
+"""So many small documents are kept, by the order in which their versions were first prepared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,18 @@ class Order(msgspec.Struct, array_like=True, tag=True):
     base_body: bytes | None = None
     base_sealed: bytes | None = None
     number: int = 0
+
+    def without_base(self) -> "Order":
+        """Return the order for who remembers the version before."""
+        return Order(
+            self.workspace,
+            self.salt,
+            self.version_id,
+            self.body,
+            self.content_md5,
+            self.base,
+            number=self.number,
+        )
 
 
 class Prepared(msgspec.Struct, array_like=True, tag=True):
@@ -212,7 +224,7 @@ class Preparation:
     def _keep(self, version_id: str, document: Document) -> None:
         if isinstance(document.body, bytes) and len(document.body) <= SMALL:
             self._documents[version_id] = document
-            if len(self._documents) > _KEPT:
+            if len(self._documents) > KEPT:
                 self._documents.popitem(last=False)
 
 

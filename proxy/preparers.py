@@ -7,13 +7,14 @@ too large to be handed over cheaply are prepared on a thread.
 import asyncio
 import os
 import sys
+from collections import OrderedDict
 from itertools import count
 from pathlib import Path
 from typing import Final, Self, cast
 
 import structlog
 
-from proxy.preparation import Keys, Order, Preparation, Prepared, error_of
+from proxy.preparation import KEPT, SMALL, Keys, Order, Preparation, Prepared, error_of
 from proxy.tfstate.policy import STANDARD, Policy
 from proxy.worker import Messages, Setup, decode_answer, encode
 
@@ -47,13 +48,40 @@ class LocalPreparer:
         return await asyncio.to_thread(self._preparation.carry_out, order)
 
 
+class _Memory:
+    """Which versions a worker remembers, so that their bodies need not be sent to it again.
+
+    It answers in the order in which it was asked. So what it has answered tells what it has at
+    least, and by what it has not, it may since have dropped no more than that many.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: OrderedDict[str, int] = OrderedDict()
+        self._count = 0
+
+    def add(self, order: Order) -> None:
+        """Note that the worker has prepared a version."""
+        if len(order.body) > SMALL or order.version_id in self._numbers:
+            return
+        self._count += 1
+        self._numbers[order.version_id] = self._count
+        if len(self._numbers) > KEPT:
+            self._numbers.popitem(last=False)
+
+    def holds(self, version_id: str, unanswered: int) -> bool:
+        """Whether a version is remembered still after so many orders without an answer."""
+        number = self._numbers.get(version_id)
+        return number is not None and self._count - number + unanswered < KEPT
+
+
 class _Worker(asyncio.SubprocessProtocol):
     """One worker process and the orders it has not answered."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._messages = Messages()
-        self._waiting: dict[int, asyncio.Future[Prepared]] = {}
+        self._memory = _Memory()
+        self._waiting: dict[int, tuple[asyncio.Future[Prepared], Order]] = {}
         self._numbers = count(1)
         self._outgoing: list[bytes] = []
         self._process: asyncio.SubprocessTransport | None = None
@@ -77,18 +105,18 @@ class _Worker(asyncio.SubprocessProtocol):
         """Answer whoever waits for the orders that are done."""
         for message in self._messages.feed(data):
             answer = decode_answer(message)
-            waiting = self._waiting.pop(answer.number)
-            if waiting.done():
-                continue
+            waiting, order = self._waiting.pop(answer.number)
             if isinstance(answer, Prepared):
-                waiting.set_result(answer)
-            else:
+                self._memory.add(order)
+                if not waiting.done():
+                    waiting.set_result(answer)
+            elif not waiting.done():
                 waiting.set_exception(error_of(answer))
 
     def process_exited(self) -> None:
         """Let those who wait do without this worker."""
         waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
+        for future, _ in waiting.values():
             if not future.done():
                 future.set_exception(_WorkerLostError())
         self.is_alive = False
@@ -104,8 +132,9 @@ class _Worker(asyncio.SubprocessProtocol):
         """Hand an order over; what one round of the loop hands over goes out together."""
         future: asyncio.Future[Prepared] = self._loop.create_future()
         order.number = next(self._numbers)
-        self._waiting[order.number] = future
-        self._outgoing.append(encode(order))
+        known = order.base is not None and self._memory.holds(order.base.id, self.load)
+        self._waiting[order.number] = future, order
+        self._outgoing.append(encode(order.without_base() if known else order))
         if len(self._outgoing) == 1:
             self._loop.call_soon(self._flush)
         return future

@@ -42,7 +42,7 @@ def encode(message: Setup | Order | Prepared | Failed) -> bytes:
     return len(packed).to_bytes(_LENGTH, "big") + packed
 
 
-def decode_answer(message: bytes) -> Prepared | Failed:
+def decode_answer(message: bytes | memoryview) -> Prepared | Failed:
     """Return a worker's answer."""
     answer: Prepared | Failed = _ANSWER.decode(message)
     return answer
@@ -52,20 +52,28 @@ class Messages:
     """Cuts a stream of bytes into messages."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._wanted = _LENGTH
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take what arrived and yield each message that is complete."""
-        buffer = self._buffer
-        buffer += data
-        start = 0
-        while len(buffer) - start >= _LENGTH:
-            end = start + _LENGTH + int.from_bytes(buffer[start : start + _LENGTH], "big")
-            if len(buffer) < end:
+    def feed(self, data: bytes) -> Iterator[memoryview]:
+        """Take what arrived and yield each message that is complete, without a copy."""
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size < self._wanted:
+            return
+        data = b"".join(self._pieces)  # one piece is not copied
+        view = memoryview(data)
+        start, left = 0, len(data)
+        wanted = _LENGTH
+        while left >= _LENGTH:
+            wanted = _LENGTH + int.from_bytes(data[start : start + _LENGTH], "big")
+            if left < wanted:
                 break
-            yield bytes(buffer[start + _LENGTH : end])
-            start = end
-        del buffer[:start]
+            yield view[start + _LENGTH : start + wanted]
+            start, left = start + wanted, left - wanted
+            wanted = _LENGTH
+        self._pieces, self._size, self._wanted = [data[start:]], left, wanted
 
 
 def main() -> None:
@@ -87,7 +95,7 @@ def main() -> None:
                     _write(target, encode(_carry_out(preparation, message)))
 
 
-def _carry_out(preparation: Preparation, message: bytes) -> Prepared | Failed:
+def _carry_out(preparation: Preparation, message: memoryview) -> Prepared | Failed:
     order = _ORDER.decode(message)
     try:
         return preparation.carry_out(order)

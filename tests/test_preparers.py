@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy.contracts import StateVersion
-from proxy.preparation import Failed, Keys, Order, Prepared
+from proxy.preparation import KEPT, Failed, Keys, Order, Prepared
 from proxy.preparers import LocalPreparer, WorkerPool, spare_cores
 from proxy.refusals import DamagedUploadError
 from proxy.tfstate.document import NotJsonError
@@ -126,6 +126,25 @@ async def test_a_worker_that_is_killed_costs_no_upload() -> None:
                 break
             await asyncio.sleep(0.05)
         assert [worker] != children() != []
+
+
+@pytest.mark.parametrize("between", [0, KEPT - 1, KEPT, KEPT + 9])
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_body_that_a_worker_has_forgotten_is_sent_again(
+    between: int, together: bool
+) -> None:
+    """However many versions were prepared since, and whether they are answered yet."""
+    others = [Order("w", SALT, f"id-{n}", state(n)) for n in range(between)]
+    async with WorkerPool(KEYS, 1) as pool:
+        base = version_of("first", await pool.prepare(Order("w", SALT, "first", state(1))))
+        order = Order("w", SALT, "last", state(2), base=base, base_body=state(1))
+        if together:
+            *_, prepared = await asyncio.gather(*map(pool.prepare, [*others, order]))
+        else:
+            await asyncio.gather(*map(pool.prepare, others))
+            prepared = await pool.prepare(order)
+
+    assert {"added": 0, "changed": 1, "removed": 0} == json.loads(prepared.changes)["outputs"]
 
 
 async def test_workers_end_with_the_pool() -> None:
