@@ -4,7 +4,7 @@ import asyncio
 import os
 import pwd
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
@@ -185,9 +185,19 @@ def is_backup(directory: Path) -> bool:
     return (directory / BACKUP_CHECKPOINT).exists()
 
 
-def run(action: Coroutine[Any, Any, T]) -> T:
-    """Run a verb's action to its end."""
-    return asyncio.run(action)
+def run(
+    action: Coroutine[Any, Any, T],
+    *,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> T:
+    """Run a verb's action to its end.
+
+    Args:
+        action: what to run.
+        loop_factory: makes the event loop; by default Python's own.
+    """
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(action)
 
 
 def confirm(question: str) -> None:
