@@ -46,7 +46,8 @@ async def write(request: web.Request) -> web.Response:
         request[CALLER],
         workspace,
         partial(_upload, request),
-        request.query.get("ID"),
+        # Without a query none need be taken apart.
+        request.query.get("ID") if "?" in request.raw_path else None,
         request.headers.get(hdrs.CONTENT_MD5),
     )
     return _done(written.index)

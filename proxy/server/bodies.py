@@ -63,6 +63,8 @@ async def read_body(
 
 
 def _refuse_encoded(request: web.Request) -> None:
+    if hdrs.CONTENT_ENCODING not in request.headers:
+        return
     codings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
     if any(coding.strip().lower() not in {"", "identity"} for coding in codings):
         raise EncodedBodyError(
