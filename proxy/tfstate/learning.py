@@ -7,7 +7,9 @@ the next version has the same slices but a few.
 """
 
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import Final, NamedTuple
 
 from proxy.tfstate.detectors import is_public, is_random
@@ -65,6 +67,8 @@ _OTHER: Final = "other"
 _MANY_SLICES: Final = 256
 _KEPT_BODIES: Final = 4
 _LARGEST_BODY_BYTES: Final = 1 << 24
+_KEPT_SMALL_BODIES: Final = 1_024
+_SMALL_BODY_BYTES: Final = 1 << 16
 _CARRIED_CHARACTERS: Final = 1 << 24
 _KEPT_CHARACTERS: Final = 1 << 26
 
@@ -100,12 +104,10 @@ class Learner:
         taught: list[Lesson] = []
         if old is not None and old.kind == new.kind:
             aligned = len(old.resources) == len(new.resources)
-            known = self._last.lessons_of(old)
+            known = self._last.of(old)
             for number, (before, now) in enumerate(zip(old.resources, new.resources, strict=False)):
                 if before == now:
-                    lesson = known[number] if known else None
-                    if lesson is None:
-                        lesson = self._lesson(new.kind, now, _OBJECT, pupil.objects)
+                    lesson = self._earlier(known, number, new.kind, before, pupil)
                     taught.append(lesson)
                     if lesson.texts:
                         texts |= lesson.texts
@@ -116,10 +118,12 @@ class Learner:
                     taught.append(self._lesson(new.kind, now, _OBJECT, pupil.objects))
                     pupil.complete = None
                     differing.append(taught[-1])
-                    differing.append(self._lesson(new.kind, before, _OBJECT, pupil.objects))
+                    differing.append(self._earlier(known, number, new.kind, before, pupil))
             shared = min(len(old.resources), len(new.resources))
         else:
+            known = None
             shared = 0
+        outputs = Lesson()
         for document in (old, new):
             if document is None or document.kind == "encrypted":
                 continue
@@ -130,15 +134,28 @@ class Learner:
                 if document is new:
                     taught.append(differing[-1])
             pupil.complete = None
-            texts |= self._lesson(kind, document.outputs, _OUTPUT, pupil.outputs).texts
+            outputs = (
+                known.outputs
+                if known is not None and (document is old or document.outputs == known.raw_outputs)
+                else self._lesson(kind, document.outputs, _OUTPUT, pupil.outputs)
+            )
+            texts |= outputs.texts
             for slice_ in document.other.values():
                 texts |= self._lesson(kind, slice_, _OTHER, pupil.other).texts
         for change in filter(_marked_differently, changes.resources):
             pupil.both_versions(change)
             unclean.add(change.address)
         texts |= pupil.taken().texts
-        self._last.keep(new, taught)
+        self._last.keep(new, taught, outputs)
         return _together(differing, texts, unclean)
+
+    def _earlier(
+        self, known: "_Taught | None", number: int, kind: Kind, slice_: Slice, pupil: "_Pupil"
+    ) -> Lesson:
+        """What a slice of the version before teaches, as it is known or can be learned."""
+        if known is not None:
+            return known.resources[number]
+        return self._lesson(kind, slice_, _OBJECT, pupil.objects)
 
     def _lesson(
         self, kind: Kind, slice_: Slice, role: str, learn: Callable[[Kind, Slice], Lesson]
@@ -160,29 +177,48 @@ class Learner:
         return lesson
 
 
+class _Taught(NamedTuple):
+    """What a document taught: each of its resource slices, in their order, and its outputs."""
+
+    body: bytes | bytearray
+    resources: tuple[Lesson, ...]
+    raw_outputs: Slice
+    outputs: Lesson
+
+
 class _LastLessons:
-    """What the last large bodies taught, slice by slice, so that none is hashed to be recognised.
+    """What the last bodies taught, so that no slice of theirs is hashed to be recognised.
 
     The body that a write is compared with is mostly the very object that came with the write
-    before it. Small bodies are not worth it, huge ones would take too much memory.
+    before it: that of the only large state, or of one of many small ones. What is neither is not
+    worth the memory.
     """
 
     def __init__(self) -> None:
-        self._kept: list[tuple[bytes | bytearray, tuple[Lesson, ...]]] = []
+        self._large: list[_Taught] = []
+        self._small: OrderedDict[int, _Taught] = OrderedDict()
+        self._lock = Lock()
 
-    def lessons_of(self, document: Document) -> tuple[Lesson, ...] | None:
-        """The lessons of a document's slices, in their order, if its body is one of the last."""
-        for body, lessons in self._kept:
-            if body is document.body:
-                return lessons
-        return None
+    def of(self, document: Document) -> _Taught | None:
+        """What a document taught, if its body is one of the last."""
+        found = self._small.get(id(document.body))
+        if found is not None and found.body is document.body:
+            return found
+        return next((found for found in self._large if found.body is document.body), None)
 
-    def keep(self, document: Document, lessons: list[Lesson]) -> None:
+    def keep(self, document: Document, lessons: list[Lesson], outputs: Lesson) -> None:
         """Remember a document's lessons, and forget the oldest."""
-        if len(lessons) != len(document.resources) or len(lessons) < _MANY_SLICES:
+        if len(lessons) != len(document.resources):
             return
-        if len(document.body) <= _LARGEST_BODY_BYTES:
-            self._kept = [*self._kept[1 - _KEPT_BODIES :], (document.body, tuple(lessons))]
+        size = len(document.body)
+        taught = _Taught(document.body, tuple(lessons), document.outputs, outputs)
+        if size <= _SMALL_BODY_BYTES:
+            with self._lock:
+                self._small[id(document.body)] = taught
+                if len(self._small) > _KEPT_SMALL_BODIES:
+                    self._small.popitem(last=False)
+        elif len(lessons) >= _MANY_SLICES and size <= _LARGEST_BODY_BYTES:
+            self._large = [*self._large[1 - _KEPT_BODIES :], taught]
 
 
 def _together(lessons: list[Lesson], texts: set[str], unclean: set[Address]) -> Lesson:
