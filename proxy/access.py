@@ -15,6 +15,7 @@ MAX_TEXT = 256
 
 _WORKSPACE = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*", re.ASCII)
 _RESERVED = frozenset({"lock", "unlock"})
+_TOKEN = re.compile(r"tfa_[0-9A-Za-z]{43}", re.ASCII)
 MAX_WORKSPACE = 255
 
 
@@ -376,8 +377,9 @@ def parse_workspace(name: str) -> str:
     """Return the name when it is a workspace's: segments ``[A-Za-z0-9._-]+`` joined by ``/``.
 
     Raises:
-        InvalidInputError: for anything else, for ``.`` and ``..`` as a segment, and for a
-            name that ends in the reserved words ``lock`` or ``unlock``.
+        InvalidInputError: for anything else, for ``.`` and ``..`` as a segment, for what looks
+            like a token of ours, and for a name that ends in the reserved words ``lock`` or
+            ``unlock``.
     """
     segments = name.split("/")
     if len(name) > MAX_WORKSPACE or not _WORKSPACE.fullmatch(name):
@@ -388,6 +390,10 @@ def parse_workspace(name: str) -> str:
         raise InvalidInputError(message)
     if "." in segments or ".." in segments:
         message = "the workspace in the address may not have '.' or '..' as a segment"
+        raise InvalidInputError(message)
+    if _TOKEN.search(name):
+        # Whoever mistakes the one for the other must not find it in the record for ever.
+        message = "the workspace in the address looks like a token: revoke it if it is one"
         raise InvalidInputError(message)
     if segments[-1] in _RESERVED:
         message = "the last segment of a workspace may not be 'lock' or 'unlock'"

@@ -40,6 +40,7 @@ from proxy.server.peers import is_among
 from proxy.server.problems import is_api, kind_of, problem, with_index
 from proxy.server.targets import path_of
 from proxy.statuses import status_of
+from proxy.tokens import PREFIX
 
 RETRY_SECONDS: Final = "10"
 """Sent as Retry-After: gives Terraform 1.1 and later two more tries over 20 seconds, not 3."""
@@ -294,7 +295,7 @@ class Gatekeeper:
             request_id=request_id,
             via="api" if path.startswith("/api/") else "terraform",
             method=request.method,
-            path=(printable if path.startswith(_STATE) else client_text)(path, _MAX_PATH),
+            path=(printable if _is_plain(path) else client_text)(path, _MAX_PATH),
             user_agent=client_text(request.headers.get(hdrs.USER_AGENT, "")),
             forwarded_for=forwarded_for,
         )
@@ -322,6 +323,11 @@ class Gatekeeper:
             peer = address
             believed.append(peer)
         return peer, tuple(reversed(believed))
+
+
+def _is_plain(path: str) -> bool:
+    """Tell whether the path is a workspace's name and no more: it stands in the entry anyway."""
+    return path.startswith(_STATE) and PREFIX not in path
 
 
 def _address(element: str) -> str | None:

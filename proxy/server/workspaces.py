@@ -5,8 +5,10 @@ from typing import Final
 from aiohttp import web
 from msgspec import Struct
 
-from proxy.access import Permission
+from proxy.access import Permission, parse_workspace
+from proxy.client_text import client_text
 from proxy.directory import Object, shown
+from proxy.errors import InvalidInputError
 from proxy.server.api_objects import object_routes
 from proxy.server.appkeys import CALLER, WORKSPACES
 from proxy.server.operations import Operation, Route
@@ -46,14 +48,14 @@ async def show_workspace(request: web.Request) -> web.Response:
 async def delete_workspace(request: web.Request) -> web.Response:
     """Delete a workspace, for some time so that it can be restored."""
     refuse_parameters(request)
-    done = await request.app[WORKSPACES].delete(request[CALLER], request.match_info["name"])
+    done = await request.app[WORKSPACES].delete(request[CALLER], _name(request))
     return json_reply(shown(done.value), done.index)
 
 
 async def restore_workspace(request: web.Request) -> web.Response:
     """Bring a deleted workspace back."""
     refuse_parameters(request)
-    done = await request.app[WORKSPACES].restore(request[CALLER], request.match_info["name"])
+    done = await request.app[WORKSPACES].restore(request[CALLER], _name(request))
     return json_reply(shown(done.value), done.index)
 
 
@@ -61,9 +63,21 @@ async def purge_workspace(request: web.Request) -> web.Response:
     """Destroy the states of a deleted workspace."""
     parameters = read_query(request.query, PurgeParameters)
     done = await request.app[WORKSPACES].purge(
-        request[CALLER], request.match_info["name"], at_once=parameters.now
+        request[CALLER], _name(request), at_once=parameters.now
     )
     return json_reply(shown(done.value), done.index)
+
+
+def _name(request: web.Request) -> str:
+    """Return the workspace that the path names; it stands in the entry as it is.
+
+    Raises:
+        InvalidInputError: it is no workspace's name, or looks like a credential.
+    """
+    name = parse_workspace(request.match_info["name"])
+    if client_text(name) != name:
+        raise InvalidInputError("the workspace in the address looks like a credential")
+    return name
 
 
 def _key(each: Object) -> str:

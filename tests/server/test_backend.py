@@ -665,3 +665,11 @@ async def test_answers_keep_the_connection(face: Face) -> None:
         assert (method == b"GET") is (length > 0)
         await reader.readexactly(length)
     writer.close()
+
+
+async def test_a_token_in_place_of_a_workspace_is_in_no_record(face: Face) -> None:
+    """Whoever mistakes one for the other reads that, and finds it nowhere for ever."""
+    token = await face.token(Role.READER)
+    answer = await face.ask("GET", f"/state/prod/{token}", role=Role.OPERATOR)
+    assert (400, True) == (answer.status, b"looks like a token" in answer.body)
+    assert token not in str(await face.log())
