@@ -502,6 +502,9 @@ def test_people_as_they_were_made_hold(tfaudit: Tfaudit) -> None:
         ),
         ("UPDATE session SET ended = NULL", 4, "of alice is not ended as entry 4"),
         ("DROP TABLE session", 2, "is gone from the store"),
+        ("UPDATE password SET hash = x'ff'", 1, "password of alice "),
+        ("UPDATE session SET id = x'ff' WHERE ended IS NULL", None, "has no login"),
+        ("UPDATE session SET seen = x'ff' WHERE ended IS NULL", 3, "its last use"),
     ],
 )
 def test_a_forged_password_or_session_is_found(
