@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from proxy.cli._access_file import read_access_file, require_known
 from proxy.config import load_config
 from proxy.contracts import LogQuery
+from proxy.directory import Directory
 from proxy.server.openapi import path_of
 from proxy.server.routes import ROUTES
 from proxy.tfstate.document import parse
@@ -88,3 +90,12 @@ def test_the_readme_shows_an_entry_as_it_is_made() -> None:
     )
     redacted, _ = Redactor().change(before, after, bytes(32))
     assert json.loads(blocks[2]) == redacted.entry
+
+
+def test_the_access_file_that_is_documented_can_be_applied(tmp_path: Path) -> None:
+    """As it stands there: every table is one, and every grant is for somebody in it."""
+    (text,) = re.findall(r"```toml\n(.*?)```", (DOCS / "access-file.md").read_text("utf-8"), re.S)
+    path = tmp_path / "access.toml"
+    file = read_access_file(str(path), text.encode())
+    require_known(str(path), file, Directory())
+    assert {"principal", "grant", "issuer", "workspace"} == file.kinds
