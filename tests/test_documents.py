@@ -94,7 +94,8 @@ def test_the_readme_shows_an_entry_as_it_is_made() -> None:
 
 def test_the_access_file_that_is_documented_can_be_applied(tmp_path: Path) -> None:
     """As it stands there: every table is one, and every grant is for somebody in it."""
-    (text,) = re.findall(r"```toml\n(.*?)```", (DOCS / "access-file.md").read_text("utf-8"), re.S)
+    page = (DOCS / "access-file.md").read_text("utf-8")
+    (text,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
     path = tmp_path / "access.toml"
     file = read_access_file(str(path), text.encode())
     require_known(str(path), file, Directory())
