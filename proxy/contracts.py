@@ -291,8 +291,11 @@ class Transaction(Protocol):
     def add_version(self, version: StateVersion, sealed: bytes) -> None:
         """Make this the workspace's newest version; creates the workspace when it is new."""
 
-    def destroy_bodies(self, workspace: str) -> None:
-        """Destroy the bodies of all versions; ``Store.scrub`` then removes their last traces."""
+    def destroy_bodies(self, workspace: str, through: int) -> None:
+        """Destroy the bodies of all versions up to this number.
+
+        ``Store.scrub`` then removes their last traces.
+        """
 
     def is_workspace(self, workspace: str) -> bool:
         """Tell whether the workspace was ever written."""

@@ -15,7 +15,7 @@ import msgspec
 
 from proxy.access import EVERYWHERE, Caller, Permission, parse_workspace
 from proxy.audit_log import draft
-from proxy.contracts import Committed, Draft, Store, Transaction
+from proxy.contracts import Committed, Draft, StateVersion, Store, Transaction
 from proxy.directory import LIFE, Directory, Object, WorkspaceRecord, document_of, read_record
 from proxy.directory_service import object_part
 from proxy.errors import (
@@ -32,6 +32,8 @@ from proxy.state_entries import name_of, refused
 from proxy.timestamps import micros_of, rfc3339, uuid7
 
 _DAY: Final = 86_400_000_000
+_PORTION: Final = 1 << 28
+"""Bytes of states, as they came in, that one transaction destroys: about a second's work."""
 _STATUS: Final[Mapping[str, int]] = {"workspace.created": 201}
 
 _Decide: TypeAlias = "Callable[[_Found], WorkspaceRecord | None]"
@@ -214,21 +216,11 @@ class WorkspaceService:
         needed = Permission.ADMINISTER if at_once else Permission.DELETE
         await gate(self._store, caller, needed, parse_workspace(name))
 
-        def decide(found: _Found) -> WorkspaceRecord | None:
-            found.require()
-            record = found.record
-            if record.deleted is None:
-                raise ConflictError(f"{name} is not deleted: delete it first")
-            if record.purged:
-                return None
-            if not at_once and found.time < (record.restorable_until or ""):
-                raise ConflictError(
-                    f"{name} can be restored until {record.restorable_until}: wait, or an "
-                    "administrator purges it at once (--now)"
-                )
-            return msgspec.structs.replace(record, purged=True, destroyed_versions=found.versions)
-
-        done = await self._change(caller, "workspace.purged", "purged", name, decide, destroys=True)
+        for through in _portions(await self._store.versions(name)):
+            decide = partial(_purged, through, at_once)
+            done = await self._change(
+                caller, "workspace.purged", "purged", name, decide, destroys=True
+            )
         try:
             await self._store.scrub()
         except UnavailableError as error:
@@ -324,6 +316,54 @@ class WorkspaceService:
         return Committed(value, committed.index)
 
 
+def _portions(versions: Sequence[StateVersion]) -> Sequence[int | None]:
+    """Return up to which version each transaction destroys; None is all that are left.
+
+    Overwriting takes its time, in which nobody else can write.
+
+    Args:
+        versions: newest first.
+    """
+    portions: list[int | None] = []
+    size = 0
+    for version in reversed(versions):
+        if size > _PORTION:
+            portions.append(version.number - 1)
+            size = 0
+        size += version.size
+    return [*portions, None]
+
+
+def _purged(
+    through: int | None,
+    at_once: bool,  # noqa: FBT001 - bound by place
+    found: _Found,
+) -> WorkspaceRecord | None:
+    """Return a deleted workspace's record once its versions up to a number are destroyed.
+
+    Raises:
+        NotFoundError, ConflictError: see ``WorkspaceService.purge``.
+    """
+    found.require()
+    record, name = found.record, found.name
+    if record.deleted is None:
+        raise ConflictError(f"{name} is not deleted: delete it first")
+    if record.purged or (through is not None and through <= record.destroyed_versions):
+        return None
+    until = record.restorable_until or ""
+    if not at_once and found.time < until:
+        raise ConflictError(
+            f"{name} can be restored until {until}: wait, or an administrator purges it at once "
+            "(--now)"
+        )
+    return msgspec.structs.replace(
+        record,
+        restorable_until=min(until, found.time),
+        purged=through is None,
+        destroyed_versions=found.versions if through is None else through,
+    )
+
+
 def _change(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before it
     caller: Caller,
     event: str,
@@ -360,7 +400,7 @@ def _change(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before
     transaction.append(_entry(event, done, caller, found, before, after))
     transaction.put_object(after)
     if destroys:
-        transaction.destroy_bodies(name)
+        transaction.destroy_bodies(name, record.destroyed_versions)
     if salt is not None:
         transaction.destroy_salt(name)
     return after
@@ -369,9 +409,12 @@ def _change(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before
 def _entry(  # noqa: PLR0913, PLR0917 - the parts of one entry
     event: str, done: str, caller: Caller, found: _Found, before: Object | None, after: Object
 ) -> Draft:
-    versions = f"{found.versions} version{'s'[: found.versions != 1]}"
     record = after.record
-    until = record.restorable_until if isinstance(record, WorkspaceRecord) else None
+    if not isinstance(record, WorkspaceRecord):
+        raise TypeError(record)
+    until = record.restorable_until
+    number = record.destroyed_versions if event == "workspace.purged" else found.versions
+    versions = f"{number} version{'s'[: number != 1]}"
     more = {
         "workspace.deleted": f" with {versions}; it can be restored until {until}",
         "workspace.purged": f": {versions} and the key of its commitments are destroyed",

@@ -133,8 +133,8 @@ class FakeTransaction(Transaction):
         self._contents.versions.setdefault(version.workspace, []).append(version)
         self._contents.bodies[version.id] = sealed
 
-    def destroy_bodies(self, workspace: str) -> None:
-        for version in self._contents.versions.get(workspace, []):
+    def destroy_bodies(self, workspace: str, through: int) -> None:
+        for version in self._contents.versions.get(workspace, [])[:through]:
             self._contents.bodies.pop(version.id, None)
 
     def is_workspace(self, workspace: str) -> bool:

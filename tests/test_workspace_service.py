@@ -309,6 +309,52 @@ async def test_a_purge_destroys_bodies_and_salt_and_keeps_the_record(
     check_entries(await log_of(world.store))
 
 
+async def test_much_is_destroyed_in_portions(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each an entry of its own; from the first on nothing is restored, and the last says all."""
+    monkeypatch.setattr("proxy.workspace_service._PORTION", len(a_state(1, "1")) + 1)
+    for serial in range(1, 6):
+        await write(world.states, a_state(serial, str(serial)))
+    await world.workspaces.delete(OPERATOR, WORKSPACE)
+    await world.workspaces.purge(ADMIN, WORKSPACE, at_once=True)
+    entries = await log_of(world.store)
+    purges = [
+        (after["destroyed_versions"], after["purged"], after["restorable_until"] <= entry["time"])
+        for entry in entries
+        if entry["event"] == "workspace.purged"
+        for after in [entry["object"]["after"]]
+    ]
+    assert [(2, False, True), (4, False, True), (5, True, True)] == purges
+    for version in await world.store.versions(WORKSPACE):
+        with pytest.raises(UnavailableError):
+            await world.store.sealed(version.id)
+
+
+async def test_a_purge_that_broke_off_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can't be restored any more, and the next round does the rest."""
+    monkeypatch.setattr("proxy.workspace_service._PORTION", 1)
+    for serial in range(1, 4):
+        await write(world.states, a_state(serial, str(serial)))
+    await world.workspaces.delete(OPERATOR, WORKSPACE)
+    real, calls = world.store.write, iter(range(10))
+
+    async def failing(job: Any) -> Any:
+        if next(calls) == 1:
+            raise UnavailableError("the disk is full")
+        return await real(job)
+
+    setattr(world.store, "write", failing)  # noqa: B010 - in place of a method
+    with pytest.raises(UnavailableError):
+        await world.workspaces.purge(ADMIN, WORKSPACE, at_once=True)
+    setattr(world.store, "write", real)  # noqa: B010
+    await refused(world.workspaces.restore(OPERATOR, WORKSPACE), "it is too late")
+    assert [WORKSPACE] == await world.workspaces.purge_due(ADMIN)
+    assert (True, 3) == ((await world.record()).purged, (await world.record()).destroyed_versions)
+    purged = [e for e in await events_of(world.store) if e == "workspace.purged"]
+    assert 3 == len(purged)
+
+
 async def test_only_an_administrator_purges_at_once(world: World) -> None:
     """An operator waits."""
     await write(world.states, a_state(1))

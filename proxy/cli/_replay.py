@@ -198,13 +198,16 @@ class Replay:
         workspace = entry["workspace"]
         newest = self.newest.get(workspace)
         number = 0 if newest is None else self.by_version[newest].number
-        if entry["object"]["after"]["destroyed_versions"] != number:
+        after = entry["object"]["after"]
+        destroyed: int = after["destroyed_versions"]
+        is_all = destroyed == number
+        if after["purged"] != is_all or not self.destroyed.get(workspace, 0) <= destroyed <= number:
             raise VerificationError(
-                f"Entry {index} says that another number of states of {workspace} was destroyed "
-                f"than the {number} that the log has.",
+                f"Entry {index} says that {destroyed} states of {workspace} were destroyed, of "
+                f"{number} that the log has, which can't be.",
                 index,
             )
-        self.destroyed[workspace] = number
+        self.destroyed[workspace] = destroyed
 
     def is_destroyed(self, promise: Promise) -> bool:
         """Tell whether a version's body was destroyed, so that there must be none."""

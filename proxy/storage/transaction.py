@@ -379,12 +379,11 @@ class SQLiteTransaction:
         """Make this the workspace's newest version."""
         self._versions.append((version, sealed))
 
-    def destroy_bodies(self, workspace: str) -> None:
-        """Destroy the bodies of all versions; ``secure_delete`` overwrites them."""
-        sql = (
-            "DELETE FROM state_body WHERE id IN (SELECT id FROM state_version WHERE workspace = ?)"
-        )
-        self._statements.append((sql, (workspace,)))
+    def destroy_bodies(self, workspace: str, through: int) -> None:
+        """Destroy the bodies of all versions up to this number; ``secure_delete`` overwrites."""
+        chosen = "SELECT id FROM state_version WHERE workspace = ? AND number <= ?"
+        sql = f"DELETE FROM state_body WHERE id IN ({chosen})"  # noqa: S608
+        self._statements.append((sql, (workspace, through)))
 
     def is_workspace(self, workspace: str) -> bool:
         """Tell whether the workspace was ever written."""

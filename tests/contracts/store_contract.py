@@ -552,7 +552,9 @@ class StoreContract:
         first, second, foreign = a_version(1), a_version(2), a_version(3, workspace="dev")
         for version in (first, second, foreign):
             await store.write(recorded(partial(_add, version)))
-        await store.write(recorded(lambda tx: tx.destroy_bodies(WORKSPACE)))
+        await store.write(recorded(lambda tx: tx.destroy_bodies(WORKSPACE, 1)))
+        assert b"sealed" == await store.sealed(second.id)
+        await store.write(recorded(lambda tx: tx.destroy_bodies(WORKSPACE, 2)))
         await store.scrub()
         for version in (first, second):
             with pytest.raises(UnavailableError):
