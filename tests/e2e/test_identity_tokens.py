@@ -19,7 +19,6 @@ from proxy.rules import is_met
 from tests.conftest import missing
 from tests.e2e.conftest import MakeTerraform
 from tests.e2e.server import HTTP_BACKEND, Server
-from tests.e2e.terraform import Terraform
 from tests.e2e.test_examples import EXAMPLES
 from tests.oidc.fixtures import issuer, provider
 from tests.oidc.issuer import TestIssuer
@@ -258,23 +257,3 @@ def test_a_run_that_may_not_is_told_why(
 
     assert "nothing is granted to it" in shown
     assert "" == step.variables.read_text("utf-8")
-
-
-def test_the_state_is_not_found_by_whom_nobody_vouches_for(
-    server: Server, issuer: TestIssuer, make_terraform: MakeTerraform, tmp_path: Path
-) -> None:
-    """With the provider down Terraform is refused with 503: never as if there were no state."""
-    a_ci(GITLAB, server, issuer, tmp_path / "ci")
-    issuer.tell(fail_document={"status": 500})
-    terraform: Terraform = make_terraform(
-        env={
-            "TF_HTTP_PASSWORD": issuer.token(aud=server.url, **OF_GITLAB),
-            "TF_HTTP_RETRY_MAX": "0",
-        },
-        name="ci",
-    )
-
-    refused = terraform.run("init", check=False)
-
-    assert 1 == refused.returncode
-    assert "giving up after 1 attempt" in refused.output
