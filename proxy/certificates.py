@@ -53,6 +53,16 @@ _OIDS: Final[dict[str, ObjectIdentifier]] = {
     "street": NameOID.STREET_ADDRESS,
 }
 
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises of bytes that are no certificate, or a strange one."""
+
 _CLIENTS: Final = ExtendedKeyUsageOID.CLIENT_AUTH
 _DNS: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?", re.ASCII)
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", re.ASCII)
@@ -141,7 +151,7 @@ def read_certificate(der: bytes) -> ClientCertificate:
     try:
         with _quiet():
             return _known(x509.load_der_x509_certificate(der))
-    except (ValueError, TypeError, x509.UnsupportedGeneralNameType):
+    except _UNREADABLE:
         raise InvalidInputError("the client's certificate can't be read") from None
 
 

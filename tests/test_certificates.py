@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 from cryptography import x509
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.certificates import canonical_name, from_header, read_certificate, subject_of
@@ -182,7 +182,8 @@ def test_a_certificate_for_servers_alone_is_none_for_clients(
 
 # ---------------------------------------------------------------- as a proxy passes it
 
-PAIR = authority().issue("CN=ci,O=Acme")
+CI_SUBJECT = "CN=ci,O=Acme"
+PAIR = authority().issue(CI_SUBJECT)
 SEQUENCE = f":{b64encode(PAIR.der).decode()}:"
 
 
@@ -232,3 +233,22 @@ def test_a_header_in_another_form_is_refused(value: str, form: str) -> None:
     """Never guessed at."""
     with pytest.raises(InvalidInputError, match="can't be read"):
         from_header(value, form)
+
+
+@given(st.integers(0, len(PAIR.der) - 1), st.integers(1, 255), st.integers(0, 3))
+@example(at=12, by=8, cut=0)  # the version
+def test_a_damaged_certificate_is_refused_or_read(at: int, by: int, cut: int) -> None:
+    """Nothing else is raised: who verified it is somebody else."""
+    der = bytearray(PAIR.der)
+    der[at] ^= by
+    with contextlib.suppress(InvalidInputError):
+        assert read_certificate(bytes(der[: len(der) - cut])).names is not None
+
+
+def test_a_certificate_with_an_extension_twice_is_refused() -> None:
+    """Which of them holds is not guessed."""
+    pair = authority().issue(CI_SUBJECT, NAMES[:1])
+    der = pair.der.replace(bytes.fromhex("0603551d25"), bytes.fromhex("0603551d11"))
+    assert der != pair.der
+    with pytest.raises(InvalidInputError, match="can't be read"):
+        read_certificate(der)

@@ -83,7 +83,7 @@ class Revocations:
         if path is not None:
             try:
                 self._read(path)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, x509.InvalidVersion) as error:
                 raise ConfigError(f"server.client_crl {path} can't be used: {error}") from error
 
     def is_revoked(self, certificate: ClientCertificate) -> bool:
@@ -102,7 +102,7 @@ class Revocations:
                 return
             self._context.load_verify_locations(self._path)
             self._read(self._path)
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        except (OSError, ValueError, x509.InvalidVersion) as error:  # ssl.SSLError is an OSError
             _log.warning("server.client_crl can't be read, the lists stay", error=str(error))
         else:
             _log.info("read the revocation lists", path=str(self._path))

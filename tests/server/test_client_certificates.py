@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from aiohttp import ClientConnectionError, ServerDisconnectedError
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from proxy import app
 from tests.certificates import DAY, SERVERS, Authority, Pair, authority
 from tests.running import SYSTEM
 from tests.samples import a_state
@@ -158,16 +159,19 @@ async def test_what_is_not_verified_ends_the_handshake(
     assert 404 == (await secure.ask(authority().issue(CI))).status
 
 
-async def test_a_certificate_that_ends_meanwhile_counts_no_more(secure: SecureFace) -> None:
+async def test_a_certificate_that_ends_meanwhile_counts_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On a connection that goes on; TLS looks only when it begins."""
-    pair = authority().issue(CI, not_after=timedelta(seconds=2))
-    async with secure.session(pair) as session:
-        assert 404 == (await asked(session)).status
-        status = 404
-        while status == 404:
-            status = (await asked(session)).status
-    assert 401 == status
-    assert "is not valid now" in (await secure.last())["message"]
+    days = [0, 2]
+    monkeypatch.setattr(app, "now", lambda: datetime.now(UTC) + days[0] * DAY)
+    async with a_secure_face(tmp_path) as face:
+        await face.names("pipeline", CI)
+        async with face.session(authority().issue(CI)) as session:
+            assert 404 == (await asked(session)).status
+            days.reverse()
+            assert 401 == (await asked(session)).status
+        assert "is not valid now" in (await face.last())["message"]
 
 
 async def test_one_issuing_ca_may_be_believed_without_its_root(tmp_path: Path) -> None:
