@@ -266,8 +266,8 @@ class Transaction(Protocol):
         """Add an entry to the log, in order of the calls.
 
         Raises:
-            UnauthenticatedError: it tells of a success, and the token or session behind it is no
-                longer in force.
+            UnauthenticatedError: it tells of a success, and the token, session or identity token
+                behind it is no longer in force.
             AccessChangedError: it tells of a success, and the principal behind it may no longer
                 what it might when the request was let in.
         """
@@ -278,7 +278,8 @@ class Transaction(Protocol):
         For what is told without an entry; ``append`` looks by itself.
 
         Raises:
-            UnauthenticatedError: the token or session behind it is no longer in force.
+            UnauthenticatedError: the token, session or identity token behind it is no longer in
+                force.
             AccessChangedError: what the principal may was changed.
         """
 

@@ -967,6 +967,47 @@ class StoreContract:
         found = (await store.write(lambda tx: tx.predecessors("ci"))).value
         assert ["0193-3"] == [token.id for token in found]
 
+    async def test_exchanged_tokens_are_forgotten_when_they_ended(self, store: Store) -> None:
+        """Those alone, with what the issuer said; whoever shows one is unknown then."""
+        said = replace(a_token("said", 1), issuer="i", identity='{"a": 1}', expires=rfc3339(START))
+        later = replace(said, id="0193-2", name="later", expires=rfc3339(START + 10))
+        other = replace(a_token("other", 3), expires=rfc3339(START))
+
+        def keeps(tx: Transaction) -> None:
+            for number, token in enumerate((said, later, other)):
+                tx.add_token(token, bytes([number]) * 32)
+
+        await store.write(recorded(keeps))
+        assert said == store.token_by_digest(bytes(32))
+        await store.write(recorded(lambda tx: tx.forget_exchanged(rfc3339(START + 10))))
+        assert [later, other] == await store.tokens()
+        assert store.token_by_digest(bytes(32)) is None
+
+    async def test_an_exchanged_token_is_used_by_its_identity(self, store: Store) -> None:
+        """The entry's actor is the identity, and names the token: its use is kept, and its end."""
+        await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+        entry = a_draft()
+        entry.entry["actor"] = {"type": "oidc", "id": "ci:x", "name": "x", "token": "0193-1"}
+        await store.write(lambda tx: tx.append(entry))
+        assert ["10.0.0.7"] == [each.used_from for each in await store.tokens()]
+        await store.write(recorded(lambda tx: tx.revoke_token("0193-1")))
+        with pytest.raises(UnauthenticatedError):
+            await store.write(lambda tx: tx.append(entry))
+
+    async def test_nothing_is_done_when_its_proof_expired(self, store: Store) -> None:
+        """A refusal is still recorded."""
+        principal = Principal("oidc", "ci:x", "x", expires=rfc3339(START))
+        entry = a_draft()._replace(principal=principal)
+        with pytest.raises(UnauthenticatedError, match="while the request was under way"):
+            await store.write(lambda tx: tx.append(entry))
+        entry.entry["outcome"] = "denied"
+        await store.write(lambda tx: tx.append(entry))
+        await store.write(
+            lambda tx: tx.append(
+                a_draft()._replace(principal=replace(principal, expires="2099-01-01T00:00:00Z"))
+            )
+        )
+
     async def test_the_last_use_is_that_of_an_entry(self, store: Store) -> None:
         """Its transaction's time and its address; others' entries are no use of a token."""
         await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
