@@ -33,6 +33,9 @@ PREFIX = "TFAUDIT_"
 FILE_VARIABLE = "TFAUDIT_CONFIG"
 """Names the configuration file when the command line does not."""
 
+CLIENT_TOKEN = "TFAUDIT_TOKEN"  # noqa: S105 - the variable's name
+"""What the command line proves itself with to a server; no setting, and read by nothing else."""
+
 _MAX_SECRET_FILE = 65_536
 
 # Kubernetes puts addresses of services into every container's environment; a service that is
@@ -414,7 +417,7 @@ def _take_environment(
     variables = {option.variable: option for option in OPTIONS.values()}
     files = {f"{name}_FILE": option for name, option in variables.items() if option.is_secret}
     for name in sorted(environ):
-        if not name.startswith(PREFIX) or name == FILE_VARIABLE:
+        if not name.startswith(PREFIX) or name in {FILE_VARIABLE, CLIENT_TOKEN}:
             continue
         text = environ[name]
         option = variables.get(name)

@@ -50,7 +50,9 @@ def read_fields(value: object, to: type[T], what: str, words: Mapping[str, str] 
         raise told(error, to, what, words) from error
 
 
-def decode_fields(content: bytes | bytearray, to: type[T], what: str) -> T:
+def decode_fields(
+    content: bytes | bytearray, to: type[T], what: str, words: Mapping[str, str] | None = None
+) -> T:
     """Return a JSON text as the type; see ``read_fields``.
 
     Raises:
@@ -60,7 +62,7 @@ def decode_fields(content: bytes | bytearray, to: type[T], what: str) -> T:
     try:
         return msgspec.json.decode(content, type=to)
     except msgspec.ValidationError as error:
-        raise told(error, to, what) from error
+        raise told(error, to, what, words) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInputError(f"the {what} is not JSON: {error}") from error
 

@@ -302,3 +302,9 @@ def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() -> None:
         },
     )
     assert 8920 == config.server.port
+
+
+def test_the_token_of_a_client_is_no_setting() -> None:
+    """Whoever keeps it in the environment can use every command; it is in no Config."""
+    config = load_config(None, {"TFAUDIT_TOKEN": "tfa_secret"})
+    assert "tfa_secret" not in repr(config)

@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 
 from proxy.cli._common import notice
+from proxy.config import CLIENT_TOKEN
 from proxy.errors import (
     ForbiddenError,
     InvalidInputError,
@@ -107,7 +108,7 @@ def _is_here(host: str) -> bool:
 
 
 def _authorization() -> str:
-    token = os.environ.get("TFAUDIT_TOKEN")
+    token = os.environ.get(CLIENT_TOKEN)
     if token:
         return f"Bearer {token.strip()}"
     password = os.environ.get("TF_HTTP_PASSWORD")

@@ -51,7 +51,7 @@ class LogParameters(Struct, frozen=True, kw_only=True):
     after: _Index | None = None
     limit: Annotated[int, Meta(ge=1, le=_MAX_INDEX)] | None = None
     newest_first: bool = False
-    claim: tuple[Annotated[str, Meta(pattern="^[^=]+=")], ...] = ()
+    claim: tuple[Annotated[str, Meta(min_length=2, pattern="^[^=]+=")], ...] = ()
 
 
 async def read_log(request: web.Request) -> web.StreamResponse:

@@ -87,7 +87,7 @@ def problem(
         status=status,
         detail=detail,
         audit_index=UNSET if index is None else index,
-        field=error.field if isinstance(error, FieldError) else UNSET,
+        field=(isinstance(error, FieldError) and error.field) or UNSET,
     )
     response = web.Response(
         status=status, body=msgspec.json.encode(told) + b"\n", content_type=MEDIA

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec import Struct, inspect
 
+from proxy.directory import WORDS
 from proxy.fields import FieldError, decode_fields, fields_of, told
 from proxy.refusals import UnsupportedTypeError
 from proxy.server.appkeys import CONFIG
@@ -29,7 +30,7 @@ async def read_json(request: web.Request, to: type[T], what: str = "body") -> T:
         BodyTooLargeError: longer than MAX_BODY.
         InvalidInputError: names the field, and what is wrong with it.
     """
-    return decode_fields(await _content(request), to, what)
+    return decode_fields(await _content(request), to, what, WORDS)
 
 
 async def read_members(request: web.Request, to: type[Struct], what: str) -> dict[str, Any]:
@@ -39,7 +40,7 @@ async def read_members(request: web.Request, to: type[Struct], what: str) -> dic
         InvalidInputError: as ``read_json``.
     """
     content = await _content(request)
-    decode_fields(content, to, what)
+    decode_fields(content, to, what, WORDS)
     members: dict[str, Any] = msgspec.json.decode(content)
     return members
 
@@ -93,7 +94,7 @@ def read_query(query: Mapping[str, str], to: type[S]) -> S:
     try:
         return msgspec.convert(found, to)
     except msgspec.ValidationError as error:
-        failure = told(error, to, "the parameter")
+        failure = told(error, to, "the parameter", WORDS)
         raise FieldError(str(failure).replace("parameter: ", "parameter ", 1), failure.field) from (
             error
         )

@@ -113,6 +113,12 @@ async def test_a_field_that_can_not_be_is_named(
     assert answer.index is not None
 
 
+async def test_a_pattern_is_told_in_words(face: Face) -> None:
+    """No one has to read a regular expression."""
+    answer = await call(face, "POST", "principals", {"name": "a b"})
+    assert "letters, digits and any of '._@+-'" in json.loads(answer.body)["detail"]
+
+
 async def test_a_name_can_not_be_changed(face: Face) -> None:
     """Grants refer to it."""
     await made(face, "principal")
