@@ -48,8 +48,11 @@ async def test_what_another_process_purged_leaves_the_memory(tmp_path: Path) -> 
         assert server.states._bodies.get(version.id) is None
 
 
-async def test_a_round_that_fails_is_caught_up(tmp_path: Path) -> None:
+async def test_a_round_that_fails_is_caught_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The next one does what is left."""
+    monkeypatch.setattr("proxy.storage.sqlite.BUSY_SECONDS", 0.1)
     clock = Clock()
     async with SQLiteStore(tmp_path / "db", an_audit_log(clock), create=True) as store:
         world = World(store, clock)

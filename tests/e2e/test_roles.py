@@ -1,10 +1,11 @@
 """What real clients show to those who may only a part: planners, readers of outputs, writers."""
 
 import json
+import time
 
 import pytest
 
-from tests.e2e.conftest import MakeProject
+from tests.e2e.conftest import MakeProject, MakeServer
 from tests.e2e.ledger import APPLY, PLAN, READ, VALUE, Ledger, Step, lock_refused, locked, unlocked
 from tests.e2e.ledger import under_lock as under
 from tests.e2e.terraform import VERSIONS, Terraform
@@ -169,3 +170,25 @@ def test_a_workspace_that_wants_a_lock(ledger: Ledger, project: MakeProject) -> 
     events = [step.event for step in ledger.steps()]
     assert "workspace.created" not in events
     assert "state.written" in events
+
+
+def test_what_was_deleted_long_enough_ago_is_purged(make_server: MakeServer) -> None:
+    """By the running server, at its start at the latest; the log with its states stays whole."""
+    server = make_server(env={"TFAUDIT_DATA_DELETION_GRACE": "0"})
+    token = server.admin_token
+    state = b'{"version": 4, "serial": 1, "lineage": "a", "outputs": {}, "resources": []}'
+    assert 200 == server.request("POST", "/state/old", state, token=token).status
+    assert 200 == server.request("DELETE", "/api/v1/workspaces/old", token=token).status
+    assert 424 == server.request("GET", "/state/old", token=token).status
+    server.restart()
+
+    def is_purged() -> bool:
+        shown = server.request("GET", "/api/v1/workspaces/old", token=token)
+        return bool(json.loads(shown.body)["purged"])
+
+    deadline = time.monotonic() + 20
+    while not is_purged():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert 424 == server.request("GET", "/state/old", token=token).status
+    assert 0 == server.verify().returncode
