@@ -119,7 +119,10 @@ def schema() -> str:
                     "token_hint": {"type": "string", "maxLength": 6},
                     "principal": {"description": "whose token it is", "type": "string"},
                     "issuer": {"description": "which issuer vouches for it", "type": "string"},
-                    "claims": {"description": "what the issuer says", "type": "object"},
+                    "claims": {
+                        "description": "what the issuer says, or which certificate it was",
+                        "type": "object",
+                    },
                     "session": {"description": "ID of a person's session", "type": "string"},
                     "token": {
                         "description": "ID of the token that an identity token was exchanged for",

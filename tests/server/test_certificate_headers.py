@@ -169,3 +169,15 @@ async def test_a_page_of_another_site_changes_nothing_by_a_certificate(tmp_path:
         headers = {HEADER: CI, "Sec-Fetch-Site": "cross-site"}
         answer = await face.ask("POST", body=b"{}", role=None, headers=headers)
     assert answer.status in {401, 403}
+
+
+async def test_whoever_has_a_certificate_may_ask_who_they_are(tmp_path: Path) -> None:
+    """With the name by which they are known."""
+    async with a_face(tmp_path, **TRUSTED, client_certificate_form="subject") as face:
+        await known(face)
+        answer = await face.ask("GET", "/api/v1/whoami", role=None, headers={HEADER: CI})
+    assert (200, True, True) == (
+        answer.status,
+        b"pipeline" in answer.body,
+        b"certificate" in answer.body,
+    )
