@@ -205,6 +205,15 @@ def ended_part(tx: Transaction, session_ids: Iterable[str]) -> dict[str, Any]:
     return {"ended_sessions": ended} if ended else {}
 
 
+def log_everybody_out(tx: Transaction, caller: Caller, why: str) -> None:
+    """End all sessions of all people, with an entry for each person who has any."""
+    for found in tx.directory().objects("principal"):
+        ended = end_sessions(tx, found.id, but="")
+        if ended:
+            message = f"all sessions of {found.name} ended: {why}"
+            tx.append(draft("auth.logout", "success", message, caller, **ended))
+
+
 def password_part(principal_id: str, hashed: str) -> dict[str, str]:
     """Return the ``password`` of an entry: it ties what is kept to the log.
 

@@ -24,6 +24,7 @@ from proxy.errors import ConfigError, InvalidInputError, NotFoundError
 if TYPE_CHECKING:
     from proxy.cli._verification import Findings
     from proxy.config import Config
+    from proxy.contracts import Transaction
     from proxy.program import Program
 
 DATABASE: Final = "tfaudit.db"
@@ -199,6 +200,7 @@ def _restore(source: Path, keys: Path | None, config: "Config") -> "Findings":
 
 def _record_restore(config: "Config", source: Path, findings: "Findings") -> None:
     from proxy.audit_log import draft  # noqa: PLC0415 - quick start of the command line
+    from proxy.auth.people import log_everybody_out  # noqa: PLC0415
 
     who = caller("backup restore")
     entry = draft(
@@ -210,9 +212,14 @@ def _record_restore(config: "Config", source: Path, findings: "Findings") -> Non
         restore={"entries": findings.entries, "states": findings.states, "root": findings.root},
     )
 
+    def job(transaction: "Transaction") -> None:
+        # Somebody may have logged out, or had to, after the backup was made.
+        log_everybody_out(transaction, who, "a backup was restored")
+        transaction.append(entry)
+
     async def action() -> None:
         async with opened(config) as program:
-            await program.store.write(lambda transaction: transaction.append(entry))
+            await program.store.write(job)
 
     run(action())
 

@@ -3,15 +3,19 @@
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from proxy.access import ANONYMOUS
+from proxy.auth.failures import FailureLog
 from proxy.cli import app
 from proxy.cli._common import caller, opened, run, settings
 from proxy.program import open_program
+from tests.people import PASSWORD, QUICK, logins_of
 
 LINEAGE = "5e3b2b0f-3c54-4d0e-8c1a-6a1d4c2f7b10"
 
@@ -73,6 +77,36 @@ def rolled_back(data: Path) -> str:
 
     run(work())
     return "prod"
+
+
+NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def people(data: Path) -> None:
+    """Make alice with a password, by entries 0 and 1, who logs in by 2 and 3, and out of one by 4.
+
+    Then bob with a password, deleted.
+    """
+
+    async def make() -> None:
+        async with opened(settings(data, None), create=True) as program:
+            program.people.hasher._argon2 = QUICK
+            who = caller("test")
+            anonymous = who._replace(principal=ANONYMOUS, ip="10.0.0.7")
+            failures = FailureLog(program.store, window=60, immediate=10, now=lambda: NOW)
+            for name in ("alice", "bob"):
+                fields = {"name": name, "kind": "person"}
+                await program.directory.create(who, "principal", fields)
+                await program.people.set_password(who, name, PASSWORD)
+                if name == "alice":
+                    logins = logins_of(program, failures)
+                    done = [await logins.login(anonymous, name, PASSWORD) for _ in range(2)]
+                    await program.people.logout(anonymous._replace(principal=done[0].principal))
+            await program.directory.delete(who, "principal", "bob")
+            await failures.aclose()
+
+    run(make())
 
 
 def state(serial: int = 1, lineage: str = LINEAGE, **attributes: object) -> bytes:

@@ -148,3 +148,20 @@ def test_what_is_no_backup_is_a_no(restore: Restore, tmp_path: Path) -> None:
     """And makes no directory."""
     restore(tmp_path, code=1)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.usefixtures("people")
+def test_a_restored_backup_logs_everybody_out(
+    tfaudit: Tfaudit, restore: Restore, tmp_path: Path
+) -> None:
+    """Who logged out, or had to, after the backup was made, is not logged in again by it."""
+    tfaudit("backup", "create", tmp_path / "backup", "--with-keys")
+    restore(tmp_path / "backup")
+    with closing(sqlite3.connect(tmp_path / "new" / "tfaudit.db")) as database:
+        assert [(0,)] == database.execute(
+            "SELECT count(*) FROM session WHERE ended IS NULL"
+        ).fetchall()
+        entries = database.execute("SELECT event FROM entry ORDER BY idx DESC LIMIT 2").fetchall()
+    assert [("config.changed",), ("auth.logout",)] == entries
+    result = CliRunner().invoke(app, ["verify", "--data", str(tmp_path / "new")])
+    assert 0 == result.exit_code

@@ -6,23 +6,18 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from proxy.access import ANONYMOUS
-from proxy.auth.failures import FailureLog
 from proxy.cli._common import caller, opened, run, settings
 from proxy.directory_service import Change
 from proxy.program import open_program
 from proxy.timestamps import micros_of
 from proxy.tlog.merkle import Frontier
 from tests.cli.conftest import Tfaudit, events, json_lines, state
-from tests.people import PASSWORD, QUICK, logins_of
 from tests.samples import a_lock_info
 
-NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 Tamper = Callable[..., None]
 
 
@@ -447,33 +442,6 @@ def test_a_changed_object_is_found(
     result = json.loads(tfaudit("verify", "--json", "--no-record", code=1).stdout)
     assert index == result["first_bad_index"]
     assert name in result["message"]
-
-
-@pytest.fixture
-def people(data: Path) -> None:
-    """Make alice with a password, by entries 0 and 1, who logs in by 2 and 3, and out of one by 4.
-
-    Then bob with a password, deleted.
-    """
-
-    async def make() -> None:
-        async with opened(settings(data, None), create=True) as program:
-            program.people.hasher._argon2 = QUICK
-            who = caller("test")
-            anonymous = who._replace(principal=ANONYMOUS, ip="10.0.0.7")
-            failures = FailureLog(program.store, window=60, immediate=10, now=lambda: NOW)
-            for name in ("alice", "bob"):
-                fields = {"name": name, "kind": "person"}
-                await program.directory.create(who, "principal", fields)
-                await program.people.set_password(who, name, PASSWORD)
-                if name == "alice":
-                    logins = logins_of(program, failures)
-                    done = [await logins.login(anonymous, name, PASSWORD) for _ in range(2)]
-                    await program.people.logout(anonymous._replace(principal=done[0].principal))
-            await program.directory.delete(who, "principal", "bob")
-            await failures.aclose()
-
-    run(make())
 
 
 @pytest.mark.usefixtures("people")
