@@ -7,7 +7,8 @@ prolongs anything.
 
 Somebody who logged in before has a device cookie (OWASP, "Slow Down Online Guessing Attacks with
 Device Cookies"), and from there they are counted by that alone. So whoever guesses at an account,
-even from the same address, can't lock out the person it belongs to.
+even from the same address, can't lock out the person it belongs to. From very many addresses they
+can hold up that person on a new device, for as long as one lock-out lasts at a time.
 
 All counts are in memory. A restart forgets them, and gives an attacker the few tries before the
 first lock-out once more; it opens no way to restart a server by guessing.
