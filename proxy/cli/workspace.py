@@ -328,8 +328,7 @@ def _do(
     if committed.index is None:
         typer.echo(f"{clean(found.name)} was so already: nothing changed.")
         return
-    parts = [*_in_words(record), life_text(record)]
-    told = ", ".join(part for part in parts if part)
+    told = life_text(record) or ", ".join(_in_words(record))
     typer.echo(f"{done} {clean(found.name)}" + (f": {told}." if told else "."))
 
 
