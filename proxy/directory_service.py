@@ -267,7 +267,7 @@ class _Work:
         if kind == "workspace" and self._make_workspace(change, new_id):
             return
         if change.action == "create":
-            record = _cleaned(read_record(kind, {**change.fields, "name": change.name}))
+            record = cleaned(read_record(kind, {**change.fields, "name": change.name}))
             if (kind, record.name) in self._objects:
                 raise ConflictError(
                     f"there is a {kind} {record.name} already: change it, or choose another name"
@@ -280,7 +280,7 @@ class _Work:
             del self._objects[kind, before.name]
             self.done.append(Changed("delete", before, None))
             return
-        record = _cleaned(changed_record(before.record, change.fields))
+        record = cleaned(changed_record(before.record, change.fields))
         after = before._replace(updated=self._time, document=document_of(record))
         if after.document != before.document:
             self._keep(Changed("update", before, after))
@@ -303,7 +303,7 @@ class _Work:
         if before is not None:
             _require_in_use(change, present)
             return False
-        document = document_of(_cleaned(changed_record(present, change.fields)))
+        document = document_of(cleaned(changed_record(present, change.fields)))
         after = Object("workspace", name, new_id, self._time, self._time, document)
         self._keep(Changed("update", None, after))
         return True
@@ -395,8 +395,12 @@ def _workspace_of(found: Object | None, name: str) -> WorkspaceRecord:
     return record
 
 
-def _cleaned(record: Record) -> Record:
-    """Return the record without credentials in its free text: it is kept as it is recorded."""
+def cleaned(record: Record) -> Record:
+    """Return the record without credentials in its free text: it is kept as it is recorded.
+
+    Raises:
+        InvalidInputError: a field that is no free text holds one.
+    """
     if isinstance(record, GrantRecord):
         return record
     if isinstance(record, PrincipalRecord):
@@ -404,6 +408,10 @@ def _cleaned(record: Record) -> Record:
             _check_certificate(name)
     if isinstance(record, IssuerRecord) and ("@" in record.url or "?" in record.url):
         raise InvalidInputError("the url of an issuer has no user, password or query in it")
+    if isinstance(record, WorkspaceRecord):
+        label = record.environment
+        if client_text(label, _MAX_SHOWN) != label:
+            raise InvalidInputError("the environment of a workspace is a label, and no credential")
     return msgspec.structs.replace(record, description=client_text(record.description, 500))
 
 

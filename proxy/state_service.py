@@ -391,7 +391,10 @@ class StateService:
         """
         await gate(self._store, caller, Permission.STATE_WRITE, workspace)
         known = self._store.directory().workspace(workspace)
-        if known.deleted is not None or known.protected:
+        try:
+            require_writable(known, caller.principal)
+        except (WorkspaceDeletedError, ProtectedError):
+            # What was looked at may be a second old; the transaction decides, and records.
             await self._require_writable(caller, workspace, lock_id)
         try:
             body = await receive(known.body_limit)

@@ -17,7 +17,7 @@ from proxy.access import EVERYWHERE, Caller, Permission, parse_workspace
 from proxy.audit_log import draft
 from proxy.contracts import Committed, Draft, StateVersion, Store, Transaction
 from proxy.directory import LIFE, Directory, Object, WorkspaceRecord, document_of, read_record
-from proxy.directory_service import object_part
+from proxy.directory_service import cleaned, object_part
 from proxy.errors import (
     ConflictError,
     ForbiddenError,
@@ -286,7 +286,7 @@ class WorkspaceService:
                 raise ConflictError(
                     f"{name} is not purged, so its name is in use: delete and purge it first"
                 )
-            record = read_record("workspace", {**fields, "name": found.name})
+            record = cleaned(read_record("workspace", {**fields, "name": found.name}))
             if not isinstance(record, WorkspaceRecord):
                 raise TypeError(record)
             return msgspec.structs.replace(record, destroyed_versions=found.versions)

@@ -176,6 +176,33 @@ async def test_whoever_may_read_states_gets_all_of_them(states: StateService, ro
     assert with_outputs() == (await states.read(caller, WORKSPACE)).body
 
 
+async def test_a_denied_state_leaves_the_outputs_that_are_given(states: StateService) -> None:
+    """How somebody is given less in one place than elsewhere; without that they get nothing."""
+    await write(states, with_outputs())
+    denied = [Grant(Role.WRITER), Grant(Role.READER, deny=True)]
+    for grants, allowed in ((denied, False), ([*denied, Grant(Role.OUTPUTS_READER)], True)):
+        principal = replace(CONSUMER.principal, rights=Rights(grants))
+        caller = CONSUMER._replace(principal=principal)
+        if allowed:
+            assert [] == json.loads((await states.read(caller, WORKSPACE)).body or b"")["resources"]
+        else:
+            with pytest.raises(ForbiddenError):
+                await states.read(caller, WORKSPACE)
+
+
+async def test_a_protection_that_was_lifted_a_moment_ago_stops_nobody(
+    store: Store, states: StateService
+) -> None:
+    """What is known outside of the transaction may be a second old."""
+    await keep(store, protected=True)
+    assert store.directory().workspace(WORKSPACE).protected
+    directory = DirectoryService(store, lambda: datetime.now(UTC), os.urandom)
+    stale = store.directory()
+    await directory.update(a_caller(), "workspace", WORKSPACE, {"protected": False})
+    setattr(store, "directory", lambda: stale)  # noqa: B010 - in place of a method
+    assert 1 == (await write(states, a_state(1))).version.number
+
+
 async def test_a_reader_of_outputs_sees_no_version_and_writes_nothing(
     store: Store, states: StateService
 ) -> None:

@@ -469,6 +469,19 @@ async def test_only_an_administrator_frees_a_name(world: World, caller: Caller) 
         await world.workspaces.reuse(caller, WORKSPACE, {})
 
 
+async def test_no_credential_is_kept_in_settings(world: World) -> None:
+    """Neither of what is made nor of what is freed."""
+    await world.purged()
+    secret = "ghp_" + "a1B2" * 9
+    fields = {"description": f"use {secret}"}
+    await world.workspaces.reuse(ADMIN, WORKSPACE, fields)
+    await world.directory.create(ADMIN, "workspace", {"name": "dev", **fields})
+    with pytest.raises(InvalidInputError, match="is a label"):
+        await world.directory.update(ADMIN, "workspace", "dev", {"environment": secret})
+    assert secret not in str(await log_of(world.store))
+    assert secret not in str(await world.record())
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"purged": False}, {"destroyed_versions": 0}, {"body_limit": -1}, {"no": "such"}],
