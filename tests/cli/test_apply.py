@@ -274,3 +274,16 @@ def test_a_principal_that_somebody_else_depends_on_is_not_pruned(
     result = tfaudit("apply", write(only), "--yes", "--prune", "--allow-lockout", code=1)
     assert "the grant alice-administers is for the principal alice" in result.stderr
     assert ["alice", "deployer"] == objects(tfaudit, "principal")
+
+
+def test_what_was_shown_is_what_is_done(
+    tfaudit: Tfaudit, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If somebody else changes who may do what while it asks, nothing is done."""
+
+    def meanwhile(_: str) -> None:
+        tfaudit("principal", "create", "eve")
+
+    monkeypatch.setattr("proxy.cli.apply.confirm", meanwhile)
+    assert "somebody else changed" in tfaudit("apply", write(FILE), code=1).stderr
+    assert ["eve"] == objects(tfaudit, "principal")
