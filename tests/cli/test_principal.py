@@ -48,9 +48,10 @@ def test_what_is_so_already_is_said(tfaudit: Tfaudit) -> None:
     assert "principal.updated" not in events(tfaudit)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
+def test_what_can_not_be_done_is_told_in_one_line(tfaudit: Tfaudit) -> None:
+    """On stderr, with 1 for a no and 2 for what was not understood."""
+    tfaudit("principal", "create", "alice")
+    for arguments, code, message in (
         (("show", "nobody"), 1, "there is no principal nobody"),
         (("delete", "nobody"), 1, "there is no principal nobody"),
         (("update", "nobody", "--disabled"), 1, "there is no principal nobody"),
@@ -58,17 +59,11 @@ def test_what_is_so_already_is_said(tfaudit: Tfaudit) -> None:
         (("create", "alice"), 1, "there is a principal alice already"),
         (("create", "a b"), 2, "letters, digits"),
         (("create", "bob", "--kind", "robot"), 2, "choose one of person, service"),
-    ],
-)
-def test_what_can_not_be_done_is_told_in_one_line(
-    tfaudit: Tfaudit, arguments: tuple[str, ...], code: int, message: str
-) -> None:
-    """On stderr, with 1 for a no and 2 for what was not understood."""
-    tfaudit("principal", "create", "alice")
-    result = tfaudit("principal", *arguments, code=code)
-    assert not result.stdout
-    assert 1 == len(result.stderr.splitlines())
-    assert message in result.stderr
+    ):
+        result = tfaudit("principal", *arguments, code=code)
+        assert not result.stdout
+        assert 1 == len(result.stderr.splitlines())
+        assert message in result.stderr
 
 
 def test_a_password_is_read_from_stdin(tfaudit: Tfaudit) -> None:

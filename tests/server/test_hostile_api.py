@@ -115,7 +115,7 @@ def test_no_request_gets_more_than_the_table_gives(
     name = operation.definition.raw["operationId"]
 
     @settings(
-        max_examples=3,
+        max_examples=2,
         deadline=None,
         database=None,
         derandomize=True,
