@@ -729,6 +729,9 @@ class StoreContract:
         await other.write(recorded(lambda tx: tx.put_object(an_object(disabled=True))))
         with pytest.raises(AccessChangedError, match="was changed"):
             await store.write(as_alice)
+        # What is told without an entry is told to nobody whose rights are gone, either.
+        with pytest.raises(AccessChangedError, match="was changed"):
+            await store.write(lambda tx: tx.require_in_force(principal))
 
     async def test_a_change_by_another_process_is_seen_after_a_second(
         self, store: Store, reopen: Reopen, stack: AsyncExitStack
