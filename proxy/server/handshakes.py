@@ -6,9 +6,10 @@ file descriptors, the store's among them.
 """
 
 import asyncio
+import os
+import socket
 import ssl
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -16,6 +17,7 @@ from aiohttp import web
 HANDSHAKE_SECONDS: Final = 10.0
 """Within which a connection's handshake is over."""
 
+_RETRY_SECONDS: Final = 0.5
 _TOLD_SECONDS: Final = 1.0
 """A refused certificate is told in the log; of many in a moment one, and how many there were."""
 
@@ -34,7 +36,7 @@ class TLSSite(web.TCPSite):
         seconds: that a handshake may take.
     """
 
-    __slots__ = ("_context", "_most", "_seconds", "_told", "_under_way", "_untold")
+    __slots__ = ("_accepting", "_context", "_most", "_seconds", "_told", "_under_way", "_untold")
 
     def __init__(  # noqa: PLR0913 - where, how, and the two bounds
         self,
@@ -50,7 +52,8 @@ class TLSSite(web.TCPSite):
         self._context = context
         self._most = most
         self._seconds = seconds
-        self._under_way: dict[_Handshake, asyncio.Task[None]] = {}
+        self._accepting: list[asyncio.Task[None]] = []
+        self._under_way: dict[asyncio.Task[None], None] = {}
         self._told = 0.0
         self._untold = 0
 
@@ -61,27 +64,54 @@ class TLSSite(web.TCPSite):
             OSError: the address can't be listened on.
         """
         await super(web.TCPSite, self).start()
-        server = self._runner.server
-        assert server is not None  # noqa: S101 - BaseSite looked
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Handshake(self, server), self._host, self._port, backlog=self._backlog
+        # Its sockets are bound as for any other site; connections are taken from them here.
+        self._server = server = await loop.create_server(
+            asyncio.Protocol, self._host, self._port, backlog=self._backlog, start_serving=False
         )
-        self._bound_port = self._server.sockets[0].getsockname()[1]
+        self._bound_port = server.sockets[0].getsockname()[1]
+        for each in server.sockets:
+            listener = socket.socket(fileno=os.dup(each.fileno()))
+            listener.settimeout(0)
+            listener.listen(self._backlog)
+            self._accepting.append(asyncio.create_task(self._accept(listener)))
 
     async def stop(self) -> None:
         """Listen no more, and give up the handshakes under way."""
-        for task in list(self._under_way.values()):
+        for task in (*self._accepting, *self._under_way):
             task.cancel()
+        await asyncio.gather(*self._accepting, *self._under_way, return_exceptions=True)
         await super().stop()
 
-    def begin(self, handshake: "_Handshake") -> None:
-        """Start a handshake; when there are too many, the oldest makes room."""
-        if len(self._under_way) >= self._most:
-            next(iter(self._under_way)).abort()
-        task = asyncio.create_task(handshake.shake(self._context, self._seconds))
-        self._under_way[handshake] = task
-        task.add_done_callback(lambda _: self._under_way.pop(handshake, None))
+    async def _accept(self, listener: socket.socket) -> None:
+        """Take each connection that comes; when there are too many handshakes, the oldest goes."""
+        loop = asyncio.get_running_loop()
+        with listener:
+            while True:
+                try:
+                    connection, address = await loop.sock_accept(listener)
+                except OSError as error:  # no more files, or the client was gone already
+                    _log.warning("a connection could not be accepted", error=str(error))
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    continue
+                if len(self._under_way) >= self._most:
+                    next(iter(self._under_way)).cancel()
+                task = asyncio.create_task(self._shake(connection, str(address[0])))
+                self._under_way[task] = None
+                task.add_done_callback(self._under_way.pop)
+
+    async def _shake(self, connection: socket.socket, address: str) -> None:
+        """Finish the handshake and hand over; nothing is told of one that fails for no reason."""
+        server = self._runner.server
+        assert server is not None  # noqa: S101 - the site was started
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                server, connection, ssl=self._context, ssl_handshake_timeout=self._seconds
+            )
+        except ssl.SSLCertVerificationError as error:
+            self.tell(error, address)
+        except OSError:  # of TLS, of the network, or too late: all are errors of the system
+            pass
 
     def tell(self, error: ssl.SSLCertVerificationError, address: str) -> None:
         """Say in the program's log why a client certificate was refused: nothing else will."""
@@ -91,52 +121,3 @@ class TLSSite(web.TCPSite):
             why = error.verify_message
             _log.warning("refused a certificate", why=why, address=address, times=self._untold)
             self._told, self._untold = now + _TOLD_SECONDS, 0
-
-
-class _Handshake(asyncio.Protocol):
-    """A connection until its handshake is over; keeps what comes in the moment of handing over."""
-
-    def __init__(self, site: TLSSite, make: Callable[[], asyncio.Protocol]) -> None:
-        self._site = site
-        self._make = make
-        self._raw: Any = None
-        self._early: list[bytes] = []
-        self._has_ended = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._raw = transport
-        self._raw.pause_reading()  # the first bytes are TLS's
-        self._site.begin(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Keep what came with the end of the handshake."""
-        self._early.append(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        """Remember that there is nobody to hand over."""
-        self._has_ended = True
-
-    def abort(self) -> None:
-        """Give up, whatever is under way."""
-        self._raw.abort()
-
-    async def shake(self, context: ssl.SSLContext, seconds: float) -> None:
-        """Finish the handshake and hand over; nothing is told of one that fails."""
-        loop = asyncio.get_running_loop()
-        try:
-            transport = await loop.start_tls(
-                self._raw, self, context, server_side=True, ssl_handshake_timeout=seconds
-            )
-        except ssl.SSLCertVerificationError as error:
-            self._site.tell(error, str(self._raw.get_extra_info("peername", [""])[0]))
-            return
-        except OSError:  # of TLS, of the network, or too late: all are errors of the system
-            return
-        if transport is None or self._has_ended:
-            return
-        connection = self._make()
-        transport.set_protocol(connection)
-        connection.connection_made(transport)
-        for data in self._early:
-            connection.data_received(data)
