@@ -240,15 +240,20 @@ class WorkspaceService:
         Raises:
             UnavailableError: as ``purge``; the rest is done by the next call.
         """
+        records = [
+            record
+            for each in self._store.directory().objects("workspace")
+            if isinstance(record := each.record, WorkspaceRecord)
+        ]
         if self._is_unscrubbed:
-            await self._store.scrub()
+            if any(record.destroyed_versions for record in records):
+                await self._store.scrub()
             self._is_unscrubbed = False
         now = rfc3339(int(self._now().timestamp() * 1_000_000))
         due = [
-            each.name
-            for each in self._store.directory().objects("workspace")
-            if isinstance(record := each.record, WorkspaceRecord)
-            and record.deleted is not None
+            record.name
+            for record in records
+            if record.deleted is not None
             and not record.purged
             and (record.restorable_until or "") <= now
         ]

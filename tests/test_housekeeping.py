@@ -52,7 +52,7 @@ async def test_a_round_that_fails_is_caught_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next one does what is left."""
-    monkeypatch.setattr("proxy.storage.sqlite.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("proxy.storage.sqlite._SCRUB_MILLISECONDS", 100)
     clock = Clock()
     async with SQLiteStore(tmp_path / "db", an_audit_log(clock), create=True) as store:
         world = World(store, clock)
@@ -65,7 +65,24 @@ async def test_a_round_that_fails_is_caught_up(
             await write_something(world)
             with pytest.raises(UnavailableError):
                 await keeper.tidy()
-        assert [WORKSPACE] == await keeper.tidy()
+        assert (await world.record()).purged
+        assert 0 < (tmp_path / "db-wal").stat().st_size
+        assert [] == await keeper.tidy()
+        assert 0 == (tmp_path / "db-wal").stat().st_size
+
+
+async def test_a_server_that_purged_nothing_leaves_the_files_alone(tmp_path: Path) -> None:
+    """Emptying the write-ahead log makes everybody wait, so it is done only when it has to be."""
+    async with SQLiteStore(tmp_path / "db", an_audit_log(), create=True) as store:
+        world = World(store, Clock())
+        await write(world.states, a_state(1))
+
+        async def scrub() -> None:
+            raise AssertionError("it was scrubbed")
+
+        setattr(store, "scrub", scrub)  # noqa: B010 - in place of a method
+        keeper = Housekeeper(store, world.workspaces, world.states, ADMIN)
+        assert [] == await keeper.tidy()
 
 
 async def write_something(world: World) -> None:

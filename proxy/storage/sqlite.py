@@ -69,6 +69,9 @@ MAX_BATCH: Final = 512
 BUSY_SECONDS: Final = 10.0
 """How long a transaction waits for another process's, before the request fails."""
 
+_SCRUB_MILLISECONDS: Final = 1000
+"""How long a scrub waits for those who read an older view; then somebody has to ask again."""
+
 _PAGE: Final = 1000
 """Rows read at a time when the log is followed or verified."""
 
@@ -658,6 +661,8 @@ class SQLiteStore:
     def _scrub(self) -> None:
         try:
             with closing(self._connect("rw")) as connection:
+                # While it waits for readers nobody can write.
+                connection.execute(f"PRAGMA busy_timeout={_SCRUB_MILLISECONDS}")
                 (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error as error:
             raise UnavailableError(f"the write-ahead log could not be emptied: {error}") from error
