@@ -158,10 +158,14 @@ def test_dialects(server: Server, make_terraform: MakeTerraform) -> None:
 
 def test_guides(server: Server, shell: Callable[..., str], tmp_path: Path) -> None:
     """Every `tfaudit` command of the guides does what it says, in the README's order."""
-    if shutil.which("curl") is None:
-        missing("the README fetches the checkpoint with curl: apt-get install curl")
-    for line in commands("Who may do what"):
-        shell(line, server)
+    for part in ("curl", "jq"):
+        if shutil.which(part) is None:
+            missing(f"the README's commands need {part}: apt-get install {part}")
+    for heading in ("Who may do what", "Workspaces"):
+        for block in blocks("console", heading):
+            # One script each: a line may need what the one before it was told.
+            script = f"export TF_HTTP_PASSWORD={server.admin_token}\nset -e\n{block}"
+            shell(script, server, answer="correct horse battery nail\n")
 
     (tmp_path / "terraform.tfstate").write_bytes(state(1))
     imported, _ = commands("Move existing states here")
