@@ -179,7 +179,9 @@ class Rights:
             # Without a workspace, a denial in some of them leaves the others.
             if grant.deny and (workspace is not None or EVERYWHERE in grant.workspaces):
                 return Decision(allowed=False, reason=f"{_titled(grant)} denies it", grant=grant)
-        giving = [grant for grant in covering if not grant.deny]
+        giving = [grant for grant in covering if not grant.deny] or self._implied(
+            permission, workspace
+        )
         if not giving:
             return Decision(allowed=False, reason="no grant allows it")
         if self.scope is not None and not self.scope.covers(permission, workspace):
@@ -192,6 +194,17 @@ class Rights:
     def is_nothing(self) -> bool:
         """Whether nothing is given, anywhere."""
         return all(grant.deny for grant in self.grants)
+
+    def _implied(self, permission: Permission, workspace: str | None) -> list[Grant]:
+        """Return what gives the outputs of a state that one may read to a token for outputs alone.
+
+        Without such a token nothing is implied: whoever is denied the state is denied its outputs.
+        """
+        scope = self.scope
+        if permission is not Permission.OUTPUTS_READ or scope is None:
+            return []
+        whole = Rights(self.grants).decide(Permission.STATE_READ, workspace)
+        return [scope._replace(sensitive_outputs=False)] if whole.allowed else []
 
     def roles(self) -> str:
         """Return the names of the roles that are given, for a sentence."""

@@ -159,6 +159,21 @@ def test_what_is_asked_without_a_workspace_is_allowed_somewhere() -> None:
     assert not everywhere.decide(Permission.LOG_READ).allowed
 
 
+def test_a_token_for_outputs_of_whoever_may_read_the_state_gets_outputs() -> None:
+    """What is narrowed is what they may; a denial of either holds."""
+    scope = Grant(Role.OUTPUTS_READER, ("prod/*",))
+    narrowed = Rights([Grant(Role.WRITER)], scope)
+    decision = narrowed.decide(Permission.OUTPUTS_READ, "prod/a")
+    assert (True, False) == (decision.allowed, decision.grant and decision.grant.sensitive_outputs)
+    assert not narrowed.decide(Permission.STATE_READ, "prod/a").allowed
+    assert not narrowed.decide(Permission.OUTPUTS_READ, "dev/a").allowed
+    for role in (Role.READER, Role.OUTPUTS_READER):
+        denied = Rights([Grant(Role.WRITER), Grant(role, deny=True)], scope)
+        assert not denied.decide(Permission.OUTPUTS_READ, "prod/a").allowed
+    assert not Rights([Grant(Role.WRITER)]).decide(Permission.OUTPUTS_READ, "prod/a").allowed
+    assert not Rights([], scope).decide(Permission.OUTPUTS_READ, "prod/a").allowed
+
+
 def test_sensitive_outputs_are_decided_by_the_grant_that_gives_them() -> None:
     """Of several that allow it, the one that gives more."""
     plain = Grant(Role.OUTPUTS_READER, ("*",), "plain")

@@ -47,7 +47,7 @@ def apply(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="TOML with [[principal]], [[grant]], [[issuer]] and [[workspace]] tables.",
+            help=r"TOML with \[\[principal]], \[\[grant]], \[\[issuer]] and \[\[workspace]] tables.",
             exists=True,
             dir_okay=False,
         ),
