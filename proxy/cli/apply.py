@@ -47,7 +47,7 @@ def apply(
         Path,
         typer.Argument(
             metavar="FILE",
-            help=r"TOML with \[\[principal]], \[\[grant]], \[\[issuer]] and \[\[workspace]] tables.",
+            help=r"TOML: tables \[\[principal]], \[\[grant]], \[\[issuer]] and \[\[workspace]].",
             exists=True,
             dir_okay=False,
         ),
