@@ -20,6 +20,11 @@ from proxy.tfstate.policy import Policy
 
 _LENGTH: Final = 8
 _READ: Final = 1 << 18
+_TOGETHER: Final = 8
+"""So many answers, to orders that came together, are told at once: each time wakes the server,
+which commits together what it is told together. No more, so that it has work meanwhile."""
+_LARGE: Final = 1 << 16
+"""Bytes of an order that takes so long that what is done by then is told."""
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _ORDER: Final = msgspec.msgpack.Decoder(Order)
 _ANSWER: Final = msgspec.msgpack.Decoder(Prepared | Failed)
@@ -86,13 +91,19 @@ def main() -> None:
     preparation: Preparation | None = None
     with suppress(BrokenPipeError):  # the server was killed: nobody waits for an answer
         while data := os.read(source, _READ):
+            answers: list[bytes] = []
             for message in messages.feed(data):
                 if preparation is None:
                     setup = msgspec.msgpack.decode(message, type=Setup)
                     preparation = Preparation(Keys(setup.master, setup.redaction), setup.policy)
                     settle()
-                else:
-                    _write(target, encode(_carry_out(preparation, message)))
+                    continue
+                if answers and (len(answers) == _TOGETHER or len(message) > _LARGE):
+                    _write(target, b"".join(answers))
+                    answers = []
+                answers.append(encode(_carry_out(preparation, message)))
+            if answers:
+                _write(target, b"".join(answers))
 
 
 def _carry_out(preparation: Preparation, message: memoryview) -> Prepared | Failed:
