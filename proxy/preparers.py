@@ -198,13 +198,20 @@ class WorkerPool:
     async def prepare(self, order: Order) -> Prepared:
         """Carry out one order; see preparation.Preparer."""
         if len(order.body) <= _HANDED_OVER:
-            alive = [worker for worker in self._workers if worker.is_alive]
-            if alive:
+            worker = self._least_busy()
+            if worker is not None:
                 try:
-                    return await min(alive, key=lambda worker: worker.load).submit(order)
+                    return await worker.submit(order)
                 except _WorkerLostError:
                     self._replace_lost()
         return await self._local.prepare(order)
+
+    def _least_busy(self) -> _Worker | None:
+        found: _Worker | None = None
+        for worker in self._workers:
+            if worker.is_alive and (found is None or worker.load < found.load):
+                found = worker
+        return found
 
     def _replace_lost(self) -> None:
         for worker in [worker for worker in self._workers if not worker.is_alive]:

@@ -159,10 +159,11 @@ class Gatekeeper:
     async def _serve(
         self, request: web.Request, handler: _Handler, request_id: str
     ) -> web.StreamResponse:
-        if self._traffic.is_stopping and request.match_info.handler is not health.healthz:
+        asked = request.match_info.handler
+        if self._traffic.is_stopping and asked is not health.healthz:
             raise UnavailableError("the server is stopping: try again in a moment")
-        if request.match_info.handler in self._open:
-            if request.match_info.handler in self._entrances:
+        if asked in self._open:
+            if asked in self._entrances:
                 return await self._admit(request, handler, request_id)
             return await handler(request)
         caller = request[CALLER] = await self._authenticate(request, request_id)

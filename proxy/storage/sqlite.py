@@ -453,6 +453,8 @@ class SQLiteStore:
         if row is None:
             return None
         token = token_of(row)
+        if known is not None and known[1] == token:
+            token = known[1]  # what was found out about the very same one stays true
         if len(tokens) > MAX_KNOWN:
             tokens.clear()
         tokens[digest] = (now + _TOKEN_SECONDS, token)
