@@ -59,6 +59,21 @@ async def append(store: Store, message: str = "something happened") -> None:
     await store.write(lambda tx: tx.append(a_draft(message)))
 
 
+async def test_an_unchanged_token_that_is_read_anew_is_the_one_from_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that nobody need find out again what its principal may; a changed one is another."""
+    monkeypatch.setattr("proxy.storage.sqlite._TOKEN_SECONDS", 0.0)
+    async with an_open_store(tmp_path) as store:
+        await store.write(recorded(lambda tx: tx.add_token(a_token(), DIGEST)))
+        first = store.token_by_digest(DIGEST)
+        assert first is store.token_by_digest(DIGEST)
+        await store.write(recorded(lambda tx: tx.revoke_token("0193-1")))
+        changed = store.token_by_digest(DIGEST)
+        assert changed is not None
+        assert changed.revoked is not None
+
+
 # ---------------------------------------------------------------- opening
 
 
