@@ -61,7 +61,7 @@ class Running:
         reader, writer = await self.connect(tls)
         writer.write(self.head(method, path, len(body)) + body)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 return await read_answer(reader)
         finally:
             writer.close()
@@ -114,7 +114,7 @@ async def serving(
     process = await start(directory, port, **settings)
     running = Running(process, port, minted.text)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     if 200 == (await running.ask("GET", "/readyz", tls=tls)).status:
@@ -214,7 +214,7 @@ async def test_a_large_answer_is_sent_to_its_end(data: Path) -> None:
         server.process.terminate()
         await asyncio.sleep(3)
         received = 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while chunk := await reader.read(1 << 20):
                 received += len(chunk)
         writer.close()
@@ -228,7 +228,7 @@ async def test_whoever_waits_for_a_lock_does_not_hold_up_the_stop(data: Path) ->
         await server.ask("LOCK", "/state/a", a_lock_info("lock-1"))
         waiting = asyncio.create_task(server.ask("LOCK", "/state/a?wait=60", a_lock_info("lock-2")))
         await asyncio.sleep(0.3)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):  # far less than the wait
             assert 0 == await server.stop()
             assert 503 == (await waiting).status
 
