@@ -156,17 +156,24 @@ def test_dialects(server: Server, make_terraform: MakeTerraform) -> None:
     ]
 
 
-def test_guides(server: Server, shell: Callable[..., str], tmp_path: Path) -> None:
-    """Every `tfaudit` command of the guides does what it says, in the README's order."""
+def _require_programs() -> None:
     for part in ("curl", "jq"):
         if shutil.which(part) is None:
             missing(f"the README's commands need {part}: apt-get install {part}")
-    for heading in ("Who may do what", "Workspaces"):
-        for block in blocks("console", heading):
-            # One script each: a line may need what the one before it was told.
-            script = f"export TF_HTTP_PASSWORD={server.admin_token}\nset -e\n{block}"
-            shell(script, server, answer="correct horse battery nail\n")
 
+
+@pytest.mark.parametrize("heading", ["Who may do what", "Workspaces"])
+def test_guides_of_several_lines(server: Server, shell: Callable[..., str], heading: str) -> None:
+    """Each block is one script, since a line may need what the one before it was told."""
+    _require_programs()
+    for block in blocks("console", heading):
+        script = f"export TF_HTTP_PASSWORD={server.admin_token}\nset -e\n{block}"
+        shell(script, server, answer="correct horse battery nail\n")
+
+
+def test_guides(server: Server, shell: Callable[..., str], tmp_path: Path) -> None:
+    """Every `tfaudit` command of the guides does what it says, in the README's order."""
+    _require_programs()
     (tmp_path / "terraform.tfstate").write_bytes(state(1))
     imported, _ = commands("Move existing states here")
     shell(imported, server)
