@@ -194,6 +194,8 @@ async def serve(config: Config) -> None:
             await runner.setup()
             settle()
             try:
+                # Rules of grants are read with it, by an engine that takes a second to load.
+                await asyncio.to_thread(program.store.directory)
                 await _listen(runner, config, tls, most_handshakes(files))
                 keepers = [
                     asyncio.create_task(_keep_witness(program, revocations)),

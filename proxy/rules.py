@@ -9,22 +9,28 @@ regular expression that is not anchored, or takes for ever, is how such rules go
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
-
-from rule_engine import Context, Rule, ast
-from rule_engine.errors import EngineError
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from proxy.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from rule_engine import Rule
 
 MAX_RULE: Final = 2048
 """Characters."""
 
-# Subclasses compare by order and by regular expression.
-_BINARY: Final = frozenset({ast.LogicExpression, ast.ComparisonExpression})
 _ALLOWED: Final = (
     'write claims, texts in quotation marks, ==, !=, in ["a", "b"], and, or, not, parentheses, '
     'claim.starts_with("…") and claim.ends_with("…")'
 )
+
+
+def prepare() -> None:
+    """Load the engine, which builds its parser for about a second.
+
+    Whoever has no rule never waits for that; a server does it before the first rule comes.
+    """
+    import rule_engine  # noqa: F401, PLC0415
 
 
 def check_rule(text: str) -> None:
@@ -54,6 +60,8 @@ def is_met(text: str, claims: Mapping[str, Any], *, in_doubt: bool = False) -> b
         in_doubt: the answer when the rule asks for a claim that is not there, looks into one that
             is no list, or is no rule at all: False for what gives, True for what denies.
     """
+    from rule_engine.errors import EngineError  # noqa: PLC0415 - see prepare
+
     try:
         compiled = _compiled(text)
         asked = {name: claims[name] for name in compiled.claims}
@@ -74,13 +82,16 @@ class _Compiled(NamedTuple):
             of it: ``"acme" in repository`` would hold for ``evil/acme-copy``.
     """
 
-    rule: Rule
+    rule: "Rule"
     claims: set[str]
     lists: set[str]
 
 
 @lru_cache(maxsize=1024)
 def _compiled(text: str) -> _Compiled:
+    from rule_engine import Context, Rule  # noqa: PLC0415 - see prepare
+    from rule_engine.errors import EngineError  # noqa: PLC0415
+
     if len(text) > MAX_RULE:
         raise InvalidInputError(f"the rule has {len(text)} characters; at most {MAX_RULE} are read")
     try:
@@ -102,6 +113,8 @@ def _collect(node: Any, into: _Compiled) -> None:  # noqa: ANN401, C901 - a case
     Raises:
         InvalidInputError: it is.
     """
+    from rule_engine import ast  # noqa: PLC0415 - see prepare
+
     match node:
         case ast.SymbolExpression(scope=None):
             into.claims.add(node.name)
@@ -110,10 +123,15 @@ def _collect(node: Any, into: _Compiled) -> None:  # noqa: ANN401, C901 - a case
         case ast.ArrayExpression():
             for member in node.value:
                 _collect(member, into)
-        case ast.LogicExpression() | ast.ComparisonExpression() if type(node) in _BINARY:
+        # What stands between `and` and `or` asks for a claim: `… or true` is a rule for everybody.
+        case ast.LogicExpression() if not _is_constant(node.left) and not _is_constant(node.right):
             _collect(node.left, into)
             _collect(node.right, into)
-        case ast.UnaryExpression(type="not"):
+        # Its subclasses compare by order and by regular expression.
+        case ast.ComparisonExpression() if type(node) is ast.ComparisonExpression:
+            _collect(node.left, into)
+            _collect(node.right, into)
+        case ast.UnaryExpression(type="not") if not _is_constant(node.right):
             _collect(node.right, into)
         case ast.ContainsExpression(container=ast.ArrayExpression() | ast.SymbolExpression()):
             _collect(node.member, into)
@@ -130,3 +148,9 @@ def _collect(node: Any, into: _Compiled) -> None:  # noqa: ANN401, C901 - a case
             raise InvalidInputError(
                 f"the rule {into.rule.text!r} says more than a rule may: {_ALLOWED}"
             )
+
+
+def _is_constant(node: Any) -> bool:  # noqa: ANN401 - the library's nodes share no type
+    from rule_engine import ast  # noqa: PLC0415 - see prepare
+
+    return isinstance(node, ast.StringExpression | ast.BooleanExpression | ast.FloatExpression)

@@ -83,6 +83,25 @@ def test_a_rule_may_say_no_more(rule: str) -> None:
         check_rule(rule)
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'sub == "x" or true',
+        'sub == "x" or 1 == 1',
+        '"a" == "a" or sub == "x"',
+        'sub == "x" and not false',
+        'sub == "x" or not (1 == 2)',
+        'sub == "x" or "a" in ["a"]',
+        'sub == "x" or "a".starts_with("a")',
+        'sub == "x" or ["a"] == ["a"]',
+    ],
+)
+def test_no_part_of_a_rule_holds_for_everybody(rule: str) -> None:
+    """A rule that is met whatever one claim says is met by anybody."""
+    with pytest.raises(InvalidInputError, match="says more than a rule may"):
+        check_rule(rule)
+
+
 @pytest.mark.parametrize("rule", ["1 == 1", "true", '"a" == "a"', '"a" in ["a"]'])
 def test_a_rule_that_holds_for_everybody_is_none(rule: str) -> None:
     """Public issuers vouch for anybody."""
