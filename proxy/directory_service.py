@@ -4,6 +4,7 @@ Each change is one entry with the object before and after. Several changes toget
 or none, in one transaction, and only what they come to must be consistent: their order is free.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -35,6 +36,7 @@ from proxy.directory import (
 from proxy.errors import ConflictError, InvalidInputError, NotFoundError, TfauditError
 from proxy.fields import FieldError
 from proxy.gate import gate
+from proxy.rules import prepare
 from proxy.statuses import status_of
 from proxy.timestamps import uuid7
 
@@ -115,6 +117,9 @@ class DirectoryService:
                 of that generation.
         """
         await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
+        if any(each.kind == "grant" for each in changes):
+            # Not in the transaction: whoever waits for the writer would wait for it, too.
+            await asyncio.to_thread(prepare)
         for each in changes:
             if each.kind not in RECORDS:
                 raise InvalidInputError(f"there is no kind {each.kind!r} of object")
