@@ -265,8 +265,12 @@ class StateService:
         raise _too_busy(workspace)
 
     def forget_bodies(self) -> None:
-        """Let go of all states in memory, because some of them were destroyed."""
+        """Let go of all states in memory, because some of them were destroyed.
+
+        And of which version is the newest: a destroyed one is no base for an upload.
+        """
         self._bodies.clear()
+        self._newest.clear()
         self._taker.forget()
 
     async def _load_for(
@@ -503,6 +507,8 @@ class StateService:
             head, body, number = await self._older(workspace, reference)
         except (NotFoundError, ConflictError, InvalidInputError) as error:
             await self._refuse_write(caller, workspace, "conflict", error, None)
+        except UnavailableError as error:
+            await self._refuse_write(caller, workspace, "error", error, None)
 
         def decide(
             _: Prepared, present: StateVersion | None, lock: HeldLock | None, __: WorkspaceRecord
@@ -558,6 +564,13 @@ class StateService:
                 prepared = await self._prepare(order)
             except (InvalidInputError, DamagedUploadError) as error:
                 await self._refuse_write(caller, workspace, "error", error, lock_id)
+            except UnavailableError as error:
+                # What was remembered as the newest may be destroyed: only a look can tell.
+                present = (await self._store.write(partial(_base, workspace))).value
+                if present == base:
+                    await self._refuse_write(caller, workspace, "error", error, lock_id)
+                base = present
+                continue
 
             attempt = _Attempt(version_id, prepared, base, salt)
             job = partial(_store, caller, attempt, self._policy, decide, event, workspace)

@@ -48,6 +48,31 @@ async def test_what_another_process_purged_leaves_the_memory(tmp_path: Path) -> 
         assert server.states._bodies.get(version.id) is None
 
 
+@pytest.mark.parametrize("is_forgotten", [True, False], ids=["forgotten", "remembered"])
+async def test_a_running_server_writes_to_a_name_that_another_process_freed(
+    tmp_path: Path, *, is_forgotten: bool
+) -> None:
+    """Whether or not it knows by then that the version it builds on is destroyed."""
+    async with (
+        SQLiteStore(tmp_path / "db", an_audit_log(), create=True) as store,
+        SQLiteStore(tmp_path / "db", an_audit_log()) as beside,
+    ):
+        server, other = World(store, Clock()), World(beside, Clock())
+        await write(server.states, a_state(1))
+        await other.workspaces.delete(ADMIN, WORKSPACE)
+        await other.workspaces.purge(ADMIN, WORKSPACE, at_once=True)
+        await other.workspaces.reuse(ADMIN, WORKSPACE, {})
+        store._directory = None  # it may be a second old
+        if is_forgotten:
+            await Housekeeper(store, server.workspaces, server.states, ADMIN).tidy()
+            assert not server.states._newest
+        else:
+            server.states._bodies.clear()  # others' states may take its place
+        for serial in (1, 2):
+            written = await write(server.states, a_state(serial, f"new-{serial}"))
+            assert serial + 1 == written.version.number
+
+
 async def test_a_round_that_fails_is_caught_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

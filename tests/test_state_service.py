@@ -346,6 +346,34 @@ async def test_a_damaged_upload_is_refused_and_recorded(store: Store, states: St
     assert [] == await store.versions(WORKSPACE)
 
 
+@pytest.mark.parametrize("act", ["write", "roll_back"])
+async def test_a_write_onto_what_can_not_be_read_is_refused_and_recorded(
+    tmp_path: Path, act: str
+) -> None:
+    """Nothing is compared with nothing: 503, on record, and the newest version stays."""
+    async with an_open_store(tmp_path) as store:
+        for serial in (1, 2):
+            await write(a_service(store), a_state(serial))
+    with closing(sqlite3.connect(tmp_path / "tfaudit.db")) as connection, connection:
+        connection.execute("DELETE FROM state_body")
+    async with an_open_store(tmp_path) as store:
+        states = a_service(store)
+        with pytest.raises(UnavailableError, match="is missing from the store") as caught:
+            await (
+                write(states, a_state(3), lock_id="lock-1")
+                if act == "write"
+                else states.roll_back(ALICE, WORKSPACE, "1")
+            )
+        entry = await last_of(store)
+        assert ("state.write_refused", "error", 503) == (
+            entry["event"],
+            entry["outcome"],
+            entry["request"]["status"],
+        )
+        assert await store.size() - 1 == caught.value.audit_index
+        assert 2 == len(await store.versions(WORKSPACE))
+
+
 async def test_a_broken_upload_leaves_nothing_but_an_entry(
     store: Store, states: StateService
 ) -> None:

@@ -128,12 +128,14 @@ class Gatekeeper:
         request_id = next(self._ids)
         self._traffic.running += 1
         route = getattr(request.match_info.handler, "__name__", "none")
+        reason = ""
         try:
             response = await self._serve(request, handler, request_id)
         except web.HTTPException as error:
             response = _routing_failure(request, error)
         except TfauditError as error:
             response = _failure(request, error)
+            reason = str(error)
         except Exception as error:  # noqa: BLE001 - whatever a bug raises is answered, and told in the log
             _log.exception("internal error", request_id=request_id, route=route)
             response = _failure(request, error)
@@ -146,7 +148,13 @@ class Gatekeeper:
             if response.status >= 500:
                 response.headers[hdrs.RETRY_AFTER] = RETRY_SECONDS
         if response.status >= 500:
-            _log.warning("failed", request_id=request_id, route=route, status=response.status)
+            _log.warning(
+                "failed",
+                request_id=request_id,
+                route=route,
+                status=response.status,
+                reason=printable(reason or response.reason),
+            )
         self._metrics.on_request(
             route,
             request.method,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from proxy.access import Role
 from proxy.errors import UnavailableError
@@ -393,6 +394,23 @@ async def test_a_store_that_fails_is_503_with_retry_after(
     for method, body in (("GET", None), ("POST", a_state(2)), ("LOCK", a_lock_info())):
         answer = await face.ask(method, body=body)
         assert (503, "10") == (answer.status, answer.headers["retry-after"])
+
+
+async def test_the_log_says_why_a_request_failed(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks after the server need not ask the client."""
+
+    async def fail(_: object) -> None:
+        raise UnavailableError("the disk is full")
+
+    token = await face.token(Role.OPERATOR)
+    monkeypatch.setattr(face.program.store, "write", fail)
+    with capture_logs() as lines:
+        await face.ask("GET", token=token)
+    assert [("failed", 503, "the disk is full")] == [
+        (line["event"], line["status"], line["reason"]) for line in lines
+    ]
 
 
 async def test_an_api_failure_is_told_as_problem_details(face: Face) -> None:
