@@ -21,6 +21,7 @@ from proxy.errors import InvalidInputError, UnavailableError, VerificationError
 from proxy.keys import KeyRing
 from proxy.sealing import unseal
 from proxy.storage.reader import Snapshot, SQLiteReader
+from proxy.storage.schema import Part, known_schemas
 from proxy.storage.sqlite import is_filed_right
 from proxy.timestamps import micros_of
 from proxy.tlog.checkpoint import verify_checkpoint
@@ -39,6 +40,9 @@ Advance = Callable[[], None]
 
 
 # ---------------------------------------------------------------- keys
+
+_MAX_NAMED: Final = 5
+"""Parts of a database that are named in one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +230,7 @@ async def verify_store(
     replay.check_objects(snapshot.objects)
     replay.people.check_passwords(snapshot.passwords)
     replay.people.check_sessions(snapshot.sessions)
+    _check_schema(snapshot.schema)
     findings.states = sum(
         not replay.is_destroyed(promise) for promise in replay.by_version.values()
     )
@@ -257,6 +262,26 @@ async def _name_exactly(
         named, first = better.index, error.index
         if named is not None and first is not None and first <= named < verifier.size:
             raise better from error
+
+
+def _check_schema(found: frozenset[Part]) -> None:
+    """See that the database is made of what some release made it of.
+
+    Raises:
+        VerificationError: naming what was put in or taken away.
+    """
+    known = known_schemas()
+    if found in known:
+        return
+    nearest = min(known, key=lambda each: len(each ^ found))
+    strange = ", ".join(sorted(map(str, found - nearest))[:_MAX_NAMED])
+    lacking = ", ".join(sorted(map(str, nearest - found))[:_MAX_NAMED])
+    raise VerificationError(
+        "The database is not made as any release up to this one makes it:"
+        + (f" it has {strange}, changed or not ours;" if strange else "")
+        + (f" it lacks {lacking} as we make it;" if lacking else "")
+        + " that was done behind the log's back, or by a newer release."
+    )
 
 
 def _check_head(snapshot: Snapshot, size: int, root: bytes, replay: Replay) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, Self, TypeVar
 from proxy.contracts import Committed, HeldLock, LogQuery, StateVersion, StoredRecord
 from proxy.directory import EMPTY, Directory, Object
 from proxy.errors import ConfigError, UnavailableError
+from proxy.storage.schema import Part, parts
 from proxy.storage.sqlite import BUSY_SECONDS, SQLiteStore
 from proxy.storage.transaction import (
     LOCK_COLUMNS,
@@ -44,6 +45,7 @@ class Snapshot:
         tokens: every token as it stands in the table, by column; with ``digest``.
         policy: the redaction policy in force, packed; None without one.
         objects: every object of the directory as it stands in the table.
+        schema: what the database is made of.
         passwords: every password as it stands in the table: principal, hash, changed.
         sessions: every session as it stands in the table, by column; with ``digest``.
     """
@@ -60,6 +62,8 @@ class Snapshot:
     objects: list[Object]
     passwords: list[tuple[Any, ...]]
     sessions: list[dict[str, Any]]
+
+    schema: frozenset[Part]
 
     @property
     def promised(self) -> int:
@@ -125,6 +129,7 @@ class SQLiteReader(SQLiteStore):
                 tokens=_tokens(connection),
                 policy=_policy(connection),
                 objects=_objects(connection),
+                schema=parts(connection),
                 passwords=_passwords(connection),
                 sessions=_sessions(connection),
             )

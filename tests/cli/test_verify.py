@@ -485,6 +485,35 @@ def test_a_forged_password_or_session_is_found(
     assert index == result["first_bad_index"]
 
 
+@pytest.mark.usefixtures("objects")
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("DROP INDEX token_in_force", "lacks index token_in_force"),
+        ("DROP INDEX idx_token_digest; CREATE INDEX idx_token_digest ON token (digest)", "digest"),
+        (
+            """CREATE TRIGGER calm AFTER UPDATE ON directory
+            BEGIN UPDATE directory SET generation = old.generation; END""",
+            "has trigger calm",
+        ),
+        ("CREATE TABLE more (a)", "has table more"),
+        ("CREATE VIEW more AS SELECT 1", "has view more"),
+        ("ALTER TABLE grant_copy RENAME TO other", "table other"),
+    ],
+)
+def test_a_database_that_is_made_otherwise_is_found(
+    tfaudit: Tfaudit, data: Path, statement: str, name: str
+) -> None:
+    """A trigger can undo what a statement does; without its index a name is not unique."""
+    with closing(sqlite3.connect(data / "tfaudit.db")) as database:
+        if "grant_copy" in statement:
+            database.execute("CREATE TABLE grant_copy (a)")
+        database.executescript(statement)
+    result = json.loads(tfaudit("verify", "--json", "--no-record", code=1).stdout)
+    assert result["first_bad_index"] is None
+    assert name in result["message"]
+
+
 @pytest.mark.usefixtures("tokens")
 def test_tokens_as_they_were_made_hold(tfaudit: Tfaudit) -> None:
     """In force and revoked."""
