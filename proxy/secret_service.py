@@ -285,8 +285,8 @@ class _Hiding:
             self._before += not self._is_without(entry)
         else:
             self._compared += 1
-            return in_changes(changes, self._wanted)
-        return []
+        # In any case: what stands there is told, whatever else is left out.
+        return in_changes(changes, self._wanted)
 
     def _is_without(self, entry: Mapping[str, Any]) -> bool:
         """Tell whether the versions before and after an entry are known not to hold the value."""

@@ -11,7 +11,7 @@ from proxy.errors import ForbiddenError, InvalidInputError, NotFoundError, Unava
 from proxy.preparation import Keys
 from proxy.secret_service import SecretService
 from proxy.state_service import StateService
-from proxy.tfstate.policy import Policy
+from proxy.tfstate.policy import Mode, Policy
 from tests.fakes import FakeStore, Fault
 from tests.samples import (
     WORKSPACE,
@@ -141,6 +141,39 @@ async def test_entries_without_values_can_not_be_told(store: Store, secrets: Sec
     await write(a_service(store, policy=Policy("names-only")), a_secret_state(1, SECRET))
     found = await secrets.find(ADMIN, WORKSPACE, SECRET)
     assert ([], [1]) == (found.entries, [seen.version.number for seen in found.versions])
+    assert ["1 entry in the mode names-only left values out"] == found.untold
+
+
+@pytest.mark.parametrize("mode", ["standard", "strict"])
+async def test_a_sensitive_output_leaves_the_rest_of_its_entry_to_be_told(
+    store: Store, secrets: SecretService, mode: Mode
+) -> None:
+    """Of its type no mode tells more than that it changed; its value has a commitment."""
+    outputs = b'"outputs": {"key": {"value": "%b", "type": "string", "sensitive": true}}'
+    body = a_secret_state(1, SECRET).replace(b'"outputs": {}', outputs % b"sesame-open-the-door")
+    assert b"sesame" in body
+    await write(a_service(store, policy=Policy(mode)), body)
+    types = (await last_of(store))["changes"]["items"][-1]["attributes"]["type"]
+    assert {"changed": True} == types
+    for value, place in (
+        (SECRET, ("terraform_data.main", "password", "value", "after")),
+        ("sesame-open-the-door", ("output.key", "value", "value", "after")),
+    ):
+        found = await secrets.find(ADMIN, WORKSPACE, value)
+        assert [(1, [place])] == [(entry.index, entry.sightings) for entry in found.entries]
+        assert [] == found.untold
+
+
+async def test_a_type_that_an_object_left_out_is_told_as_such(
+    store: Store, secrets: SecretService
+) -> None:
+    """Only an output's is no value."""
+    names_only = a_service(store, policy=Policy("names-only"))
+    await write(names_only, a_state(1).replace(b'"id": "1"', b'"type": "first"'))
+    await write(names_only, a_state(2).replace(b'"id": "1"', b'"type": "second"'))
+    changed = (await last_of(store))["changes"]["items"][0]["attributes"]
+    assert {"type": {"changed": True}} == changed
+    found = await secrets.find(ADMIN, WORKSPACE, "second")
     assert ["1 entry in the mode names-only left values out"] == found.untold
 
 

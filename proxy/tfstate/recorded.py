@@ -20,6 +20,8 @@ _MARK: Final = re.compile(
     r"(?:\[|%5B)redacted(?:(?: |%20)hmac-sha256(?::|%3A)[A-Za-z0-9+/%]{11,15}(?:=|%3D))?(?:\]|%5D)"
     r"|hmac-sha256:[A-Za-z0-9+/]{11}="
 )
+_OF_OUTPUT: Final = re.compile(r'(?:^|\.)output\.[^."]*$')
+"""The end of an output's address."""
 _CUT: Final = frozenset({"text", "bytes", "digest"})
 
 
@@ -116,13 +118,17 @@ def in_changes(changes: Mapping[str, Any], commitments: frozenset[str]) -> list[
 
 
 def leaves_values_out(changes: Mapping[str, Any]) -> bool:
-    """Tell whether redacted changes only say that a value changed: the mode ``names-only``."""
+    """Tell whether redacted changes only say that a value changed: the mode ``names-only``.
+
+    Of an output's type every mode says no more than that, when the output is sensitive.
+    """
     items = changes.get("items")
     return any(
         shown == {"changed": True}
         for item in (items if isinstance(items, list) else [])
         if isinstance(item, dict) and isinstance(item.get("attributes"), dict)
-        for shown in item["attributes"].values()
+        for path, shown in item["attributes"].items()
+        if not (path == "type" and _OF_OUTPUT.search(str(item.get("address", ""))))
     )
 
 
