@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.access import Caller, printable
+from proxy.access import Caller
 from proxy.audit_log import draft
 from proxy.client_text import client_text
 from proxy.contracts import Draft, HeldLock, StateVersion
@@ -29,12 +29,12 @@ def name_of(caller: Caller) -> str:
 def state_of(version: StateVersion) -> dict[str, Any]:
     """Return the ``state`` of a stored version."""
     return {
-        "lineage": printable(version.lineage),
+        "lineage": client_text(version.lineage),
         "serial": version.serial,
         "sha256": version.sha256,
         "size": version.size,
         "version": version.id,
-        "terraform_version": version.terraform_version,
+        "terraform_version": client_text(version.terraform_version, 64),
     }
 
 
@@ -42,10 +42,10 @@ def upload_of(prepared: Prepared) -> dict[str, Any]:
     """Return the ``state`` of an upload that was refused: nothing is stored under any ID."""
     return {
         "state": {
-            "lineage": printable(prepared.lineage),
+            "lineage": client_text(prepared.lineage),
             "serial": prepared.serial,
             "size": prepared.size,
-            "terraform_version": prepared.terraform_version,
+            "terraform_version": client_text(prepared.terraform_version, 64),
         }
     }
 

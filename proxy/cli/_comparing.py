@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from proxy.access import printable
 from proxy.client_text import client_text
 from proxy.errors import InvalidInputError
 from proxy.timestamps import micros_of
@@ -18,6 +19,16 @@ def is_moment(column: object, entry_time: str) -> bool:
     except (InvalidInputError, TypeError):
         return False
     return 0 <= since < BATCH_MICROS
+
+
+def is_printed(said: object, kept: object, limit: int = 256) -> bool:
+    """Tell whether an entry shows a text as it is kept: without its credentials, or with them.
+
+    Entries of older releases have the lineage and the version of a state with what stands in them.
+    """
+    if not isinstance(kept, str):
+        return said == kept
+    return said in (client_text(kept, limit), printable(kept, limit))
 
 
 def printed(value: object, limit: int = 256) -> object:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.cli._comparing import is_moment as _is_moment
+from proxy.cli._comparing import is_printed as _is_printed
 from proxy.cli._comparing import printed as _printed
 from proxy.cli._replay_people import PeopleReplay
 from proxy.cli._uses import Uses
@@ -22,8 +23,11 @@ _STORING: Final = frozenset({"state.written", "state.rolled_back"})
 
 _UNLOCKING: Final = frozenset({"state.unlocked", "state.force_unlocked"})
 
-_STATE_FIELDS: Final = ("lineage", "serial", "sha256", "size", "terraform_version")
+_STATE_FIELDS: Final = ("serial", "sha256", "size")
 """What an entry says of a stored version, and the store must say, too."""
+
+_STATE_TEXTS: Final = {"lineage": 256, "terraform_version": 64}
+"""The same of the client's own words, with how much of each an entry shows."""
 
 _TOKEN_FIELDS: Final = ("name", "role", "hint", "expires")
 """What an entry says of a token in the words of the store."""
@@ -37,13 +41,29 @@ class Promise:
         index: the entry's.
         workspace: whose state.
         number: by the order of the log, 1 for the workspace's first version.
-        state: what is said of it: lineage, serial, digest, size …
+        state: what is said of it: serial, digest, size.
+        texts: what it and later entries say of its lineage and Terraform, as each shows it: those
+            of an older release show more of the same text.
     """
 
     index: int
     workspace: str
     number: int
     state: Mapping[str, Any]
+    texts: list[Mapping[str, Any]]
+
+    def is_of(self, version: StateVersion) -> bool:
+        """Tell whether the store says the same."""
+        said = {name: getattr(version, name) for name in _STATE_FIELDS}
+        return (version.workspace, version.number, said) == (
+            self.workspace,
+            self.number,
+            self.state,
+        ) and all(
+            _is_printed(texts[name], getattr(version, name), limit)
+            for texts in self.texts
+            for name, limit in _STATE_TEXTS.items()
+        )
 
 
 @dataclass(slots=True)
@@ -164,10 +184,14 @@ class Replay:
                 f"{earlier.index} did.",
                 index,
             )
-        if earlier is None:
+        texts = {name: state.get(name) for name in _STATE_TEXTS}
+        if earlier is not None:
+            if texts not in earlier.texts:
+                earlier.texts.append(texts)
+        else:
             before = self.newest.get(workspace)
             number = 1 if before is None else self.by_version[before].number + 1
-            self.by_version[version] = Promise(index, workspace, number, said)
+            self.by_version[version] = Promise(index, workspace, number, said, [texts])
             self.newest[workspace] = version
 
     def _note_lock(self, index: int, entry: Mapping[str, Any]) -> None:
@@ -241,13 +265,7 @@ class Replay:
         Raises:
             VerificationError: they differ.
         """
-        said = {name: getattr(version, name) for name in _STATE_FIELDS}
-        said["lineage"] = _printed(version.lineage)
-        if (version.workspace, version.number, said) != (
-            promise.workspace,
-            promise.number,
-            promise.state,
-        ):
+        if not promise.is_of(version):
             raise VerificationError(
                 f"What the store says of the stored state of {promise.workspace}, version "
                 f"{version.id}, is not what entry {promise.index} recorded.",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.access import printable
 from proxy.cli._common import caller, opened, run, settings
 from proxy.directory_service import Change
 from proxy.program import open_program
@@ -82,6 +83,45 @@ def test_a_log_that_nobody_touched_holds(tfaudit: Tfaudit, rolled_back: str) -> 
     assert ("verified", 3, None) == (shown["result"], shown["states"], shown["first_bad_index"])
     assert 64 == len(shown["root"])
     assert [] == shown["unchecked"]
+
+
+def test_a_state_whose_lineage_holds_a_credential_holds(
+    tfaudit: Tfaudit, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entry shows it cleaned, one of an older release as it came; and the store has it."""
+    lineage = "password=hunter2hunter2"
+    body = state(1, lineage).replace(b"1.11.4", b"ghp_" + b"a1B2" * 9)
+
+    async def work() -> None:
+        async with opened(settings(data, None)) as program:
+            await program.states.import_state(caller("test"), "prod", body)
+
+    with monkeypatch.context() as older:
+        older.setattr("proxy.state_entries.client_text", printable)
+        run(work())
+    run(work())
+    entries = json_lines(tfaudit("log", "--json", "--event", "state.written").stdout)
+    texts = [
+        (e["entry"]["state"]["lineage"], e["entry"]["state"]["terraform_version"]) for e in entries
+    ]
+    assert {(lineage, "ghp_" + "a1B2" * 9), ("password=[redacted]", "[redacted]")} == set(texts)
+    assert "verified" == json.loads(tfaudit("verify", "--json").stdout)["result"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE state_version SET lineage = 'password=tiger2tiger2' WHERE number = 2",
+        "UPDATE state_version SET terraform_version = '1.11.5' WHERE number = 2",
+    ],
+)
+def test_another_text_of_a_state_is_found(
+    tfaudit: Tfaudit, rolled_back: str, tamper: Tamper, change: str
+) -> None:
+    """Whatever is left out of an entry of it."""
+    assert rolled_back
+    tamper(change)
+    assert bad_index(tfaudit) is not None
 
 
 def test_an_empty_log_holds(tfaudit: Tfaudit) -> None:
