@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from proxy.access import Role
@@ -448,6 +449,33 @@ async def test_each_sort_of_problem_has_a_type_of_its_own(
     problem = json.loads(answer.body)
     assert expected == (answer.status, problem["type"].rpartition(":")[2])
     assert answer.index == problem.get("audit_index")
+
+
+@pytest.mark.parametrize(
+    ("declared", "status"),
+    [
+        (b"application/json", 400),
+        (b" Application/JSON ; charset=utf-8", 400),
+        (b"application/jsonx", 415),
+        (b"application/json;" + b" " * 300 + b"x", 415),
+        (b"a/b;" + b'"' * 16_000, 415),
+        (b"(" * 1_100, 415),
+    ],
+)
+async def test_a_content_type_holds_nobody_up(
+    face: Face, monkeypatch: pytest.MonkeyPatch, declared: bytes, status: int
+) -> None:
+    """A stranger's too, however it is made up: none gets to aiohttp's parser, which is for mail."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the parser for mail was asked")
+
+    monkeypatch.setattr(web.BaseRequest, "_parse_content_type", fail)
+    answer = await face.raw(
+        b"POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: %b\r\n"
+        b"Content-Length: 2\r\n\r\n{}" % declared
+    )
+    assert status == answer.status
 
 
 # ---------------------------------------------------------------- stopping
