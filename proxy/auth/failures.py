@@ -98,6 +98,7 @@ class FailureLog:
         event: str = "auth.failed",
         *,
         status: int = 401,
+        outcome: str = "denied",
         account: str = "",
         lockout: Mapping[str, Any] | None = None,
     ) -> int | None:
@@ -109,6 +110,7 @@ class FailureLog:
             event: ``auth.failed``, ``auth.locked_out``, ``token.expired`` or, of somebody whom
                 nothing is granted to, ``access.denied``.
             status: of the answer.
+            outcome: ``denied``, or ``error`` of a request that could not be understood or served.
             account: name of the person whose password was tried; empty when there is none.
             lockout: what is locked out from now on, when something is.
 
@@ -133,7 +135,7 @@ class FailureLog:
             parts = _account_part(account)
             if lockout is not None:
                 parts["lockout"] = dict(lockout)
-            entry = draft(event, "denied", message, caller, status, **parts)
+            entry = draft(event, outcome, message, caller, status, **parts)
             return (await self._store.write(lambda tx: tx.append(entry))).index
         self._count_of(source._replace(account=account), now).add(_Count(0, 1, now, now))
         return None

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
@@ -46,6 +47,8 @@ RETRY_SECONDS: Final = "10"
 """Sent as Retry-After: gives Terraform 1.1 and later two more tries over 20 seconds, not 3."""
 
 _MAX_PATH: Final = 512
+_TRACEBACKS: Final = 10
+"""In our own log in a minute, of bugs that strangers meet: they decide how often."""
 _STATE: Final = "/state/"
 _WITH_PORT: Final = re.compile(r"\[(?P<v6>[^\]]+)\](?::[0-9]{1,5})?|(?P<v4>[^:]+):[0-9]{1,5}")
 _log = structlog.get_logger("tfaudit.server")
@@ -79,6 +82,28 @@ class Traffic:
         self.is_stopping = True
         if self.running:
             await self._idle.wait()
+
+
+class _Few:
+    """Lets so many of something pass in a minute.
+
+    Args:
+        most: that pass.
+    """
+
+    __slots__ = ("_ends", "_left", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+        self._ends = 0.0
+
+    def take(self) -> bool:
+        """Tell whether one more may pass."""
+        now = time.monotonic()
+        if now >= self._ends:
+            self._ends, self._left = now + 60, self._most
+        self._left -= 1
+        return self._left >= 0
 
 
 class Gatekeeper:
@@ -121,6 +146,7 @@ class Gatekeeper:
         self._trusted = trusted_proxies
         self._ids = request_ids
         self._certificates = certificates
+        self._tracebacks = _Few(_TRACEBACKS)
 
     @web.middleware
     async def handle(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -137,7 +163,7 @@ class Gatekeeper:
             response = _failure(request, error)
             reason = str(error)
         except Exception as error:  # noqa: BLE001 - whatever a bug raises is answered, and told in the log
-            _log.exception("internal error", request_id=request_id, route=route)
+            self._tell_bug("internal error", request, request_id=request_id, route=route)
             response = _failure(request, error)
             with_index(response, await self._record_bug(request, request_id))
         finally:
@@ -219,11 +245,29 @@ class Gatekeeper:
         try:
             return await self._record(caller, "internal error: see the server's log", 500)
         except Exception:  # noqa: BLE001 - the bug may be the record's own
-            _log.exception("the internal error is not on record", request_id=request_id)
+            self._tell_bug("the internal error is not on record", request, request_id=request_id)
             return None
 
+    def _tell_bug(self, what: str, request: web.Request, **about: str) -> None:
+        """Write the traceback of a bug into our own log; few of those that strangers meet."""
+        caller = request.get(CALLER)
+        is_stranger = caller is None or caller.principal.rights.is_nothing
+        if is_stranger and not self._tracebacks.take():
+            _log.error(what, traceback="left out: there were enough this minute", **about)
+        else:
+            _log.exception(what, **about)
+
     async def _record(self, caller: Caller, message: str, status: int) -> int | None:
-        return await record_misdirected(self._store, caller, message.strip(), status)
+        """Record what could not be served; counted in a flood of whom nothing is granted to.
+
+        Anybody can be nobody, and a public issuer vouches for anybody: they can't fill the disk.
+        """
+        message = message.strip()
+        if caller.principal.rights.is_nothing:
+            return await self._failures.record(
+                caller, message, "access.denied", outcome="error", status=status
+            )
+        return await record_misdirected(self._store, caller, message, status)
 
     async def _authenticate(self, request: web.Request, request_id: str) -> Caller:
         """Return who is asking; before anything of the body is read.

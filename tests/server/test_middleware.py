@@ -13,8 +13,9 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from proxy.access import Role
+from proxy.auth.logins import Logins
 from proxy.errors import UnavailableError
-from proxy.server.appkeys import STATES
+from proxy.server.appkeys import FAILURES, STATES
 from proxy.server.middleware import Traffic
 from tests.running import STATE, SYSTEM, Face, a_face, read_answer
 from tests.samples import a_lock_info, a_state
@@ -317,6 +318,34 @@ async def test_a_bug_met_by_somebody_known_is_on_record(
     )
     assert await face.program.store.size() - 1 == answer.index
     assert "secret detail" not in str(entry)
+
+
+async def test_a_bug_that_strangers_meet_fills_no_log(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the audit log, where a flood is counted, nor our own with tracebacks."""
+    assert face.client.app is not None
+    failures = face.client.app[FAILURES]
+    failures._immediate = 2
+
+    async def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(Logins, "login", fail)
+    body, headers = b'{"name":"alice","password":"x"}', {"Content-Type": "application/json"}
+    with capture_logs() as lines:
+        answers = [
+            await face.ask("POST", "/api/v1/login", body, role=None, headers=headers)
+            for _ in range(15)
+        ]
+    await failures.aclose()
+    assert [500] * 15 == [answer.status for answer in answers]
+    shown = [line for line in lines if line["event"] == "internal error"]
+    assert [True] * 10 + [False] * 5 == ["exc_info" in line for line in shown]
+    entries = [entry for entry in await face.log() if entry["event"] == "access.denied"]
+    assert [("error", 500, None), ("error", 500, None), ("denied", 403, 13)] == [
+        (entry["outcome"], entry["request"]["status"], entry.get("count")) for entry in entries
+    ]
 
 
 async def test_a_bug_that_can_not_be_recorded_is_answered_all_the_same(
