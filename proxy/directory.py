@@ -22,6 +22,7 @@ from proxy.rules import MAX_RULE, check_rule, is_met
 
 MAX_NAME: Final = 100
 MAX_GLOBS: Final = 100
+_MAX_SHOWN: Final = 80
 
 # In Python "$" also matches before a line's end; in the published schema it does not.
 _END: Final = r"$(?!\n)"
@@ -296,6 +297,28 @@ def shown(found: Object) -> dict[str, Any]:
     """Return an object as the API and the command line show it."""
     members: dict[str, Any] = msgspec.to_builtins(found.record)
     return {"id": found.id, **members, "created": found.created, "updated": found.updated}
+
+
+def difference(before: Record, after: Record) -> str:
+    """Return what changed, for people: ``role writer -> admin, disabled no -> yes``."""
+    old, new = msgspec.to_builtins(before), msgspec.to_builtins(after)
+    return ", ".join(
+        f"{name} {_in_words(old[name])} -> {_in_words(value)}"
+        for name, value in new.items()
+        if value != old[name]
+    )
+
+
+def _in_words(value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple():
+            text = " ".join(map(str, value))
+        case _:
+            text = "" if value is None else str(value)
+    cut = text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
+    return cut or "nothing"
 
 
 def read_record(kind: str, fields: Mapping[str, Any]) -> Record:

@@ -30,6 +30,7 @@ from proxy.directory import (
     Record,
     WorkspaceRecord,
     changed_record,
+    difference,
     document_of,
     read_record,
 )
@@ -78,6 +79,16 @@ class Changed(NamedTuple):
     action: Action
     before: Object | None
     after: Object | None
+
+    def in_words(self) -> str:
+        """Return what an update changed, field by field; empty for what is no update.
+
+        A workspace that its first write made has no object before: it had the defaults.
+        """
+        if self.action != "update" or self.after is None:
+            return ""
+        before = _workspace_of(None, self.after.name) if self.before is None else self.before.record
+        return difference(before, self.after.record)
 
 
 class DirectoryService:
@@ -148,10 +159,18 @@ class DirectoryService:
         self, caller: Caller, kind: str, name: str, changes: Mapping[str, Any]
     ) -> Committed[Object]:
         """Change some fields of one object; nothing is recorded when nothing changes."""
+        done = await self.update_told(caller, kind, name, changes)
+        return Committed(done.value.after or _never(), done.index)
+
+    async def update_told(
+        self, caller: Caller, kind: str, name: str, changes: Mapping[str, Any]
+    ) -> Committed[Changed]:
+        """Do what ``update`` does, and tell also what was before."""
         done = await self.change(caller, [Change("update", kind, name, changes)])
         if not done.value:
-            return Committed(await self.show(caller, kind, name), None)
-        return Committed(_only(done.value).after or _never(), done.index)
+            same = await self.show(caller, kind, name)
+            return Committed(Changed("update", same, same), None)
+        return Committed(_only(done.value), done.index)
 
     async def delete(self, caller: Caller, kind: str, name: str) -> Committed[Object]:
         """Take one object away; returns it as it was."""
@@ -478,10 +497,10 @@ def object_part(about: Object, before: Object | None, after: Object | None) -> d
 
 
 def _in_short(done: Changed) -> str:
-    """Return the end of the sentence: what a grant gives, or which fields changed."""
-    if done.action == "update" and done.before is not None and done.after is not None:
-        before, after = (msgspec.to_builtins(each.record) for each in (done.before, done.after))
-        return f": {', '.join(name for name in after if after[name] != before[name])}"
+    """Return the end of the sentence: what a grant gives, or what changed from what to what."""
+    if done.action == "update":
+        words = done.in_words()
+        return f": {words}" if words else ""
     about = done.after or done.before
     if about is not None and isinstance(record := about.record, GrantRecord):
         verb = "denies" if record.deny else "gives"

@@ -78,7 +78,34 @@ async def test_an_update_tells_what_was_and_what_is(
         for name, value in entry["object"]["after"].items()
         if value != entry["object"]["before"][name]
     ]
-    assert entry["message"].endswith("updated the principal alice: description")
+    assert entry["message"].endswith("updated the principal alice: description nothing -> x")
+    assert store.log[-2]["message"].endswith(": disabled no -> yes")
+
+
+async def test_an_update_of_a_grant_tells_which_way(
+    store: FakeStore, directory: DirectoryService
+) -> None:
+    """More than before or less; a long value is cut, so that all others are told, too."""
+    await directory.create(ADMIN, "principal", {"name": "alice"})
+    await directory.create(ADMIN, "grant", GRANT)
+    await directory.update(ADMIN, "grant", "g", {"role": "admin", "workspaces": ["*"]})
+    assert store.log[-1]["message"].endswith(": role writer -> admin, workspaces prod/* -> *")
+    many = [f"a-long-name-of-a-workspace-{number}" for number in range(100)]
+    await directory.update(ADMIN, "grant", "g", {"workspaces": many, "deny": True})
+    message = store.log[-1]["message"]
+    assert message.endswith("…, deny no -> yes")
+    assert f"workspaces * -> {many[0]} {many[1]}" in message
+
+
+async def test_first_settings_of_a_workspace_are_told_against_the_defaults(
+    store: FakeStore, directory: DirectoryService
+) -> None:
+    """It was kept by them before, though there was no object."""
+    await store.write(lambda tx: tx.add_version(a_version(workspace="prod"), b""))
+    await directory.update(ADMIN, "workspace", "prod", {"protected": True, "body_limit": 5})
+    assert store.log[-1]["message"].endswith(
+        "updated the workspace prod: body_limit nothing -> 5, protected no -> yes"
+    )
 
 
 async def test_what_changes_nothing_is_no_entry(

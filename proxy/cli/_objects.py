@@ -12,7 +12,8 @@ from proxy.directory import Object, shown
 from proxy.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from proxy.directory_service import DirectoryService
+    from proxy.contracts import Committed
+    from proxy.directory_service import Changed, DirectoryService
 
 
 class Place:
@@ -63,13 +64,16 @@ class Place:
         """
         if not changes:
             raise InvalidInputError(f"say what of the {kind} to change: see --help")
-        changed, index = run(self._update(kind, name, changes))
+        committed = run(self._update(kind, name, changes))
+        done, changed = committed.value, committed.value.after
+        if changed is None:
+            raise TypeError(done)
         if self._as_json:
             print_json(shown(changed))
-        elif index is None:
+        elif committed.index is None:
             typer.echo(f"The {kind} {changed.name} is so already: nothing was changed.")
         else:
-            typer.echo(f"Updated the {kind} {changed.name}: {', '.join(changes)}.")
+            typer.echo(f"Updated the {kind} {changed.name}: {clean(done.in_words())}.")
 
     def delete(self, kind: str, name: str) -> None:
         """Take one object away."""
@@ -106,10 +110,10 @@ class Place:
 
     async def _update(
         self, kind: str, name: str, changes: Mapping[str, Any]
-    ) -> tuple[Object, int | None]:
+    ) -> "Committed[Changed]":
         async with opened(settings(self._data, self._config)) as program:
-            done = await program.directory.update(caller(f"{kind} update"), kind, name, changes)
-            return done.value, done.index
+            who = caller(f"{kind} update")
+            return await program.directory.update_told(who, kind, name, changes)
 
     async def _delete(self, kind: str, name: str) -> Object:
         async with opened(settings(self._data, self._config)) as program:

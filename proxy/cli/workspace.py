@@ -20,15 +20,14 @@ from proxy.cli._common import (
 )
 from proxy.cli._life import life_text
 from proxy.cli._output import clean, print_json, print_table, time_text
-from proxy.contracts import WorkspaceSummary
+from proxy.contracts import Committed, WorkspaceSummary
 from proxy.directory import Object, WorkspaceRecord, shown
 from proxy.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from proxy.contracts import Committed
     from proxy.program import Program
 
 app = typer.Typer(no_args_is_help=True, help="Make, set up, delete and restore workspaces.")
@@ -186,7 +185,7 @@ def create(
         {"lock_alert_minutes": lock_alert, "body_limit": body_limit},
     )
 
-    async def action(program: "Program") -> "Committed[Object]":
+    async def action(program: "Program") -> Committed[Object]:
         who = caller("workspace create")
         if reuse:
             return await program.workspaces.reuse(who, workspace, fields)
@@ -225,11 +224,17 @@ def update(
     if not fields:
         raise InvalidInputError("say what is to be changed, for example --protected")
 
-    async def action(program: "Program") -> "Committed[Object]":
-        who = caller("workspace update")
-        return await program.directory.update(who, "workspace", workspace, fields)
+    words: list[str] = []
 
-    _do(action, "Changed", data, config, as_json)
+    async def action(program: "Program") -> Committed[Object]:
+        who = caller("workspace update")
+        made = await program.directory.update_told(who, "workspace", workspace, fields)
+        words.append(made.value.in_words())
+        if made.value.after is None:
+            raise TypeError(made)
+        return Committed(made.value.after, made.index)
+
+    _do(action, "Changed", data, config, as_json, words=words)
 
 
 @app.command("delete")
@@ -250,7 +255,7 @@ def delete(
     if not yes:
         confirm(f"Delete {workspace} with all its states?")
 
-    async def action(program: "Program") -> "Committed[Object]":
+    async def action(program: "Program") -> Committed[Object]:
         return await program.workspaces.delete(caller("workspace delete"), workspace)
 
     _do(action, "Deleted", data, config, as_json)
@@ -267,7 +272,7 @@ def restore(
     """Bring a deleted workspace back as it was."""
     parse_workspace(workspace)
 
-    async def action(program: "Program") -> "Committed[Object]":
+    async def action(program: "Program") -> Committed[Object]:
         return await program.workspaces.restore(caller("workspace restore"), workspace)
 
     _do(action, "Restored", data, config, as_json)
@@ -293,7 +298,7 @@ def purge(
     if not yes:
         confirm(f"Destroy all states of {workspace}? Nothing brings them back.")
 
-    async def action(program: "Program") -> "Committed[Object]":
+    async def action(program: "Program") -> Committed[Object]:
         return await program.workspaces.purge(caller("workspace purge"), workspace, at_once=now)
 
     _do(action, "Purged", data, config, as_json)
@@ -310,10 +315,15 @@ def _do(
     data: "Path | None",
     config: "Path | None",
     as_json: bool,
+    *,
+    words: "Sequence[str]" = (),
 ) -> None:
-    """Run an action on the opened program, and print the workspace as it then is."""
+    """Run an action on the opened program, and print the workspace as it then is.
 
-    async def work() -> "Committed[Object]":
+    Or with what the action said in ``words``.
+    """
+
+    async def work() -> Committed[Object]:
         async with opened(settings(data, config)) as program:
             return await action(program)
 
@@ -328,7 +338,7 @@ def _do(
     if committed.index is None:
         typer.echo(f"{clean(found.name)} was so already: nothing changed.")
         return
-    told = life_text(record) or ", ".join(_in_words(record))
+    told = clean(", ".join(words)) or life_text(record) or ", ".join(_in_words(record))
     typer.echo(f"{done} {clean(found.name)}" + (f": {told}." if told else "."))
 
 

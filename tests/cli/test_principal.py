@@ -14,7 +14,10 @@ def test_a_principal_is_made_shown_changed_and_deleted(tfaudit: Tfaudit) -> None
     shown = tfaudit("principal", "show", "alice").stdout
     assert "description   ops\n" in shown
     changed = tfaudit("principal", "update", "alice", "--disabled", "--description", "")
-    assert "Updated the principal alice: description, disabled." in changed.stdout
+    assert (
+        "Updated the principal alice: description ops -> nothing, disabled no -> yes."
+        in changed.stdout
+    )
     told = json.loads(tfaudit("principal", "show", "alice", "--json").stdout)
     assert (True, "", "person") == (told["disabled"], told["description"], told["kind"])
     assert "Deleted the principal alice" in tfaudit("principal", "delete", told["id"]).stdout

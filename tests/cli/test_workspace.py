@@ -56,7 +56,8 @@ def test_a_workspace_is_made_ahead_with_settings(tfaudit: Tfaudit) -> None:
 
 def test_settings_are_changed_and_put_back(tfaudit: Tfaudit, written: str) -> None:
     """What is not named stays; none puts a number back."""
-    tfaudit("workspace", "update", written, "--body-limit", "10", "--protected")
+    changed = tfaudit("workspace", "update", written, "--body-limit", "10", "--protected").stdout
+    assert f"Changed {written}: body_limit nothing -> 10, protected no -> yes.\n" == changed
     tfaudit("workspace", "update", written, "--body-limit", "none", "--environment", "x")
     found = shown(tfaudit)
     assert (None, True, "x") == (found["body_limit"], found["protected"], found["environment"])
