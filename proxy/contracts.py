@@ -180,7 +180,8 @@ class LogQuery:
         workspace: glob; ``*`` matches ``/`` too.
         view: the reader's own limits: which workspaces' entries are shown.
         event: glob, for example ``state.*``.
-        actor: the actor's name or ID, exact.
+        actor: the actor's name or ID, or of a token the name of the principal that it belongs to;
+            exact.
         source_ip: exact.
         outcome: exact.
         since: RFC 3339 UTC, inclusive.

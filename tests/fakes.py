@@ -395,7 +395,7 @@ def _matches(query: LogQuery, stored: StoredRecord) -> bool:
         query.view.shows(workspace)
         and (query.workspace is None or _is_like(workspace, query.workspace))
         and (query.event is None or _is_like(entry["event"], query.event))
-        and query.actor in {None, entry["actor"]["name"], entry["actor"]["id"]}
+        and query.actor in {None, *map(entry["actor"].get, ("name", "id", "principal"))}
         and query.source_ip in {None, entry["source"]["ip"]}
         and all(_says(entry["actor"].get("claims", {}), *each) for each in query.claims)
         and query.outcome in {None, entry["outcome"]}

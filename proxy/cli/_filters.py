@@ -27,7 +27,8 @@ ActorFilter = Annotated[
     typer.Option(
         "--actor",
         metavar="NAME|ID",
-        help="Only what this actor did; anonymous: whoever proved nothing.",
+        help="Only what this actor did, a principal also by its tokens; anonymous: whoever proved "
+        "nothing.",
     ),
 ]
 SourceFilter = Annotated[

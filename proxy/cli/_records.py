@@ -17,6 +17,9 @@ _PATHS: Final[dict[str, tuple[str, ...]]] = {
     "actor_type": ("actor", "type"),
     "actor_id": ("actor", "id"),
     "actor_name": ("actor", "name"),
+    "actor_principal": ("actor", "principal"),
+    "actor_issuer": ("actor", "issuer"),
+    "actor_claims": ("actor", "claims"),
     "source_ip": ("source", "ip"),
     "user_agent": ("source", "user_agent"),
     "workspace": ("workspace",),
@@ -50,6 +53,8 @@ def people_line(stored: StoredRecord) -> str:
     entry = orjson.loads(stored.record.entry)
     outcome = str(entry.get("outcome", ""))
     actor = _text(entry, "actor", "name") or _text(entry, "actor", "type")
+    if principal := _text(entry, "actor", "principal"):
+        actor += f" of {principal}"
     place = _text(entry, "workspace") or "-"
     head = (
         f"{time_text(_text(entry, 'time'))}  {stored.record.index:>6}  "
@@ -76,5 +81,5 @@ def _cell(value: object) -> str:
     """Return a cell that no spreadsheet takes for a formula (OWASP, *CSV Injection*)."""
     if value is None:
         return ""
-    text = clean(str(value))
+    text = clean(value if isinstance(value, str) else orjson.dumps(value).decode())
     return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text

@@ -30,7 +30,8 @@ class LogParameters(Struct, frozen=True, kw_only=True):
     Attributes:
         workspace: a workspace, as a glob; `*` matches `/` too.
         event: an event, as a glob: `state.*`.
-        actor: the actor's name or ID, exactly; `anonymous` for whoever proved nothing.
+        actor: the actor's name or ID, exactly, or the principal whose token it is; `anonymous` for
+            whoever proved nothing.
         source_ip: the client's address, exactly.
         outcome: how it ended.
         since: this moment and later.

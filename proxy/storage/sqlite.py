@@ -770,7 +770,6 @@ def _select(
         ("idx > ?", query.after),
         ("workspace GLOB ?", _glob(query.workspace)),
         ("event GLOB ?", _glob(query.event)),
-        ("? IN (actor, actor_id)", query.actor),
         ("source_ip = ?", query.source_ip),
         ("outcome = ?", query.outcome),
         ("time >= ?", query.since),
@@ -778,6 +777,12 @@ def _select(
     ]
     conditions = [condition for condition, value in narrowing if value is not None]
     values = [value for _, value in narrowing if value is not None]
+    if query.actor is not None:
+        # A token of a principal is found by its own name and by the principal's.
+        conditions.append(
+            "(? IN (actor, actor_id) OR json_extract(CAST(entry AS TEXT), '$.actor.principal') = ?)"
+        )
+        values += (query.actor, query.actor)
     for name, value in query.claims:
         # A claim is a text or a list of texts; json_each makes a list of both.
         conditions.append("? IN (SELECT value FROM json_each(CAST(entry AS TEXT), ?))")

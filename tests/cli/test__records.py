@@ -43,6 +43,27 @@ def test_a_row_has_who_what_when_and_where() -> None:
     assert "ab" * 32 == cells["leaf_hash"]
 
 
+def test_a_row_tells_on_whose_behalf() -> None:
+    """The principal of a token; the issuer of an identity, and what it said of it, as JSON."""
+    of_alice = {"type": "token", "id": "7", "name": "laptop", "principal": "alice"}
+    cells = row(actor=of_alice)
+    assert ("laptop", "alice", "") == (
+        cells["actor_name"],
+        cells["actor_principal"],
+        cells["actor_claims"],
+    )
+    said = {"repository": "acme/infra", "groups": ["a", "b"]}
+    cells = row(actor={"type": "oidc", "id": "ci:x", "name": "x", "issuer": "ci", "claims": said})
+    assert "ci" == cells["actor_issuer"]
+    assert said == orjson.loads(cells["actor_claims"])
+
+
+def test_a_line_tells_whose_token_it_was() -> None:
+    """Beside the token's name."""
+    of_alice = {"type": "token", "id": "7", "name": "alice-laptop", "principal": "alice"}
+    assert "  alice-laptop of alice  10.0.0.7" in people_line(stored(actor=of_alice))
+
+
 def test_what_an_entry_does_not_have_is_empty() -> None:
     """A login has no serial; its cell says nothing, not None."""
     assert not row()["serial"]

@@ -442,6 +442,9 @@ class StoreContract:
             (LogQuery(view=View(())), ""),
             (LogQuery(actor="bob"), "b"),
             (LogQuery(actor="id-of-bob"), "b"),
+            (LogQuery(actor="laptop"), "c"),
+            (LogQuery(actor="carol"), "c"),
+            (LogQuery(actor="carol", event="state.read"), ""),
             (LogQuery(source_ip="10.0.0.9"), "e"),
             (LogQuery(claims=(("repository", "acme/infra"),)), "df"),
             (LogQuery(claims=(("repository", "acme/infra"), ("run_id", "7"))), "f"),
@@ -464,7 +467,12 @@ class StoreContract:
                     "workspace": "prod/eu/db",
                     "actor": {"type": "user", "id": "id-of-bob", "name": "bob"},
                 },
-                "c": {"workspace": "dev", "event": "state.written"},
+                "c": {
+                    "workspace": "dev",
+                    "event": "state.written",
+                    "outcome": "conflict",  # a success needs a token that there is
+                    "actor": {"type": "token", "id": "7", "name": "laptop", "principal": "carol"},
+                },
                 "d": {"workspace": "x[y", "outcome": "denied", "actor": an_identity({})},
                 "e": {"event": "auth.failed", "source": {"ip": "10.0.0.9"}},
                 "f": {
