@@ -46,6 +46,7 @@ Action: TypeAlias = Literal["create", "update", "delete"]
 _PAST: Final[Mapping[str, str]] = {"create": "created", "update": "updated", "delete": "deleted"}
 _STATUS: Final[Mapping[str, int]] = {"create": 201, "update": 200, "delete": 200}
 _MAX_SHOWN: Final = 100
+_MAX_GRANTS_SHOWN: Final = 10
 _NEW: Final[Mapping[str, object]] = {
     field.name: field.default for field in msgspec.structs.fields(WorkspaceRecord)
 }
@@ -345,18 +346,13 @@ class _Work:
         """
         certificates: dict[str, str] = {}
         urls: dict[str, str] = {}
+        bereft: dict[tuple[str, str], list[str]] = {}
         for each in self._objects.values():
             match each.record:
                 case GrantRecord(principal=str(name)) if ("principal", name) not in self._objects:
-                    raise ConflictError(
-                        f"the grant {each.name} is for the principal {name}, which there is not: "
-                        "make the principal first, or delete the grant with it"
-                    )
+                    bereft.setdefault(("principal", name), []).append(each.name)
                 case GrantRecord(issuer=str(name)) if ("issuer", name) not in self._objects:
-                    raise ConflictError(
-                        f"the grant {each.name} is for the issuer {name}, which there is not: "
-                        "make the issuer first, or delete the grant with it"
-                    )
+                    bereft.setdefault(("issuer", name), []).append(each.name)
                 case PrincipalRecord(certificates=names):
                     for name in names:
                         other = certificates.setdefault(name, each.name)
@@ -368,6 +364,27 @@ class _Work:
                     raise ConflictError(f"the issuer {urls[url]} has the url {url} already")
                 case _:
                     pass
+        for (kind, name), grants in bereft.items():
+            raise ConflictError(self._why_bereft(kind, name, sorted(grants)))
+
+    def _why_bereft(self, kind: str, name: str, grants: list[str]) -> str:
+        """Return what is wrong with grants for somebody who is not there, or is no more."""
+        is_deleted = any(
+            done.action == "delete" and (done.before.kind, done.before.name) == (kind, name)
+            for done in self.done
+            if done.before is not None
+        )
+        if not is_deleted:
+            return f"there is no {kind} {name}: make it first"
+        shown = ", ".join(grants[:_MAX_GRANTS_SHOWN])
+        more = len(grants) - _MAX_GRANTS_SHOWN
+        if more > 0:
+            shown += f" and {more} more"
+        many = len(grants) > 1
+        return (
+            f"{name} still has the grant{'s' * many} {shown}: delete {'them' if many else 'it'} "
+            "first"
+        )
 
 
 def _require_no_life(change: Change, present: WorkspaceRecord | None) -> None:

@@ -132,8 +132,16 @@ async def test_a_deletion_tells_what_was(store: FakeStore, directory: DirectoryS
         (Change("create", "principal", "alice", {}), ConflictError, "there is a principal alice"),
         (Change("update", "principal", "bob", {}), NotFoundError, "there is no principal bob"),
         (Change("delete", "principal", "bob"), NotFoundError, "there is no principal bob"),
-        (Change("delete", "principal", "alice"), ConflictError, "the grant g is for the principal"),
-        (Change("create", "grant", "h", {**GRANT, "principal": "bob"}), ConflictError, "bob"),
+        (
+            Change("delete", "principal", "alice"),
+            ConflictError,
+            "alice still has the grant g: delete it first",
+        ),
+        (
+            Change("create", "grant", "h", {**GRANT, "principal": "bob"}),
+            ConflictError,
+            "there is no principal bob: make it first",
+        ),
         (Change("create", "principal", "a b", {}), InvalidInputError, "letters, digits"),
         (Change("update", "principal", "alice", {"x": 1}), InvalidInputError, "no field 'x'"),
         (
@@ -189,6 +197,31 @@ async def test_many_changes_are_made_together_in_any_order(
     assert ["grant.created", "principal.created", "principal.deleted", "grant.deleted"] == [
         event for event, _ in events(store)
     ]
+
+
+async def test_who_has_grants_is_not_deleted_and_all_of_them_are_named(
+    directory: DirectoryService,
+) -> None:
+    """By name and in order, ten of them, and how many more; of an issuer as of a principal."""
+    await directory.create(ADMIN, "principal", {"name": "alice"})
+    await directory.create(
+        ADMIN, "issuer", {"name": "ci", "url": "https://i.example", "audience": ["a"]}
+    )
+    by_issuer = {"role": "reader", "workspaces": ["*"], "issuer": "ci", "when": 'ref == "main"'}
+    await directory.create(ADMIN, "grant", {"name": "i", **by_issuer})
+    for name in "lkjhgfedcba":
+        await directory.create(ADMIN, "grant", {**GRANT, "name": name})
+    with pytest.raises(ConflictError) as caught:
+        await directory.delete(ADMIN, "principal", "alice")
+    expected = (
+        "alice still has the grants a, b, c, d, e, f, g, h, j, k and 1 more: delete them first"
+    )
+    assert expected == str(caught.value)
+    with pytest.raises(ConflictError, match="ci still has the grant i: delete it first"):
+        await directory.change(
+            ADMIN,
+            [Change("delete", "issuer", "ci"), Change("update", "grant", "a", {"role": "admin"})],
+        )
 
 
 async def test_of_many_changes_none_is_made_when_one_fails(

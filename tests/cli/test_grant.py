@@ -60,7 +60,11 @@ def test_a_grant_is_deleted(known: Tfaudit) -> None:
 def test_what_can_not_be_granted_is_told(known: Tfaudit) -> None:
     """And nothing is."""
     for arguments, code, message in (
-        (("--principal", "bob", "--role", "writer", "--workspace", "*"), 1, "which there is not"),
+        (
+            ("--principal", "bob", "--role", "writer", "--workspace", "*"),
+            1,
+            "there is no principal bob: make it first",
+        ),
         (("--role", "writer", "--workspace", "*"), 2, "name one of them"),
         (("--issuer", "ci", "--role", "writer", "--workspace", "*"), 2, "needs the rule"),
         (("--principal", "alice", "--role", "king", "--workspace", "*"), 2, "choose one of admin"),
