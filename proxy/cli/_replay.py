@@ -29,6 +29,9 @@ _STATE_FIELDS: Final = ("serial", "sha256", "size")
 _STATE_TEXTS: Final = {"lineage": 256, "terraform_version": 64}
 """The same of the client's own words, with how much of each an entry shows."""
 
+_LOCK_TEXTS: Final = {"Operation": 256, "Who": 256, "Version": 64}
+"""What others are shown of a held lock, with how much of each an entry shows."""
+
 _TOKEN_FIELDS: Final = ("name", "role", "hint", "expires")
 """What an entry says of a token in the words of the store."""
 
@@ -444,17 +447,24 @@ def _loaded(document: object) -> object:
 
 
 def _is_lock(row: HeldLock, lock: _Lock) -> bool:
-    """Tell whether a lock, and the lock info that others are shown, are what an entry gave."""
+    """Tell whether a lock, and the lock info that others are shown, are what an entry gave.
+
+    All but the ID was kept without credentials, and is not cleaned again: that could change it.
+    """
     try:
         info = orjson.loads(row.info)
-        shown = [_printed(info[name]) for name in ("ID", "Operation", "Who")]
-        version = _printed(info["Version"], 64)
+        shown = [_cut(info[name], limit) for name, limit in _LOCK_TEXTS.items()]
     except (LookupError, TypeError, orjson.JSONDecodeError):
         return False
-    said = [lock.run[name] for name in ("id", "operation", "who")]
+    said = [lock.run[name] for name in ("operation", "who", "terraform_version")]
     return (
-        [_printed(row.id), row.operation, row.who] == shown == said
-        and _printed(row.version, 64) == version == lock.run["terraform_version"]
+        shown == said == [row.operation, row.who, _cut(row.version, 64)]
+        and row.id == info["ID"]
+        and _is_printed(lock.run["id"], row.id)
         and row.actor == lock.actor
         and _is_moment(row.taken, lock.time)
     )
+
+
+def _cut(text: object, limit: int) -> object:
+    return text[:limit] if isinstance(text, str) else text

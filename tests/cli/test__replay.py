@@ -1,12 +1,22 @@
 """Tests of proxy.cli._replay: what the entries of a log say must stand in the tables."""
 
+import asyncio
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from proxy.access import Role
 from proxy.cli._replay import Replay
+from proxy.contracts import HeldLock
 from proxy.errors import VerificationError
+from proxy.lock_service import LockService
 from proxy.tfstate.policy import STANDARD, Policy
+from tests.fakes import FakeStore
+from tests.samples import WORKSPACE, a_caller, log_of
 
 
 def locked(lock_id: str) -> dict[str, Any]:
@@ -184,3 +194,43 @@ def test_a_revocation_holds_for_all_that_it_names() -> None:
     with pytest.raises(VerificationError, match="is not revoked as entry 1 recorded"):
         replay.check_tokens([token_row(None, None)])
     replay.check_tokens([token_row(None, None) | {"revoked": MADE}])
+
+
+# ---------------------------------------------------------------- held locks
+
+NASTY = st.lists(
+    st.sampled_from(
+        [
+            *('"', "'", "\\", "=", ":", " ", "\n", "\0", "é", "\u2028", "<", "x" * 300),
+            *("password", "password=", "token: ", "tfa_", "ghp_" + "a1B2" * 9, "hunter2hunter2"),
+            *("[redacted]", "{", "}", '{"password": "', "https://x:secret-secret@example.com"),
+        ]
+    )
+    | st.text(max_size=3),
+    max_size=6,
+).map("".join)
+
+
+@settings(max_examples=30)
+@given(NASTY.map("id".__add__), NASTY, NASTY, NASTY)
+@example("1", "", "\"<password='password=é", "")
+def test_a_lock_that_was_given_is_the_one_that_is_held(
+    lock_id: str, operation: str, who: str, version: str
+) -> None:
+    """Whatever a client says of itself; cleaned once it may not be cleaned again."""
+    given_info = {"ID": lock_id, "Operation": operation, "Who": who, "Version": version}
+
+    async def hold() -> tuple[list[HeldLock], list[dict[str, Any]]]:
+        store = FakeStore()
+        body = json.dumps(given_info, ensure_ascii=False).encode()
+        await LockService(store).lock(a_caller(Role.WRITER), WORKSPACE, body, None)
+        return await store.locks(), await log_of(store)
+
+    held, entries = asyncio.run(hold())
+    replay = Replay()
+    for index, entry in enumerate(entries):
+        replay.note(index, entry)
+    replay.check_locks(held)
+    replay.note(len(entries), entries[0])
+    with pytest.raises(VerificationError, match="is not the one that entry"):
+        replay.check_locks([replace(held[0], who="x" + held[0].who)])
