@@ -1,7 +1,9 @@
-"""In which state of its life a workspace is, in words."""
+"""In which state of their life a workspace and its versions are, in words."""
 
-from proxy.cli._output import time_text
+from proxy.cli._output import count_text, time_text
+from proxy.contracts import StateVersion
 from proxy.directory import WorkspaceRecord
+from proxy.workspace_rules import standing
 
 
 def life_text(record: WorkspaceRecord) -> str:
@@ -11,3 +13,14 @@ def life_text(record: WorkspaceRecord) -> str:
     if record.deleted is not None:
         return f"deleted, restorable until {time_text(record.restorable_until or '')}"
     return ""
+
+
+def destroyed_text(record: WorkspaceRecord) -> str:
+    """Return how many versions of a workspace a purge destroyed; nothing when there are none."""
+    number = record.destroyed_versions
+    return f"{count_text(number, 'version')} destroyed" if number else ""
+
+
+def is_destroyed(version: StateVersion, record: WorkspaceRecord) -> bool:
+    """Tell whether a purge destroyed a version, so that only the record of it is left."""
+    return standing(version, record) is None

@@ -22,7 +22,7 @@ from proxy.cli._common import (
     run,
     settings,
 )
-from proxy.cli._life import life_text
+from proxy.cli._life import destroyed_text, is_destroyed, life_text
 from proxy.cli._output import (
     clean,
     print_bytes,
@@ -79,7 +79,7 @@ def list_states(
                 head.terraform_version if head else "",
                 time_text(head.created) if head else "",
                 (workspace.lock.who or workspace.lock.actor) if workspace.lock else "",
-                life_text(workspace.record),
+                life_text(workspace.record) or destroyed_text(workspace.record),
             )
             for workspace in found
             for head in (workspace.head,)
@@ -97,18 +97,18 @@ def versions(
     """List a workspace's versions, newest first."""
     parse_workspace(workspace)
 
-    async def action() -> list[StateVersion]:
+    async def action() -> list[tuple[StateVersion, bool]]:
         async with opened(settings(data, config)) as program:
-            return await program.store.versions(workspace)
+            return await _versions(program, workspace)
 
     found = run(action())
     if not found:
         raise NotFoundError(f"{workspace} has no state: `tfaudit state list` shows all workspaces")
     if as_json:
-        print_json([version._asdict() for version in found])
+        print_json([version._asdict() | {"destroyed": gone} for version, gone in found])
         return
     print_table(
-        (">VERSION", ">SERIAL", "WRITTEN", ">SIZE", "TERRAFORM", "LINEAGE", "SHA-256", "ID"),
+        (">VERSION", ">SERIAL", "WRITTEN", ">SIZE", "TERRAFORM", "LINEAGE", "SHA-256", "ID", ""),
         (
             (
                 str(version.number),
@@ -119,8 +119,9 @@ def versions(
                 version.lineage,
                 version.sha256[:12],
                 version.id,
+                "destroyed" if gone else "",
             )
-            for version in found
+            for version, gone in found
         ),
     )
 
@@ -285,11 +286,12 @@ def rollback(
     """
     parse_workspace(workspace)
     if not yes:
-        older = run(_stored_version(settings(data, config), workspace, version))
-        confirm(
-            f"Make version {older.number} (serial {older.serial}, written "
-            f"{time_text(older.created)}) the newest state of {workspace} again?"
-        )
+        older, is_gone = run(_stored_version(settings(data, config), workspace, version))
+        if not is_gone:  # else it is refused below, and that is on record
+            confirm(
+                f"Make version {older.number} (serial {older.serial}, written "
+                f"{time_text(older.created)}) the newest state of {workspace} again?"
+            )
 
     async def action() -> "Written":
         async with opened(settings(data, config)) as program:
@@ -305,16 +307,25 @@ def rollback(
         )
 
 
-async def _stored_version(config: "Config", workspace: str, reference: str) -> StateVersion:
-    """Return the version of a number or ID.
+async def _versions(program: "Program", workspace: str) -> list[tuple[StateVersion, bool]]:
+    """Return all versions, newest first, each with whether a purge destroyed it."""
+    found = await program.store.versions(workspace)
+    record = program.store.directory().workspace(workspace)
+    return [(version, is_destroyed(version, record)) for version in found]
+
+
+async def _stored_version(
+    config: "Config", workspace: str, reference: str
+) -> tuple[StateVersion, bool]:
+    """Return the version of a number or ID, and whether a purge destroyed it.
 
     Raises:
         NotFoundError: there is none.
     """
     async with opened(config) as program:
-        for version in await program.store.versions(workspace):
+        for version, gone in await _versions(program, workspace):
             if reference in {version.id, str(version.number)}:
-                return version
+                return version, gone
     raise NotFoundError(
         f"{workspace} has no version {reference}: `tfaudit state versions {workspace}` shows all"
     )
@@ -329,6 +340,7 @@ def _summary_object(workspace: WorkspaceSummary) -> dict[str, object]:
         "head": workspace.head._asdict() if workspace.head else None,
         "deleted": workspace.record.deleted,
         "purged": workspace.record.purged,
+        "destroyed_versions": workspace.record.destroyed_versions,
         "lock": {"id": lock.id, "operation": lock.operation, "who": lock.who, "taken": lock.taken}
         if lock
         else None,

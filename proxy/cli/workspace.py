@@ -18,14 +18,14 @@ from proxy.cli._common import (
     run,
     settings,
 )
-from proxy.cli._life import life_text
-from proxy.cli._output import clean, print_json, print_table, time_text
+from proxy.cli._life import destroyed_text, life_text
+from proxy.cli._output import clean, print_json, print_table, size_text, time_text
 from proxy.contracts import Committed, WorkspaceSummary
 from proxy.directory import Object, WorkspaceRecord, shown
 from proxy.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from proxy.program import Program
@@ -143,14 +143,10 @@ def show(
     if as_json:
         print_json(_summary(found))
         return
-    for name, value in _summary(found).items():
-        if not isinstance(value, dict):
-            typer.echo(f"{name}: {clean('' if value is None else str(value))}")
-    if found.head is not None:
-        typer.echo(f"newest version: {found.head.number}, serial {found.head.serial}")
-    if found.lock is not None:
-        holder = clean(found.lock.who or found.lock.actor)
-        typer.echo(f"locked by: {holder} since {time_text(found.lock.taken)}")
+    lines = [(name, text) for name, text in _lines(found) if text]
+    width = max(len(name) for name, _ in lines)
+    for name, text in lines:
+        typer.echo(f"{name:<{width}}  {clean(text)}")
 
 
 @app.command("create")
@@ -376,6 +372,24 @@ def _in_words(record: WorkspaceRecord) -> list[str]:
     if record.lock_alert_minutes is not None:
         words.append(f"lock alert after {record.lock_alert_minutes} min")
     return words
+
+
+def _lines(found: WorkspaceSummary) -> "Iterator[tuple[str, str]]":
+    """Yield what a workspace is, in the words of the tables: a name and a text each."""
+    record, head, lock = found.record, found.head, found.lock
+    yield "workspace", found.name
+    yield "description", record.description
+    yield "environment", record.environment
+    yield "settings", ", ".join(_in_words(record)) or "the defaults"
+    yield "made", time_text(found.created)
+    yield "life", life_text(record) or "in use"
+    gone = destroyed_text(record)
+    yield "versions", str(found.versions) + (f" ({gone})" if gone else "")
+    if head is not None:
+        written = f"written {time_text(head.created)}, {size_text(head.size)}"
+        yield "newest version", f"{head.number}, serial {head.serial}, {written}"
+    if lock is not None:
+        yield "locked by", f"{lock.who or lock.actor} since {time_text(lock.taken)}"
 
 
 def _summary(found: WorkspaceSummary) -> dict[str, Any]:

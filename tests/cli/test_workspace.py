@@ -118,6 +118,46 @@ def test_a_workspace_is_deleted_restored_purged_and_freed(tfaudit: Tfaudit, writ
     assert 0 == tfaudit("verify").exit_code
 
 
+def test_a_workspace_is_shown_in_the_words_of_the_tables(tfaudit: Tfaudit, written: str) -> None:
+    """No names of fields, and nothing of what is not set."""
+    tfaudit("workspace", "update", written, "--require-lock", "--environment", "production")
+    lines = tfaudit("workspace", "show", written).stdout.splitlines()
+    named = {line[:14].rstrip(): line[16:] for line in lines}
+    assert {
+        "workspace": "prod",
+        "environment": "production",
+        "settings": "lock required",
+        "life": "in use",
+        "versions": "1",
+    }.items() <= named.items()
+    assert named["newest version"].startswith("1, serial 1, written 20")
+    assert "description" not in named
+
+
+def test_destroyed_versions_are_marked(tfaudit: Tfaudit, data: Path, written: str) -> None:
+    """Wherever versions are told, and before anybody is asked to agree to have one back."""
+    tfaudit("workspace", "delete", written, "--yes")
+    tfaudit("workspace", "purge", written, "--yes", "--now")
+    assert " purged, deleted 20" in tfaudit("workspace", "show", written).stdout
+    tfaudit("workspace", "create", written, "--reuse")
+
+    async def write_anew() -> None:
+        async with opened(settings(data, None)) as program:
+            await program.states.import_state(caller("test"), written, state(1))
+
+    run(write_anew())
+    assert " 2 (1 version destroyed)" in tfaudit("workspace", "show", written).stdout
+    assert tfaudit("state", "list").stdout.rstrip().endswith("1 version destroyed")
+    rows = tfaudit("state", "versions", written).stdout.splitlines()[1:]
+    assert [False, True] == [row.rstrip().endswith(" destroyed") for row in rows]
+    found = json.loads(tfaudit("state", "versions", written, "--json").stdout)
+    assert [(2, False), (1, True)] == [(each["number"], each["destroyed"]) for each in found]
+    told = tfaudit("state", "rollback", written, "1", code=1).stderr
+    assert "version 1 of prod was destroyed" in told
+    assert "?" not in told
+    assert "state.write_refused" in events(tfaudit)
+
+
 def test_a_question_is_asked_first(tfaudit: Tfaudit, written: str) -> None:
     """Nothing happens without an answer."""
     for verb in ("delete", "purge"):
