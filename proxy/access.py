@@ -318,6 +318,24 @@ class Principal:
         return actor
 
 
+def taker_of(actor: Mapping[str, Any]) -> str:
+    """Return who took a lock, the same for every way in which one of them proves who they are.
+
+    All tokens of a principal are that principal, as is whoever logs in as it; a rotated token is
+    the one before; a CI identity is itself, with its own token or one given in exchange. A name
+    counts among its own kind alone: a token may be named like somebody.
+
+    Args:
+        actor: as ``Principal.actor`` returns it, and as an entry has it.
+    """
+    kind = actor["type"]
+    if kind == "token" and "principal" not in actor:
+        return f"token:{actor['name']}"
+    if kind in {"token", "user", "certificate"}:
+        return f"principal:{actor.get('principal', actor['name'])}"
+    return f"{kind}:{actor['id']}"
+
+
 ANONYMOUS: Final = Principal("anonymous", "", "anonymous")
 """Whoever has not proved who they are; allowed nothing."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from proxy.access import EVERYTHING, Principal, View
+from proxy.access import EVERYTHING, Principal, View, taker_of
 from proxy.directory import Directory, Object, WorkspaceRecord
 from proxy.tlog.entry import Record
 
@@ -63,7 +63,7 @@ class HeldLock:
 
     Attributes:
         workspace: what is locked.
-        id: LockInfo's ID; whoever sends it is the holder.
+        id: LockInfo's ID, which everybody learns who is refused the lock.
         info: the LockInfo as the client sent it, JSON bytes.
         md5: base64 MD5 of those bytes: what an UNLOCK whose body got lost still tells.
         operation: LockInfo's Operation.
@@ -71,6 +71,7 @@ class HeldLock:
         version: LockInfo's Version.
         actor: name of the principal that took it.
         taken: RFC 3339 UTC with microseconds and ``Z``.
+        taker: who took it, as access.taker_of tells; empty in what an older release stored.
     """
 
     workspace: str
@@ -82,6 +83,13 @@ class HeldLock:
     version: str
     actor: str
     taken: str
+    taker: str = ""
+
+    def is_of(self, principal: Principal) -> bool:
+        """Tell whether it was this principal that took it, whatever proves so today."""
+        if not self.taker:
+            return self.actor in {principal.name, principal.holder_name}
+        return self.taker == taker_of(principal.actor())
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "state.lock_refused": Event("locks", "the lock was not given"),
     "state.unlocked": Event("locks", "the lock was released by its holder, or was free already"),
     "state.unlock_refused": Event("locks", "the lock was not released"),
-    "state.force_unlocked": Event("locks", "the lock was released without its holder's ID"),
+    "state.force_unlocked": Event(
+        "locks", "the lock was released by another than its holder, or without its ID"
+    ),
     "workspace.created": Event("objects", "a workspace was made, by its first write or ahead"),
     "workspace.updated": Event("objects", "a workspace's settings were changed"),
     "workspace.deleted": Event("objects", "a workspace was deleted, and can still be restored"),

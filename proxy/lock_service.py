@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from proxy.access import Caller, Permission, Principal, require
+from proxy.access import Caller, Permission, Principal, require, taker_of
 from proxy.audit_log import draft
 from proxy.client_text import LOOKED_AT, client_text
 from proxy.contracts import Committed, HeldLock, Store, Transaction
@@ -170,6 +170,7 @@ class LockService:
                         version=client_text(info.version),
                         actor=caller.principal.name,
                         taken=transaction.time,
+                        taker=taker_of(caller.principal.actor()),
                     )
                 )
                 note = ""
@@ -249,7 +250,10 @@ class LockService:
 
         An empty body is a ``force-unlock``, which never sends the ID, unless its Content-MD5
         tells that there was a body: then something on the way removed it. The MD5 of the
-        holder's own LOCK body still proves the holder, since UNLOCK repeats that body.
+        LOCK's body still tells which lock is meant, since UNLOCK repeats that body.
+
+        Whoever was refused the lock knows all that is in that body. So by somebody else than
+        who took the lock, any of these is a ``force-unlock``, too.
 
         Raises:
             UnlockRefusedError: somebody else holds the lock.
@@ -276,6 +280,8 @@ class LockService:
                 return error
             if (not_theirs := _not_theirs(caller.principal, held)) is not None:
                 return _deny_unlock(transaction, caller, not_theirs, workspace)
+            if held is not None and not held.is_of(caller.principal):
+                return _try_to_force(transaction, caller, workspace)
             _release(transaction, caller, workspace, held, "; its body was lost on the way")
             return None
 
@@ -320,6 +326,8 @@ class LockService:
                 _force(transaction, caller, workspace, held)
             elif (not_theirs := _not_theirs(caller.principal, held)) is not None:
                 return _deny_unlock(transaction, caller, not_theirs, workspace)
+            elif held is not None and not held.is_of(caller.principal):
+                return _try_to_force(transaction, caller, workspace)
             else:
                 _release(transaction, caller, workspace, held, "")
             return None
@@ -332,14 +340,7 @@ class LockService:
         Raises:
             ForbiddenError, UnavailableError: as ``read``.
         """
-
-        def job(transaction: Transaction) -> ForbiddenError | None:
-            denied = _require_forcing(transaction, caller, workspace)
-            if denied is None:
-                _force(transaction, caller, workspace, transaction.lock(workspace))
-            return denied
-
-        return await self._unlocked(workspace, job)
+        return await self._unlocked(workspace, lambda tx: _try_to_force(tx, caller, workspace))
 
     async def _unlocked(
         self, workspace: str, job: Callable[[Transaction], TfauditError | None]
@@ -413,6 +414,16 @@ def _require_forcing(
         )
         return error
     return None
+
+
+def _try_to_force(
+    transaction: Transaction, caller: Caller, workspace: str
+) -> ForbiddenError | None:
+    """Force the lock, or return why not, once that is an entry."""
+    denied = _require_forcing(transaction, caller, workspace)
+    if denied is None:
+        _force(transaction, caller, workspace, transaction.lock(workspace))
+    return denied
 
 
 def _not_theirs(principal: Principal, held: HeldLock | None) -> ForbiddenError | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.access import Caller, Role
+from proxy.access import Caller, Principal, Role, taker_of
 from proxy.contracts import Store
 from proxy.directory_service import DirectoryService
 from proxy.errors import ForbiddenError
@@ -19,6 +19,7 @@ from proxy.tfstate import lock as lock_infos
 from tests.samples import (
     WORKSPACE,
     a_caller,
+    a_held_lock,
     a_lock_info,
     an_open_store,
     events_of,
@@ -129,7 +130,7 @@ async def test_a_planner_does_not_release_the_lock_of_another_plan(locks: LockSe
         await locks.unlock(PLANNER, WORKSPACE, a_lock_info("lock-1", PLAN), None)
 
 
-async def test_a_writer_releases_any_lock_whose_id_it_has(store: Store, locks: LockService) -> None:
+async def test_a_writer_releases_its_locks_with_their_ids(store: Store, locks: LockService) -> None:
     """As ever."""
     for operation in (PLAN, APPLY):
         await locks.lock(WRITER, WORKSPACE, a_lock_info("lock-1", operation), None)
@@ -172,6 +173,63 @@ async def test_who_forces_a_lock_is_the_workspaces_setting(  # noqa: PLR0917 - a
             entry["permission"],
         )
     assert allowed != await is_locked(store)
+
+
+@pytest.mark.parametrize(
+    ("body", "md5"),
+    [
+        (a_lock_info(who="mallory"), None),
+        (b'{"ID": "lock-1", "Who": "mallory"}', None),
+        (a_lock_info(), None),
+        (b"", md5_of(a_lock_info())),
+    ],
+    ids=["its ID", "its ID alone with a name", "its whole body", "the MD5 of that"],
+)
+@pytest.mark.parametrize("may_force", [False, True])
+async def test_another_than_who_took_a_lock_forces_it_whatever_it_knows_of_it(
+    store: Store, locks: LockService, body: bytes, md5: str | None, *, may_force: bool
+) -> None:
+    """All of it stands in the answer to whoever is refused the lock."""
+    await locks.lock(a_caller(Role.WRITER, name="ci"), WORKSPACE, a_lock_info(), None)
+    if may_force:
+        await locks.unlock(OPERATOR, WORKSPACE, body, md5)
+        assert "state.force_unlocked" == (await last_of(store))["event"]
+    else:
+        with pytest.raises(ForbiddenError, match="may not lock:force"):
+            await locks.unlock(WRITER, WORKSPACE, body, md5)
+        assert "access.denied" == (await last_of(store))["event"]
+    assert may_force != await is_locked(store)
+
+
+_OF_ANN = Principal("token", "t1", "laptop", holder="p1", holder_name="ann")
+
+
+@pytest.mark.parametrize(
+    ("taker", "other", "same"),
+    [
+        (Principal("token", "1", "ci"), Principal("token", "2", "ci"), True),
+        (Principal("token", "1", "ci"), Principal("token", "2", "cd"), False),
+        (_OF_ANN, replace(_OF_ANN, id="t2", name="desk"), True),
+        (_OF_ANN, Principal("user", "p1", "ann", holder="p1", holder_name="ann"), True),
+        (_OF_ANN, replace(_OF_ANN, holder="p2", holder_name="bob"), False),
+        (_OF_ANN, Principal("token", "1", "ann"), False),
+        (Principal("oidc", "gh:a", "web"), Principal("oidc", "gh:a", "web", token="7"), True),
+        (Principal("oidc", "gh:a", "web"), Principal("oidc", "gl:a", "web"), False),
+        (Principal("oidc", "gh:a", "web"), Principal("token", "1", "web"), False),
+    ],
+)
+def test_who_took_a_lock_is_known_by_kind_and_name(
+    taker: Principal, other: Principal, *, same: bool
+) -> None:
+    """A rotated token and another one of the same principal are the same; a namesake is not."""
+    lock = replace(a_held_lock(), actor=taker.name, taker=taker_of(taker.actor()))
+    assert same == lock.is_of(other)
+
+
+def test_who_took_a_lock_before_that_was_stored_is_known_by_name() -> None:
+    """Of the token or of who it belongs to: a run goes on through an upgrade."""
+    lock = replace(a_held_lock(), actor="ann", taker="")
+    assert (True, False) == (lock.is_of(_OF_ANN), lock.is_of(WRITER.principal))
 
 
 # ---------------------------------------------------------------- protection

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from proxy.access import taker_of
 from proxy.cli._comparing import is_moment as _is_moment
 from proxy.cli._comparing import is_printed as _is_printed
 from proxy.cli._comparing import printed as _printed
@@ -96,7 +97,7 @@ class _Lock:
 
     index: int
     run: Mapping[str, Any]
-    actor: str
+    actor: Mapping[str, Any]
     time: str
 
 
@@ -201,7 +202,7 @@ class Replay:
         workspace, run = entry["workspace"], entry["run"]
         held = self._locks.get(workspace)
         if held is None:
-            self._locks[workspace] = _Lock(index, run, entry["actor"]["name"], entry["time"])
+            self._locks[workspace] = _Lock(index, run, entry["actor"], entry["time"])
         elif held.run["id"] != run["id"]:  # otherwise it was confirmed to its holder
             raise VerificationError(
                 f"Entry {index} gave the lock of {workspace} away while the one that entry "
@@ -461,7 +462,9 @@ def _is_lock(row: HeldLock, lock: _Lock) -> bool:
         shown == said == [row.operation, row.who, _cut(row.version, 64)]
         and row.id == info["ID"]
         and _is_printed(lock.run["id"], row.id)
-        and row.actor == lock.actor
+        and row.actor == lock.actor["name"]
+        # An older release stored no taker.
+        and row.taker in {"", taker_of(lock.actor)}
         and _is_moment(row.taken, lock.time)
     )
 

@@ -183,3 +183,9 @@ def uses(db: Database) -> None:
         "SELECT actor_id, max(time) AS time, source_ip FROM entry WHERE outcome = 'success' "
         "GROUP BY actor_id) AS found WHERE found.actor_id = token.id"
     )
+
+
+@MIGRATIONS()
+def takers(db: Database) -> None:
+    """Add who took a lock; of one that was taken before, its actor's name alone tells."""
+    db.table("lock").add_column("taker", str, not_null_default="")

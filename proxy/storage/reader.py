@@ -13,9 +13,8 @@ from proxy.contracts import Committed, HeldLock, LogQuery, StateVersion, StoredR
 from proxy.directory import EMPTY, Directory, Object
 from proxy.errors import ConfigError, UnavailableError
 from proxy.storage.schema import Part, parts
-from proxy.storage.sqlite import BUSY_SECONDS, SQLiteStore
+from proxy.storage.sqlite import BUSY_SECONDS, SQLiteStore, read_locks
 from proxy.storage.transaction import (
-    LOCK_COLUMNS,
     OBJECT_COLUMNS,
     SESSION_COLUMNS,
     TOKEN_COLUMNS,
@@ -125,7 +124,7 @@ class SQLiteReader(SQLiteStore):
                 versions={row[0]: StateVersion(*row) for row in versions},
                 bodies=frozenset(row[0] for row in read("SELECT id FROM state_body")),
                 heads=dict(read("SELECT name, head FROM workspace").fetchall()),
-                locks=[HeldLock(*row) for row in read(f"SELECT {LOCK_COLUMNS} FROM lock")],  # noqa: S608
+                locks=read_locks(connection),
                 tokens=_tokens(connection),
                 policy=_policy(connection),
                 objects=_objects(connection),

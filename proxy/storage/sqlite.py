@@ -536,9 +536,9 @@ class SQLiteStore:
                 "(SELECT count(*) FROM state_version n WHERE n.workspace = w.name), "
                 f"{VERSION_COLUMNS} FROM workspace w JOIN state_version v ON v.id = w.head"
             ).fetchall()
-            held = connection.execute(f"SELECT {LOCK_COLUMNS} FROM lock").fetchall()  # noqa: S608
+            held = read_locks(connection)
             directory = self._directory_of(connection)
-        locks = {row[0]: HeldLock(*row) for row in held}
+        locks = {lock.workspace: lock for lock in held}
         made = {each.name: each.created for each in directory.objects("workspace")}
         found: list[WorkspaceSummary] = []
         for name, created, count, *head in known:
@@ -802,3 +802,11 @@ def _select(
         f"FROM entry WHERE {' AND '.join(conditions)} ORDER BY idx {order} LIMIT ?"
     )
     return sql, (*values, page)
+
+
+def read_locks(connection: sqlite3.Connection) -> list[HeldLock]:
+    """Return the locks; an older database does not say who took them."""
+    known = {row[1] for row in connection.execute("PRAGMA table_info(lock)")}
+    columns = LOCK_COLUMNS if "taker" in known else LOCK_COLUMNS.removesuffix(", taker")
+    rows = connection.execute(f"SELECT {columns} FROM lock")  # noqa: S608
+    return [HeldLock(*row) for row in rows]

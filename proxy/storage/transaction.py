@@ -38,6 +38,7 @@ _NEVER: Final = "A"
 
 VERSION_COLUMNS: Final = ", ".join(f"v.{field}" for field in StateVersion._fields)
 LOCK_COLUMNS: Final = ", ".join(field.name for field in fields(HeldLock))
+_LOCK_MARKS: Final = ", ".join("?" * len(fields(HeldLock)))
 TOKEN_COLUMNS: Final = ", ".join(field.name for field in fields(StoredToken))
 _TOKEN_MARKS: Final = ", ".join("?" * (len(fields(StoredToken)) + 1))
 SESSION_COLUMNS: Final = ", ".join(field.name for field in fields(StoredSession))
@@ -405,7 +406,7 @@ class SQLiteTransaction:
         self._locks[lock.workspace] = lock
         self._statements.append(
             (
-                f"INSERT INTO lock ({LOCK_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                f"INSERT INTO lock ({LOCK_COLUMNS}) VALUES ({_LOCK_MARKS})",  # noqa: S608
                 _LOCK_ROW(lock),
             )
         )

@@ -664,13 +664,14 @@ def test_a_lock_as_it_was_given_holds(tfaudit: Tfaudit) -> None:
         ("UPDATE lock SET operation = 'state-push'", 0, "prod"),
         ("UPDATE lock SET version = '9'", 0, "prod"),
         ("UPDATE lock SET actor = 'mallory'", 0, "prod"),
+        ("UPDATE lock SET taker = 'token:mallory'", 0, "prod"),
         ("UPDATE lock SET taken = '2020-01-01T00:00:00.000000Z'", 0, "prod"),
         ("UPDATE lock SET info = CAST(replace(info, 'lock-1', 'lock-2') AS BLOB)", 0, "prod"),
         ("UPDATE lock SET info = x''", 0, "prod"),
         ("UPDATE lock SET workspace = 'dev'", None, "dev"),
         (
-            """INSERT INTO lock SELECT 'test', id, info, md5, operation, who, version, actor, taken
-            FROM lock""",
+            """INSERT INTO lock SELECT 'test', id, info, md5, operation, who, version, actor, taken,
+            taker FROM lock""",
             None,
             "test",
         ),
