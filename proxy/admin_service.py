@@ -21,6 +21,7 @@ from proxy.contracts import (
     StoredToken,
     Transaction,
 )
+from proxy.directory import GLOB_PATTERN
 from proxy.errors import (
     ConflictError,
     InvalidInputError,
@@ -46,7 +47,7 @@ MAX_CLAIM: Final = 255
 
 _CLAIM: Final = re.compile(r"[!#-\[\]-~]+", re.ASCII)
 """No quotation mark and no backslash: nothing that ends the name where it is asked for."""
-_GLOB: Final = re.compile(r"[A-Za-z0-9._/*?-]+", re.ASCII)
+_GLOB: Final = re.compile(GLOB_PATTERN, re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +344,12 @@ class AdminService:
         _check_query(query)
         narrowed = replace(query, view=caller.principal.rights.view(Permission.LOG_READ))
         filters = _filters(query)
-        named = [f"{name} {value}" for name, value in filters.items() if name != "newest_first"]
+        named = [
+            f"{name} {value}"
+            for name, value in filters.items()
+            if name not in {"newest_first", "claims"}
+        ]
+        named += [f"claim {name}={client_text(value)}" for name, value in query.claims]
         message = f"{_who(caller)} read the log: {', '.join(named) or 'all of it'}"
         entry = draft("audit.read", "success", message, caller, 200, query=filters)
         index = (await self._store.write(_append(entry))).index
@@ -445,7 +451,8 @@ def _parse_globs(workspaces: Sequence[str]) -> tuple[str, ...]:
         if not _GLOB.fullmatch(glob) or len(glob) > MAX_GLOB:
             raise InvalidInputError(
                 f"{glob[:MAX_GLOB]!r} is no workspace glob: write a workspace's name in which "
-                "'*' stands for anything and '?' for one character"
+                "'*' stands for anything and '?' for one character; no name begins or ends with "
+                "'/' or has '//' in it"
             )
     return tuple(dict.fromkeys(workspaces))
 

@@ -27,6 +27,8 @@ _MAX_SHOWN: Final = 80
 # In Python "$" also matches before a line's end; in the published schema it does not.
 _END: Final = r"$(?!\n)"
 NAME_PATTERN: Final = rf"^[A-Za-z0-9][A-Za-z0-9._@+-]*{_END}"
+# What no workspace's name can match, such as prod/ or /prod, would give or deny nothing, unnoticed.
+GLOB_PATTERN: Final = rf"^[A-Za-z0-9._*?-]+(?:/[A-Za-z0-9._*?-]+)*{_END}"
 _UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 Name: TypeAlias = Annotated[
@@ -40,9 +42,10 @@ Name: TypeAlias = Annotated[
 Glob: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=rf"^[A-Za-z0-9._/*?-]+{_END}",
+        pattern=GLOB_PATTERN,
         max_length=255,
-        description="A workspace's name; `*` stands for anything, also `/`, and `?` for one sign.",
+        description="A workspace's name; `*` stands for anything, also `/`, and `?` for one sign. "
+        "No name begins or ends with `/` or has `//` in it.",
     ),
 ]
 Globs: TypeAlias = Annotated[tuple[Glob, ...], Meta(min_length=1, max_length=MAX_GLOBS)]
@@ -293,6 +296,11 @@ def document_of(record: Record) -> bytes:
     return msgspec.json.encode(record, order="sorted")
 
 
+def a_kind(kind: str) -> str:
+    """Return a kind of objects with its article: ``an issuer``."""
+    return f"an {kind}" if kind.startswith(("a", "e", "i", "o", "u")) else f"a {kind}"
+
+
 def shown(found: Object) -> dict[str, Any]:
     """Return an object as the API and the command line show it."""
     members: dict[str, Any] = msgspec.to_builtins(found.record)
@@ -344,7 +352,7 @@ def changed_record(record: Record, changes: Mapping[str, Any]) -> Record:
     """
     kind = next(kind for kind, of in RECORDS.items() if isinstance(record, of))
     if changes.get("name", record.name) != record.name:
-        raise FieldError(f"the name of a {kind} can't be changed: make a new one", "name")
+        raise FieldError(f"the name of {a_kind(kind)} can't be changed: make a new one", "name")
     fields = {**msgspec.to_builtins(record), **changes}
     known = fields_of(RECORDS[kind])
     given = {
@@ -358,13 +366,16 @@ def _converted(fields: dict[str, Any], to: type[Record], kind: str) -> Record:
     record = read_fields(fields, to, kind, WORDS)
     name = record.name
     if not isinstance(record, WorkspaceRecord) and (_UUID.fullmatch(name) or name[:4] == "tfa_"):
-        raise FieldError(f"the name of a {kind} may not look like an ID or like a token", "name")
+        raise FieldError(
+            f"the name of {a_kind(kind)} may not look like an ID or like a token", "name"
+        )
     return record
 
 
 WORDS: Final = {
     NAME_PATTERN: "letters, digits and any of '._@+-', beginning with a letter or digit",
-    rf"^[A-Za-z0-9._/*?-]+{_END}": "a workspace's name in which '*' stands for anything",
+    GLOB_PATTERN: "a workspace's name in which '*' stands for anything; it neither begins nor ends "
+    "with '/', nor has '//' in it",
     rf"^https?://[!-~]+{_END}": "an address such as https://token.example.com",
     rf"^[^\x00-\x1f\x7f]*{_END}": "a text in one line, without control characters",
     rf"^[!-~]+{_END}": "a word without spaces",

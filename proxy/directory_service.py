@@ -29,6 +29,7 @@ from proxy.directory import (
     PrincipalRecord,
     Record,
     WorkspaceRecord,
+    a_kind,
     changed_record,
     difference,
     document_of,
@@ -152,7 +153,7 @@ class DirectoryService:
         """Make one object; see ``change`` for what is raised."""
         name = fields.get("name")
         if not isinstance(name, str):
-            raise InvalidInputError(f"a {kind} needs a name, which is a text")
+            raise InvalidInputError(f"{a_kind(kind)} needs a name, which is a text")
         done = await self.change(caller, [Change("create", kind, name, fields)])
         return Committed(_only(done.value).after or _never(), done.index)
 
@@ -295,7 +296,8 @@ class _Work:
             record = cleaned(read_record(kind, {**change.fields, "name": change.name}))
             if (kind, record.name) in self._objects:
                 raise ConflictError(
-                    f"there is a {kind} {record.name} already: change it, or choose another name"
+                    f"there is {a_kind(kind)} {record.name} already: change it, or choose another "
+                    "name"
                 )
             after = Object(kind, record.name, new_id, self._time, self._time, document_of(record))
             self._keep(Changed("create", None, after))

@@ -119,6 +119,9 @@ async def test_a_token_that_is_in_force_keeps_its_name(
         ("a", "reader", [""], None, "no workspace glob"),
         ("a", "reader", ["prod", "a b"], None, "'a b' is no workspace glob"),
         ("a", "reader", ["[a-z]"], None, "no workspace glob"),
+        ("a", "reader", ["prod/"], None, "no name begins or ends with '/'"),
+        ("a", "reader", ["/prod"], None, "no workspace glob"),
+        ("a", "reader", ["a//*"], None, "no workspace glob"),
         ("a", "reader", ["a" * 256], None, "no workspace glob"),
         ("a", "reader", [str(n) for n in range(101)], None, "at most 100 workspace globs"),
         ("a", "reader", ["*"], timedelta(0), "longer than no time"),
@@ -244,6 +247,15 @@ async def test_reading_the_log_is_an_entry_before_it_is_an_answer(
         store.log[1]["query"],
     )
     assert [1] == await taken(opened.records)
+
+
+async def test_a_reading_by_claims_says_which(store: FakeStore, admin: AdminService) -> None:
+    """As they are written on the command line."""
+    claims = (("repository", "acme/infra"), ("ref", "main"))
+    await admin.open_log(a_caller(), LogQuery(claims=claims, outcome="denied"))
+    assert store.log[0]["message"].endswith(
+        "read the log: outcome denied, claim repository=acme/infra, claim ref=main"
+    )
 
 
 async def test_reading_as_an_iterator_records_once(store: FakeStore, admin: AdminService) -> None:

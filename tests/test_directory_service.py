@@ -155,6 +155,26 @@ async def test_a_deletion_tells_what_was(store: FakeStore, directory: DirectoryS
             "the issuer i has the url",
         ),
         (
+            Change("create", "issuer", "i", {"url": "https://j.example", "audience": ["a"]}),
+            ConflictError,
+            "there is an issuer i already",
+        ),
+        (
+            Change("create", "grant", "h", {**GRANT, "workspaces": ["prod/*", "prod/"]}),
+            InvalidInputError,
+            "neither begins nor ends with '/'",
+        ),
+        (
+            Change("create", "grant", "h", {**GRANT, "workspaces": ["/*"]}),
+            InvalidInputError,
+            "neither begins nor ends with '/'",
+        ),
+        (
+            Change("create", "grant", "h", {**GRANT, "workspaces": ["a//b"]}),
+            InvalidInputError,
+            "neither begins nor ends with '/'",
+        ),
+        (
             Change("create", "issuer", "k", {"url": "https://u:p@x.example", "audience": ["a"]}),
             InvalidInputError,
             "no user, password",

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from proxy.client_text import client_text
-from proxy.directory import LIFE, RECORDS, Directory, GrantRecord, Record, read_record
+from proxy.directory import LIFE, RECORDS, Directory, GrantRecord, Record, a_kind, read_record
 from proxy.errors import InvalidInputError
 from proxy.fields import FieldError
 
@@ -97,7 +97,7 @@ def read_access_file(path: str, content: bytes) -> AccessFile:
             mistakes.add(f"{where}{error}", kind, number)
             continue
         if (kind, record.name) in found.records:
-            mistakes.add(f"there is a {kind} {record.name} above already", kind, number)
+            mistakes.add(f"there is {a_kind(kind)} {record.name} above already", kind, number)
         found.records[kind, record.name] = record
     found.kinds = {kind for kind in document if kind in RECORDS}
     mistakes.raise_if_any()

@@ -1,6 +1,6 @@
 """What must change for a directory to be as ``access.toml`` says, and how that is shown."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -28,7 +28,7 @@ PRUNED: Final = ("principal", "grant", "issuer")
 """Kinds of which objects can be deleted because a file does not name them: no workspace is."""
 
 _SIGNS: Final = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}
-_DEED: Final = {"create": "to create", "update": "to update", "delete": "to delete"}
+_DONE: Final = {"create": "created", "update": "updated", "delete": "deleted"}
 
 
 class Step(NamedTuple):
@@ -67,7 +67,9 @@ class Plan(NamedTuple):
     kept: list[Object]
 
 
-def plan_of(file: AccessFile, directory: Directory, *, prune: bool) -> Plan:
+def plan_of(
+    file: AccessFile, directory: Directory, written: Collection[str] = (), *, prune: bool
+) -> Plan:
     """Return what makes the directory as the file says.
 
     A record of the file is the whole record: what it does not say has its default.
@@ -75,20 +77,24 @@ def plan_of(file: AccessFile, directory: Directory, *, prune: bool) -> Plan:
     Args:
         file: what there should be.
         directory: what there is.
+        written: workspaces that have states, and the default settings, without an object.
         prune: delete what the file does not name, of the kinds that it names; never a workspace.
     """
     steps: list[Step] = []
     for (kind, name), record in file.records.items():
         found = directory.get(kind, name)
         # An ID is no name here: two names could mean one object.
-        if found is None or found.name != name:
+        before = found.record if found is not None and found.name == name else None
+        if before is None and kind == "workspace" and name in written:
+            before = directory.workspace(name)
+        if before is None:
             change = Change("create", kind, name, fields_of_record(record))
             steps.append(Step(change, None, record))
             continue
-        changes = _difference(found.record, record)
+        changes = _difference(before, record)
         if changes:
-            after = read_record(kind, {**fields_of_record(found.record), **changes})
-            steps.append(Step(Change("update", kind, name, changes), found.record, after))
+            after = read_record(kind, {**fields_of_record(before), **changes})
+            steps.append(Step(Change("update", kind, name, changes), before, after))
     kept: list[Object] = []
     for kind in RECORDS:
         for found in directory.objects(kind):
@@ -184,7 +190,11 @@ def _text(value: object) -> str:
     return "nothing" if value is None else orjson.dumps(value).decode()
 
 
-def summary_of(steps: Sequence[Step]) -> str:
-    """Return how much is to be done: ``2 to create, 1 to delete``."""
-    counts = {deed: sum(each.change.action == deed for each in steps) for deed in _DEED}
-    return ", ".join(f"{count} {_DEED[deed]}" for deed, count in counts.items() if count)
+def summary_of(steps: Sequence[Step], *, is_done: bool = False) -> str:
+    """Return how much is to be done, ``2 to create, 1 to delete``, or was: ``2 created``."""
+    counts = {deed: sum(each.change.action == deed for each in steps) for deed in _DONE}
+    return ", ".join(
+        f"{count} {_DONE[deed] if is_done else f'to {deed}'}"
+        for deed, count in counts.items()
+        if count
+    )

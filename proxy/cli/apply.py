@@ -113,7 +113,8 @@ def apply(
     elif not steps:
         typer.echo("Nothing differs: nothing to do.")
     else:
-        typer.echo(f"{'Done' if is_done else 'Nothing was done'}: {summary_of(steps)}.")
+        head = "Done" if is_done else "Nothing was done"
+        typer.echo(f"{head}: {summary_of(steps, is_done=is_done)}.")
     if dry_run and exit_code and steps:
         raise typer.Exit(REFUSED)
 
@@ -132,8 +133,9 @@ async def _planned(
         who = caller("apply")
         directory = await program.directory.view(who)
         tokens = await program.admin.list_tokens(who)
+        written = [each.name for each in await program.workspaces.list(who) if not each.id]
     require_known(path, file, directory)
-    plan = plan_of(file, directory, prune=prune)
+    plan = plan_of(file, directory, written, prune=prune)
     now = datetime.now(UTC)
     after = after_steps(directory, plan.steps)
     locks_out = can_be_administered(directory, tokens, now) and not can_be_administered(

@@ -140,3 +140,15 @@ def events(tfaudit: Tfaudit) -> list[str]:
     """Return the names of all events so far, oldest first."""
     lines = json_lines(tfaudit("log", "--json", "--since", "100w").stdout)
     return [line["entry"]["event"] for line in lines]
+
+
+@pytest.fixture
+def written(data: Path) -> str:
+    """Return a workspace with a state."""
+
+    async def work() -> None:
+        async with opened(settings(data, None)) as program:
+            await program.states.import_state(caller("test"), "prod", state(1))
+
+    run(work())
+    return "prod"

@@ -63,7 +63,7 @@ def objects(tfaudit: Tfaudit, kind: str) -> list[str]:
 def test_all_that_the_file_says_is_made_at_once(tfaudit: Tfaudit, write: Write) -> None:
     """In whatever order it stands there; each change is an entry."""
     result = tfaudit("apply", write(FILE), "--yes")
-    assert "Done: 6 to create." in result.stdout
+    assert "Done: 6 created." in result.stdout
     assert ["alice", "deployer"] == objects(tfaudit, "principal")
     assert ["alice-administers", "ci-writes"] == objects(tfaudit, "grant")
     lines = json_lines(tfaudit("log", "--json", "--since", "1h").stdout)[:6]
@@ -255,6 +255,21 @@ def test_what_is_no_such_file_is_told(
     assert message in tfaudit("apply", write(text), "--yes", code=2).stderr
 
 
+def test_a_workspace_that_was_written_already_is_changed_and_not_made(
+    tfaudit: Tfaudit, write: Write, written: str
+) -> None:
+    """Its settings were the defaults, so what differs from them is shown, or nothing does."""
+    bare = f'[[workspace]]\nname = "{written}"\n'
+    assert "Nothing differs: nothing to do.\n" == tfaudit("apply", write(bare), "--yes").stdout
+    result = tfaudit("apply", write(f"{bare}protected = true\n"), "--yes")
+    assert [
+        f"~ workspace {written}",
+        "    protected: false -> true",
+        "Done: 1 updated.",
+    ] == result.stdout.splitlines()
+    assert "workspace.updated" in events(tfaudit)
+
+
 def test_every_grant_for_nobody_is_told(tfaudit: Tfaudit, write: Write) -> None:
     """Before anything is asked."""
     text = "".join(
@@ -272,7 +287,7 @@ def test_a_principal_that_somebody_else_depends_on_is_not_pruned(
     tfaudit("apply", write(FILE), "--yes")
     only = '[[principal]]\nname = "deployer"\n[[principal]]\nname = "new"\n'
     result = tfaudit("apply", write(only), "--yes", "--prune", "--allow-lockout", code=1)
-    assert "the grant alice-administers is for the principal alice" in result.stderr
+    assert "alice still has the grant alice-administers: delete it first" in result.stderr
     assert ["alice", "deployer"] == objects(tfaudit, "principal")
 
 

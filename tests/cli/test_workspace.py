@@ -10,18 +10,6 @@ from proxy.cli._common import caller, opened, run, settings
 from tests.cli.conftest import Tfaudit, events, state
 
 
-@pytest.fixture
-def written(data: Path) -> str:
-    """Return a workspace with a state."""
-
-    async def work() -> None:
-        async with opened(settings(data, None)) as program:
-            await program.states.import_state(caller("test"), "prod", state(1))
-
-    run(work())
-    return "prod"
-
-
 def shown(tfaudit: Tfaudit, name: str = "prod") -> dict[str, Any]:
     """Return what `show` tells."""
     found: dict[str, Any] = json.loads(tfaudit("workspace", "show", name, "--json").stdout)
