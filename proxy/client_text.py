@@ -4,6 +4,7 @@ A user agent, the `Who` of a lock or its ID are the client's own words, and peop
 into all of them. Nothing is known of such a text but its shape and what it names itself.
 """
 
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -15,19 +16,42 @@ from proxy.tfstate.judge import Judge
 LOOKED_AT: Final = 16_384
 """Characters of a text that are looked at, and the most that can be kept."""
 
+_LOOKED_AT_LEAST: Final = 768
+
 HIDDEN: Final = "[redacted]"
 """What stands for a credential; no commitment, since it belongs to no workspace."""
 
+_OPENS: Final = re.compile("[\"'`<{\\[]")
+"""What may hold spaces up to its other end."""
 
-@lru_cache(maxsize=4_096)
+
 def client_text(text: str, limit: int = MAX_TEXT) -> str:
     """Return a client's text without what looks like a credential.
+
+    Anybody can send one, and looking takes time: so of a long text only the beginning is looked at.
 
     Args:
         text: as it came.
         limit: characters that are kept; the rest is cut off after the credentials are.
     """
-    text = printable(text, LOOKED_AT)
+    most = min(LOOKED_AT, max(_LOOKED_AT_LEAST, limit * 3 // 2))
+    if len(text) <= most:
+        return _without_credentials(printable(text, most), limit)
+    begun = printable(text, _end_before_cut(text, most))
+    return (_without_credentials(begun, LOOKED_AT) + HIDDEN)[:limit]
+
+
+def _end_before_cut(text: str, cut: int) -> int:
+    """Return where what ends before the cut does; what goes over it may be a credential's half."""
+    end = cut
+    if not (text[cut - 1].isspace() or text[cut].isspace()):
+        end -= len(text[:cut].rsplit(None, 1)[-1])
+    opened = _OPENS.search(text, 0, end)
+    return end if opened is None else opened.start()
+
+
+@lru_cache(maxsize=4_096)
+def _without_credentials(text: str, limit: int) -> str:
     carrier = look(text)
     if carrier is not None:
         places = [place for place in carrier.places if Judge.why_place(place)]
