@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -47,6 +48,10 @@ RETRY_SECONDS: Final = "10"
 """Sent as Retry-After: gives Terraform 1.1 and later two more tries over 20 seconds, not 3."""
 
 _MAX_PATH: Final = 512
+_MAX_HOPS: Final = 16
+"""Proxies on the way from a client that are believed and kept."""
+_MAX_HOP: Final = 100
+"""Characters of one of them."""
 _TRACEBACKS: Final = 10
 """In our own log in a minute, of bugs that strangers meet: they decide how often."""
 _STATE: Final = "/state/"
@@ -358,19 +363,17 @@ class Gatekeeper:
 
         X-Forwarded-For is read from the right, as each proxy appends the peer it saw; the first
         address that is not a trusted proxy's is the client's. Whatever stands left of it was
-        written by the client and is not believed, and nothing left of what is no address is.
+        written by the client and is not believed, and nothing left of what is no address is, nor
+        what is further away than _MAX_HOPS: an entry has no room for any number of them.
         """
         peer = request.remote or ""
         if not self._trusted or hdrs.X_FORWARDED_FOR not in request.headers:
             return peer, ()
-        chain = [
-            part
-            for value in request.headers.getall(hdrs.X_FORWARDED_FOR)
-            for part in value.split(",")
-        ]
+        values = reversed(request.headers.getall(hdrs.X_FORWARDED_FOR))
+        hops = (hop for value in values for hop in reversed(value.rsplit(",", _MAX_HOPS)))
         believed: list[str] = []
-        while chain and is_among(peer, self._trusted):
-            address = _address(chain.pop())
+        for hop in islice(hops, _MAX_HOPS):
+            address = _address(hop) if is_among(peer, self._trusted) else None
             if address is None:
                 break
             peer = address
@@ -384,7 +387,12 @@ def _is_plain(path: str) -> bool:
 
 
 def _address(element: str) -> str | None:
-    """Return the IP address of one element of X-Forwarded-For, without a port; None for others."""
+    """Return the IP address of one element of X-Forwarded-For, without a port; None for others.
+
+    A zone (RFC 4007 section 11) may be of any length and any characters: those of people fit.
+    """
+    if len(element) > _MAX_HOP or not element.isascii():
+        return None
     found = _WITH_PORT.fullmatch(element.strip())
     try:
         return str(ip_address(found["v6"] or found["v4"] if found else element.strip()))

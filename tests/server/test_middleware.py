@@ -248,6 +248,22 @@ async def test_a_trusted_proxy_tells_whose_request_it_is(
         assert (ip, believed) == (source["ip"], source.get("forwarded_for"))
 
 
+@pytest.mark.parametrize(
+    ("hop", "believed"),
+    [(b"10.1.2.3", ["10.1.2.3"] * 16), (b"fe80::1%" + b"x" * 5_000, None), (b"::1%\xff", None)],
+)
+async def test_no_number_of_proxies_keeps_a_failed_login_off_the_record(
+    tmp_path: Path, hop: bytes, believed: list[str] | None
+) -> None:
+    """An entry has no room for tens of thousands of addresses, nor for what is none."""
+    async with a_face(tmp_path, trusted_proxies=(*PROXIES, ip_network("fe80::/10"))) as face:
+        header = b"X-Forwarded-For: %b\r\n" % b",".join([hop] * (14_000 // (len(hop) + 1)))
+        answer = await face.raw(b"GET /state/a HTTP/1.1\r\nHost: x\r\n%b\r\n" % (header * 40))
+        entry = await face.last()
+        assert (401, "auth.failed") == (answer.status, entry["event"])
+        assert believed == entry["source"].get("forwarded_for")
+
+
 async def test_a_stranger_is_not_believed(face: Face) -> None:
     """Without trusted proxies the header means nothing."""
     await face.ask("GET", headers={"X-Forwarded-For": "6.6.6.6"})
