@@ -174,7 +174,11 @@ class LockService:
                     )
                 )
                 note = ""
-            elif held.id == info.id:
+            elif (
+                held.id == info.id
+                and held.operation == client_text(info.operation)
+                and held.is_of(caller.principal)
+            ):
                 note = " again: it holds it already"
             elif final:
                 message = (

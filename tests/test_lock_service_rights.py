@@ -138,6 +138,21 @@ async def test_a_writer_releases_its_locks_with_their_ids(store: Store, locks: L
     assert not await is_locked(store)
 
 
+@pytest.mark.parametrize(
+    ("caller", "operation"), [(PLANNER, PLAN), (OPERATOR, APPLY), (WRITER, PLAN)]
+)
+async def test_a_lock_is_confirmed_to_who_took_it_for_what_it_was_taken_alone(
+    store: Store, locks: LockService, caller: Caller, operation: str
+) -> None:
+    """Everybody learns its ID who is refused it."""
+    held = a_lock_info("lock-1", APPLY)
+    await locks.lock(WRITER, WORKSPACE, held, None)
+    with pytest.raises(LockRefusedError, match="is locked by") as caught:
+        await locks.lock(caller, WORKSPACE, a_lock_info("lock-1", operation), None)
+    assert held == caught.value.info
+    assert "state.lock_refused" == (await last_of(store))["event"]
+
+
 # ---------------------------------------------------------------- forcing
 
 
