@@ -6,7 +6,9 @@ of a service has to say in these tables who may use it; until then a test fails.
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from inspect import getmembers, isfunction, signature
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +16,7 @@ from typing import Any, Final
 import pytest
 
 from proxy.access import PERMISSIONS, Caller, Permission, Principal, Role, rights_of
-from proxy.contracts import LogQuery
+from proxy.contracts import HeldLock, LogQuery, Transaction
 from proxy.directory_service import Change
 from proxy.errors import ForbiddenError, TfauditError
 from proxy.program import Program
@@ -22,7 +24,7 @@ from proxy.refusals import LockRefusedError
 from proxy.server.openapi import path_of
 from proxy.server.routes import ROUTES
 from tests.running import SYSTEM, Answer, Face, a_face
-from tests.samples import a_lock_info, a_state
+from tests.samples import a_draft, a_held_lock, a_lock_info, a_state
 
 ROLES: Final = ("admin", "operator", "writer", "planner", "reader", "outputs-reader", "auditor")
 
@@ -251,7 +253,11 @@ async def test_a_role_may_ask_of_states_what_the_table_says(face: Face, role: st
         workspace = f"prod/{number}"
         await face.program.states.import_state(SYSTEM, workspace, a_state(1))
         if holder is not None:
-            await face.program.locks.lock(SYSTEM, workspace, a_lock_info(operation=holder), None)
+            # Its own, also of a role that could not have taken it.
+            lock = replace(
+                a_held_lock(workspace=workspace), operation=holder, taker=f"token:{role}"
+            )
+            await face.program.store.write(partial(set_lock, lock))
         answer = await face.ask(method, f"/state/{workspace}{ending}", body or None, token=token)
         await compare(face, (row, role, method, ending), answer, 200)
 
@@ -281,6 +287,12 @@ async def test_a_role_may_ask_of_the_api_what_the_table_says(face: Face, role: s
         # What there is not, 404, or not yet, 409, was allowed to be asked for.
         expected = (operation.status, 404, 409)
         await compare(face, (operation.id, role), answer, *expected)
+
+
+def set_lock(lock: HeldLock, transaction: Transaction) -> None:
+    """Put a lock there, whoever may take it."""
+    transaction.set_lock(lock)
+    transaction.append(a_draft())
 
 
 async def compare(face: Face, about: tuple[str, ...], answer: Answer, *allowed: int) -> None:
