@@ -213,8 +213,12 @@ class WorkspaceService:
             UnavailableError: nothing happened; or, as the message says, it is done and on record,
                 but a copy may be left in the store's files.
         """
-        needed = Permission.ADMINISTER if at_once else Permission.DELETE
-        await gate(self._store, caller, needed, parse_workspace(name))
+        parse_workspace(name)
+        # As whatever else takes an administrator: of all workspaces, not of some.
+        needed, where = (
+            (Permission.ADMINISTER, EVERYWHERE) if at_once else (Permission.DELETE, name)
+        )
+        await gate(self._store, caller, needed, where)
 
         for through in _portions(await self._store.versions(name)):
             decide = partial(_purged, through, at_once)
@@ -275,13 +279,14 @@ class WorkspaceService:
             fields: of the settings all that is not the default.
 
         Raises:
-            ForbiddenError: the caller may not administer it.
+            ForbiddenError: the caller may not administer.
             InvalidInputError: a field can't be used; names it.
             NotFoundError: there is no such workspace.
             ConflictError: it is not purged.
             UnavailableError: nothing happened.
         """
-        await gate(self._store, caller, Permission.ADMINISTER, parse_workspace(name))
+        parse_workspace(name)
+        await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
         if wrong := LIFE & fields.keys():
             raise InvalidInputError(f"{min(wrong)} follows from a deletion, and nobody sets it")
 

@@ -366,6 +366,21 @@ async def test_only_an_administrator_purges_at_once(world: World) -> None:
     assert (await world.record()).purged
 
 
+async def test_an_administrator_of_some_workspaces_neither_purges_at_once_nor_frees_a_name(
+    world: World,
+) -> None:
+    """That takes one of all, as every change of settings does: the new ones need not protect."""
+    some = a_caller(workspaces=("prod/*",))
+    await write(world.states, a_state(1))
+    await world.workspaces.delete(some, WORKSPACE)
+    with pytest.raises(ForbiddenError):
+        await world.workspaces.purge(some, WORKSPACE, at_once=True)
+    await world.workspaces.purge(ADMIN, WORKSPACE, at_once=True)
+    with pytest.raises(ForbiddenError):
+        await world.workspaces.reuse(some, WORKSPACE, {})
+    await world.workspaces.reuse(ADMIN, WORKSPACE, {})
+
+
 async def test_what_is_due_is_purged_and_nothing_else(world: World) -> None:
     """Once; what was deleted later stays till its time."""
     await write(world.states, a_state(1))
