@@ -162,6 +162,16 @@ async def test_a_proxys_own_certificate_is_not_its_clients(tmp_path: Path) -> No
         assert "pipeline" == (await face.last())["actor"]["name"]
 
 
+async def test_a_proxys_own_certificate_is_nobodys_where_no_header_passes_one(
+    tmp_path: Path,
+) -> None:
+    """All its clients would have the proxy's rights."""
+    async with a_secure_face(tmp_path, trusted_proxies=TRUSTED["trusted_proxies"]) as face:
+        await face.names("proxy", "CN=proxy")
+        answer = await face.ask(authority().issue("CN=proxy"))
+        assert (401, True) == (answer.status, b"no credentials" in answer.body)
+
+
 async def test_a_page_of_another_site_changes_nothing_by_a_certificate(tmp_path: Path) -> None:
     """A browser presents it whoever made the request."""
     async with a_face(tmp_path, **TRUSTED, client_certificate_form="subject") as face:
