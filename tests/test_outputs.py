@@ -163,3 +163,18 @@ def test_memory_is_bounded() -> None:
         taker.take(VERSION._replace(id=str(number)), a_state({}), sensitive=True)
     kept = [taker.known(str(number), sensitive=True) for number in range(300)]
     assert 0 < sum(each is not None for each in kept) <= 256
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        '{"a": {"value": "x", "type": "string", "sensitive": true, "sensitive": false}}',
+        '{"a": {"value": "x", "type": "string", "sensitive": true}, "a": {"value": "x"}}',
+        '{"a": {"value": "x", "type": "string", "sensitive": true, "sens\\u0069tive": false}}',
+    ],
+)
+def test_outputs_with_two_members_of_one_name_are_refused(outputs: str) -> None:
+    """Whether such an output is marked is for each reader to say."""
+    body = a_state({}).replace(b'"outputs": {}', b'"outputs": ' + outputs.encode())
+    with pytest.raises(NoOutputsError):
+        take(body)

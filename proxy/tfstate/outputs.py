@@ -6,6 +6,7 @@ writing stay as they are. Which outputs hold a secret that nothing marks is for 
 Format: Terraform `internal/states/statefile/version4.go` (`outputStateV4`) and `version3.go`.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -98,7 +99,32 @@ def _written(output: Output) -> bytes:
 def _outputs(slice_: Slice) -> dict[str, Output]:
     if bytes(slice_) == b"null":
         return {}
-    return {name: _output(inner) for name, inner in _members(slice_).items()}
+    members = _members(slice_)
+    _require_unique(slice_)
+    return {name: _output(inner) for name, inner in members.items()}
+
+
+def _require_unique(slice_: Slice) -> None:
+    """Pass when no object in there has two members of one name: readers differ on which counts.
+
+    Raises:
+        UnsplittableError: one has. Terraform writes none.
+    """
+    try:
+        json.loads(
+            bytes(slice_),
+            object_pairs_hook=_unique,
+            parse_int=str,
+            parse_float=str,
+            parse_constant=str,
+        )
+    except (ValueError, RecursionError) as error:
+        raise UnsplittableError("an object has two members of one name") from error
+
+
+def _unique(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError("two members of one name")
 
 
 def _output(slice_: Slice) -> Output:
