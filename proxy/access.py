@@ -15,7 +15,8 @@ MAX_TEXT = 256
 
 _WORKSPACE = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*", re.ASCII)
 _RESERVED = frozenset({"lock", "unlock"})
-_TOKEN = re.compile(r"tfa_[0-9A-Za-z]{43}", re.ASCII)
+_TOKEN = re.compile(r"tfa_[0-9A-Za-z]{43}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}", re.ASCII)
+"""A token of ours, or a signed JSON Web Token (RFC 7515 section 3.1)."""
 MAX_WORKSPACE = 255
 
 

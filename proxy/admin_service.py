@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from proxy import tokens
 from proxy.access import EVERYWHERE, Caller, Permission, Role
 from proxy.audit_log import draft
-from proxy.client_text import client_text
+from proxy.client_text import client_text, require_plain
 from proxy.contracts import (
     Committed,
     Draft,
@@ -431,6 +431,7 @@ def _check_name(name: str) -> None:
         )
     if _UUID.fullmatch(name) or name.startswith(tokens.PREFIX):
         raise InvalidInputError("a token's name may not look like an ID or like a token")
+    require_plain(name, "the name")
 
 
 def _parse_role(role: str) -> Role:
@@ -454,6 +455,7 @@ def _parse_globs(workspaces: Sequence[str]) -> tuple[str, ...]:
                 "'*' stands for anything and '?' for one character; no name begins or ends with "
                 "'/' or has '//' in it"
             )
+        require_plain(glob, "a workspace glob")
     return tuple(dict.fromkeys(workspaces))
 
 
@@ -479,6 +481,11 @@ def _filters(query: LogQuery) -> dict[str, object]:
     filters = asdict(query)
     # The reader's limits follow from who the reader is, which the entry says anyway.
     del filters["view"]
+    # Whoever asks for the token itself must not find it in the record.
+    filters = {
+        name: client_text(value) if isinstance(value, str) else value
+        for name, value in filters.items()
+    }
     filters["claims"] = [f"{name}={client_text(value)}" for name, value in query.claims] or None
     return {
         name: value for name, value in filters.items() if value is not None and value is not False

@@ -7,8 +7,10 @@ into all of them. Nothing is known of such a text but its shape and what it name
 import re
 from functools import lru_cache
 from typing import Final
+from urllib.parse import unquote
 
 from proxy.access import MAX_TEXT, printable
+from proxy.errors import InvalidInputError
 from proxy.tfstate.detectors import find
 from proxy.tfstate.inside import look, splice
 from proxy.tfstate.judge import Judge
@@ -59,3 +61,35 @@ def _without_credentials(text: str, limit: int) -> str:
     for start, end, _ in reversed(find(text)):
         text = f"{text[:start]}{HIDDEN}{text[end:]}"
     return text[:limit]
+
+
+def client_path(path: str, limit: int = MAX_TEXT) -> str:
+    """Return a path of an address without what looks like a credential, escaped or not.
+
+    Args:
+        path: as it stands in the address; what needs no cleaning stays escaped.
+        limit: characters that are kept.
+    """
+    plain = path
+    while "%" in plain and (decoded := unquote(plain)) != plain:
+        plain = decoded
+    if plain != path and client_text(plain, LOOKED_AT) != printable(plain, LOOKED_AT):
+        return client_text(plain, limit)
+    return client_text(path, limit)
+
+
+def require_plain(text: str, what: str) -> None:
+    """Pass when a text that is kept and recorded as it is holds no credential.
+
+    Args:
+        text: somebody's.
+        what: it is, for the message.
+
+    Raises:
+        InvalidInputError: it does.
+    """
+    if client_text(text, LOOKED_AT) != text:
+        raise InvalidInputError(
+            f"{what} holds what looks like a credential, and would be on record for ever: take it "
+            "out, and revoke it if it is one"
+        )

@@ -17,7 +17,7 @@ from proxy.access import EVERYWHERE, Caller, Permission
 from proxy.audit_log import draft
 from proxy.certificates import MAX_NAME as MAX_CERTIFICATE
 from proxy.certificates import canonical_name
-from proxy.client_text import client_text
+from proxy.client_text import client_text, require_plain
 from proxy.contracts import Committed, Draft, Store, Transaction
 from proxy.directory import (
     LIFE,
@@ -46,6 +46,8 @@ Action: TypeAlias = Literal["create", "update", "delete"]
 
 _PAST: Final[Mapping[str, str]] = {"create": "created", "update": "updated", "delete": "deleted"}
 _STATUS: Final[Mapping[str, int]] = {"create": 201, "update": 200, "delete": 200}
+_PLAIN: Final = frozenset({"name", "when", "workspaces", "url", "audience", "claims"})
+"""Fields that are no free text: nothing can be taken out of them, so that they are refused."""
 _MAX_SHOWN: Final = 100
 _MAX_GRANTS_SHOWN: Final = 10
 _NEW: Final[Mapping[str, object]] = {
@@ -307,7 +309,7 @@ class _Work:
             del self._objects[kind, before.name]
             self.done.append(Changed("delete", before, None))
             return
-        record = cleaned(changed_record(before.record, change.fields))
+        record = cleaned(changed_record(before.record, change.fields), before.record)
         after = before._replace(updated=self._time, document=document_of(record))
         if after.document != before.document:
             self._keep(Changed("update", before, after))
@@ -330,7 +332,7 @@ class _Work:
         if before is not None:
             _require_in_use(change, present)
             return False
-        document = document_of(cleaned(changed_record(present, change.fields)))
+        document = document_of(cleaned(changed_record(present, change.fields), present))
         after = Object("workspace", name, new_id, self._time, self._time, document)
         self._keep(Changed("update", None, after))
         return True
@@ -438,12 +440,23 @@ def _workspace_of(found: Object | None, name: str) -> WorkspaceRecord:
     return record
 
 
-def cleaned(record: Record) -> Record:
+def cleaned(record: Record, before: Record | None = None) -> Record:
     """Return the record without credentials in its free text: it is kept as it is recorded.
+
+    Args:
+        record: to be kept.
+        before: what it takes the place of. What stood there already may stay: an older release
+            took it, and a grant must be narrowed, or a principal disabled, all the same.
 
     Raises:
         InvalidInputError: a field that is no free text holds one.
     """
+    for name in _PLAIN & set(record.__struct_fields__):
+        value = getattr(record, name)
+        if before is not None and value == getattr(before, name):
+            continue
+        for text in (value,) if isinstance(value, str) else value or ():
+            require_plain(text, f"the field {name}")
     if isinstance(record, GrantRecord):
         return record
     if isinstance(record, PrincipalRecord):

@@ -143,6 +143,7 @@ class LockService:
                 settings forbid it.
         """
         who = run_of_info(info, caller)
+        shown_operation = client_text(info.operation) or "a run"
 
         def job(transaction: Transaction) -> LockRefusedError | bool:
             record = transaction.directory().workspace(workspace)
@@ -204,7 +205,7 @@ class LockService:
                 draft(
                     "state.locked",
                     "success",
-                    f"{name_of(caller)} locked {workspace} for {info.operation or 'a run'}{note}",
+                    f"{name_of(caller)} locked {workspace} for {shown_operation}{note}",
                     caller,
                     200,
                     workspace=workspace,

@@ -189,7 +189,7 @@ def written(  # noqa: PLR0913 - the parts of one write
         event,
         "success",
         f"{name_of(caller)} wrote {version.workspace}, serial {serial}: {prepared.summary}"
-        + (f" ({note})" if note else ""),
+        + (f" ({client_text(note)})" if note else ""),
         caller,
         200,
         workspace=version.workspace,

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn, cast
 
-from proxy.access import Caller, Permission, printable
+from proxy.access import Caller, Permission
 from proxy.audit_log import draft
 from proxy.body_cache import BodyCache
-from proxy.client_text import client_text
+from proxy.client_text import client_path, client_text
 from proxy.contracts import Committed, HeldLock, Salt, StateVersion, Store, Transaction
 from proxy.directory import WorkspaceRecord
 from proxy.errors import (
@@ -456,7 +456,7 @@ class StateService:
         Raises:
             ForgedReadError: always.
         """
-        name = printable(name)
+        name = client_path(name)
         error = ForgedReadError(
             f"a GET of {name} carries the headers of an upload: something in front of this "
             "server answers with a redirect; use the final https address in the backend block"

@@ -11,11 +11,11 @@ from typing import Final
 import structlog
 from aiohttp import hdrs, web
 
-from proxy.access import ANONYMOUS, Caller, Principal, printable
+from proxy.access import ANONYMOUS, Caller, Principal, parse_workspace, printable
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
 from proxy.auth.presented import KnownButRefusedError, Presented
-from proxy.client_text import client_text
+from proxy.client_text import client_path, client_text
 from proxy.contracts import Store
 from proxy.errors import (
     ForbiddenError,
@@ -353,7 +353,7 @@ class Gatekeeper:
             request_id=request_id,
             via="api" if path.startswith("/api/") else "terraform",
             method=request.method,
-            path=(printable if _is_plain(path) else client_text)(path, _MAX_PATH),
+            path=(printable if _is_plain(path) else client_path)(path, _MAX_PATH),
             user_agent=client_text(request.headers.get(hdrs.USER_AGENT, "")),
             forwarded_for=forwarded_for,
         )
@@ -383,7 +383,14 @@ class Gatekeeper:
 
 def _is_plain(path: str) -> bool:
     """Tell whether the path is a workspace's name and no more: it stands in the entry anyway."""
-    return path.startswith(_STATE) and PREFIX not in path
+    if not path.startswith(_STATE):
+        return False
+    name = path.removeprefix(_STATE)
+    try:
+        parse_workspace(name.removesuffix("/lock").removesuffix("/unlock"))
+    except InvalidInputError:
+        return False
+    return PREFIX not in path
 
 
 def _address(element: str) -> str | None:
