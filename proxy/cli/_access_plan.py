@@ -142,6 +142,9 @@ def can_be_administered(directory: Directory, tokens: Sequence[StoredToken], now
         if token.role == Role.ADMIN and EVERYWHERE in token.workspaces:
             return True
     for found in directory.objects("principal"):
+        # Nobody gets in as one that is only to be made, but by a certificate: it has no token yet.
+        if not found.created and not directory.principal_record(found).certificates:
+            continue
         rights = directory.rights_of(found.id)
         if rights.decide(Permission.ADMINISTER, EVERYWHERE).allowed:
             return True

@@ -169,6 +169,16 @@ def test_the_last_administrator_is_not_locked_out(tfaudit: Tfaudit, write: Write
     tfaudit("apply", disabled, "--yes", "--allow-lockout")
 
 
+def test_a_new_administrator_who_can_not_get_in_yet_is_none(tfaudit: Tfaudit, write: Write) -> None:
+    """It has no token and no password; a certificate stands in the file itself."""
+    tfaudit("apply", write(FILE), "--yes")
+    handed_over = FILE.replace('principal = "alice"', 'principal = "bob"')
+    bob = '\n[[principal]]\nname = "bob"\n'
+    refused = tfaudit("apply", write(handed_over + bob), "--yes", code=1)
+    assert "nobody but this command line could administer" in refused.stderr
+    tfaudit("apply", write(f'{handed_over}{bob}certificates = ["CN=bob"]\n'), "--yes")
+
+
 def test_programs_get_the_changes(tfaudit: Tfaudit, write: Write) -> None:
     """Before and after, and whether it was done."""
     told = json.loads(tfaudit("apply", write(FILE), "--dry-run", "--json").stdout)
