@@ -455,8 +455,10 @@ def _shown(info: locks.LockInfo) -> locks.LockInfo:
 
     Only its ID must be what the client sent; the holder keeps its own copy of the rest.
     """
-    texts = {name: getattr(info, name) for name in ("operation", "info", "who", "version", "path")}
-    return replace(info, **{name: client_text(text, LOOKED_AT) for name, text in texts.items()})
+    # As the entry says it, so that the one can be compared with the other.
+    texts = {name: client_text(getattr(info, name)) for name in ("operation", "who", "version")}
+    texts |= {name: client_text(getattr(info, name), LOOKED_AT) for name in ("info", "path")}
+    return replace(info, **texts)
 
 
 def _release(

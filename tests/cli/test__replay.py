@@ -213,6 +213,7 @@ NASTY = st.lists(
 
 @settings(max_examples=30)
 @given(NASTY.map("id".__add__), NASTY, NASTY, NASTY)
+@example("1", '"' + "x " * 500, "y" * 900, "z " * 100 + "'" + "z" * 700)
 @example("1", "", "\"<password='password=é", "")
 def test_a_lock_that_was_given_is_the_one_that_is_held(
     lock_id: str, operation: str, who: str, version: str
