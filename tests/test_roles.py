@@ -108,6 +108,7 @@ admin.read_log       yes   -        -      -       -      -              yes
 directory.change     yes   -        -      -       -      -              -
 directory.create     yes   -        -      -       -      -              -
 directory.update     yes   -        -      -       -      -              -
+directory.update_told yes   -        -      -       -      -              -
 directory.delete     yes   -        -      -       -      -              -
 directory.list       yes   -        -      -       -      -              -
 directory.show       yes   -        -      -       -      -              -
@@ -361,6 +362,7 @@ def calls_of(program: Program, who: Caller, place: str) -> dict[str, Callable[[]
         "admin.open_log": lambda: admin.open_log(who, LogQuery()),
         "admin.read_log": first,
         "directory.change": lambda: directory.change(who, [Change("delete", "grant", "none")]),
+        "directory.create": lambda: directory.create(who, "principal", {"name": "p"}),
         "directory.create": lambda: directory.create(who, "principal", {"name": "p"}),
         "directory.update": lambda: directory.update(who, "principal", "none", {}),
         "directory.delete": lambda: directory.delete(who, "principal", "none"),
