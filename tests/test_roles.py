@@ -363,7 +363,7 @@ def calls_of(program: Program, who: Caller, place: str) -> dict[str, Callable[[]
         "admin.read_log": first,
         "directory.change": lambda: directory.change(who, [Change("delete", "grant", "none")]),
         "directory.create": lambda: directory.create(who, "principal", {"name": "p"}),
-        "directory.create": lambda: directory.create(who, "principal", {"name": "p"}),
+        "directory.update_told": lambda: directory.update_told(who, "principal", "none", {}),
         "directory.update": lambda: directory.update(who, "principal", "none", {}),
         "directory.delete": lambda: directory.delete(who, "principal", "none"),
         "directory.list": lambda: directory.list(who, "principal"),
