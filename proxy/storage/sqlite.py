@@ -452,13 +452,13 @@ class SQLiteStore:
             raise UnavailableError(f"the tokens could not be read: {error}; try again") from error
         if row is None:
             return None
-        token = token_of(row)
-        if known is not None and known[1] == token:
-            token = known[1]  # what was found out about the very same one stays true
+        stored = token_of(row)
+        if known is not None and known[1] == stored:
+            stored = known[1]  # what was found out about the very same one stays true
         if len(tokens) > MAX_KNOWN:
             tokens.clear()
-        tokens[digest] = (now + _TOKEN_SECONDS, token)
-        return token
+        tokens[digest] = (now + _TOKEN_SECONDS, stored)
+        return stored
 
     def session_by_digest(self, digest: bytes) -> StoredSession | None:
         """Look a session up as ``token_by_digest`` does a token."""
