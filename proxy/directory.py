@@ -235,6 +235,32 @@ class WorkspaceRecord(_Record, frozen=True):
         parse_workspace(self.name)
 
 
+class SinkRecord(_Record, frozen=True):
+    """Where events go: one destination outside, fed from the log in its order.
+
+    Attributes:
+        name: unique.
+        type: which kind of sink it is: a name that ``proxy.sinks`` knows.
+        options: of the type; a secret stands there by its name alone.
+        filter: which entries it gets, as an event pattern (patterns.py); empty is all of them.
+        enabled: it is paused otherwise; its place in the log is kept.
+        start: index of the first entry that it gets (from 0); None begins with what happens after
+            it was made. To give it older ones later, replay them.
+        managed: ``configuration`` for one that the configuration file holds, and that is changed
+            nowhere else.
+        description: for people.
+    """
+
+    name: Name
+    type: Word
+    options: dict[str, Any] = {}
+    filter: dict[str, Any] = {}
+    enabled: bool = True
+    start: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
+    managed: Literal["administration", "configuration"] = "administration"
+    description: Text = ""
+
+
 LIFE: Final = frozenset({"deleted", "restorable_until", "purged", "destroyed_versions"})
 """Fields of a workspace that follow from its deletion and purge, and that nobody sets."""
 

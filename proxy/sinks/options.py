@@ -1,0 +1,68 @@
+"""Types of options that sinks share: addresses, names of secrets, formats."""
+
+from typing import Annotated, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from msgspec import Meta
+
+from proxy.directory import is_loopback
+from proxy.fields import FieldError
+
+SECRET_PATTERN: Final = r"^[a-z][a-z0-9_]*$(?!\n)"  # noqa: S105 - the form of a name
+URL_PATTERN: Final = r"^https?://[!-~]+$(?!\n)"
+
+SecretName: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=SECRET_PATTERN,
+        max_length=100,
+        description="Name of a secret: `datadog_api_key` is the value of "
+        "`TFAUDIT_SECRET_DATADOG_API_KEY`, or of the file that "
+        "`TFAUDIT_SECRET_DATADOG_API_KEY_FILE` names, or of the file `datadog_api_key` in the "
+        "directory of secrets.",
+    ),
+]
+Url: TypeAlias = Annotated[str, Meta(pattern=URL_PATTERN, max_length=2000)]
+Format: TypeAlias = Literal["native", "cloudevents", "ocsf", "ecs"]
+
+WORDS: Final = {
+    SECRET_PATTERN: "the name of a secret: small letters, digits and '_', beginning with a letter",
+    URL_PATTERN: "an address that begins with https://",
+}
+"""What the regular expressions of the options say, for people."""
+
+
+def require_safe_url(url: str, field: str, *, allow_http: bool = False) -> None:
+    """Pass when events can be sent there and nothing in the address is a secret.
+
+    An address stands in the log, and in every list of sinks.
+
+    Args:
+        url: the option's value.
+        field: the option's name.
+        allow_http: also without TLS to another machine.
+
+    Raises:
+        FieldError: says what is wrong with it.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+        parts = urlsplit("")
+    if not host:
+        raise FieldError(f"{field} is no address such as https://siem.example.com/intake", field)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise FieldError(
+            f"{field} may have no user, password, query or fragment: it stands in the log, and a "
+            f"secret may be in them; keep such an address as a secret, and name that in "
+            f"{field}_secret",
+            field,
+        )
+    if parts.scheme != "https" and not allow_http and not is_loopback(host):
+        raise FieldError(
+            f"{field} must begin with https://: whoever is on the way could read and change the "
+            "events otherwise",
+            field,
+        )
