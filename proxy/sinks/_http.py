@@ -1,0 +1,546 @@
+"""HTTP for sinks: one request, its answer or a failure in words, what a status means for events.
+
+Nothing is followed, nothing is believed: a redirection is a failure (RFC 9110 section 15.4 leaves
+it to the client), an answer is read up to a limit, and what is quoted of it is cut and cleaned of
+the sink's secrets and of what was sent. Errors of the library below are never passed on nor
+chained: some hold the headers of the request.
+"""
+
+import asyncio
+import errno
+import gzip
+import os
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Annotated, Final, NamedTuple, TypeAlias
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from aiohttp import (
+    BasicAuth,
+    ClientConnectorCertificateError,
+    ClientConnectorDNSError,
+    ClientConnectorSSLError,
+    ClientError,
+    ClientHttpProxyError,
+    ClientPayloadError,
+    ClientProxyConnectionError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    InvalidURL,
+    ServerDisconnectedError,
+    TCPConnector,
+    hdrs,
+)
+from msgspec import Meta
+from yarl import URL
+
+from proxy.client_text import HIDDEN, client_text
+from proxy.sinks.contract import (
+    Context,
+    NotTakenError,
+    Options,
+    Receipt,
+    RefusedError,
+    SinkGoneError,
+)
+
+CONNECT_SECONDS: Final = 10.0
+"""Within which a connection, with its TLS, must stand; the option ``timeout`` may be less."""
+MAX_ANSWER: Final = 65_536
+"""Bytes of an answer that are read; the connection of a longer one is closed."""
+MAX_RETRY_AFTER: Final = 86_400.0
+"""Seconds: a far side that asks for more is asked again after a day."""
+_MAX_QUOTED: Final = 200
+_LOOKED_AT: Final = 400
+_LARGE: Final = 32_768
+"""Bytes from which on work is done in a thread."""
+_SECRET_RUN: Final = 6
+"""Characters in a row that a quoted text may not have in common with a secret,"""
+_SENT_RUN: Final = 16
+"""nor with what was sent: names of fields are shorter, values that matter are longer."""
+
+Seconds: TypeAlias = Annotated[
+    float, Meta(gt=0, le=300, description="Seconds within which the far side must have answered.")
+]
+PemFile: TypeAlias = Annotated[str, Meta(max_length=4096)]
+
+
+class HttpOptions(Options, frozen=True, kw_only=True):
+    """What every sink over HTTP can be told beside its own options."""
+
+    timeout: Seconds = 30.0
+    ca: Annotated[
+        PemFile,
+        Meta(
+            description="PEM file on the server with authorities that are trusted beside those of "
+            "the system."
+        ),
+    ] = ""
+    client_certificate: Annotated[
+        PemFile, Meta(description="PEM file with a certificate to show to the far side.")
+    ] = ""
+    client_key: Annotated[
+        PemFile,
+        Meta(description="PEM file with that certificate's key, if it is not in the same file."),
+    ] = ""
+
+
+class Verdict(Enum):
+    """What a status means for the events of a request."""
+
+    TAKEN = auto()
+    AGAIN = auto()
+    REPAIR = auto()
+    REFUSED = auto()
+    GONE = auto()
+
+
+Verdicts: TypeAlias = Mapping[int, Verdict]
+NO_OVERRIDES: Final[Verdicts] = {}
+_AGAIN: Final = frozenset({408, 425, 429})
+_REFUSED: Final = frozenset({400, 413, 422})
+_HINTS: Final[Mapping[int, str]] = {
+    401: "check that its secret is right and still valid",
+    403: "check that its secret is right, still valid and may do this",
+    404: "check its address",
+    405: "check its address",
+    407: "check the user and password in HTTPS_PROXY",
+    410: "check its address: there is nothing any more",
+}
+
+
+def verdict(status: int, overrides: Verdicts = NO_OVERRIDES) -> Verdict:
+    """Return what a status means.
+
+    Events are set aside for a status that speaks of them alone (400, 413, 422). Any other that
+    waiting does not change speaks of the sink's own settings: nothing may be lost for those.
+
+    Args:
+        status: of the answer.
+        overrides: what this far side means by it, where that is something else.
+    """
+    if status in overrides:
+        return overrides[status]
+    if 200 <= status <= 299:
+        return Verdict.TAKEN
+    if status in _REFUSED:
+        return Verdict.REFUSED
+    if status in _AGAIN or not 300 <= status <= 499:
+        return Verdict.AGAIN
+    return Verdict.REPAIR
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the far side answered.
+
+    Attributes:
+        status: HTTP's.
+        said: status and phrase for people: ``202 Accepted``.
+        body: the answer's content, whole and as it came.
+        quoted: what it says of a failure, for people: cut, and clean of secrets and of what was
+            sent; empty for a success.
+        retry_after: seconds that it asks to be left alone.
+    """
+
+    status: int
+    said: str
+    body: bytes = field(repr=False)
+    quoted: str
+    retry_after: float | None
+
+
+class Http:
+    """The connections of one sink.
+
+    Args:
+        options: the sink's.
+        context: the sink's.
+        who: the far side, as a message begins with it: ``Datadog at https://…``.
+        secrets: every text that may not be quoted: keys, tokens, secret addresses.
+    """
+
+    def __init__(
+        self, options: HttpOptions, context: Context, who: str, secrets: Iterable[str] = ()
+    ) -> None:
+        self.who = who
+        self._options = options
+        self._now = context.now
+        self._hidden = [form for secret in secrets for form in _forms(secret)]
+        self._session: ClientSession | None = None
+        self._is_closed = False
+
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        is_packed: bool = False,
+    ) -> Answer:
+        """Send one request and return its answer, whatever the status is.
+
+        Args:
+            method: of the request.
+            url: absolute.
+            headers: beside those of every request.
+            body: as it is, not packed.
+            is_packed: send it as gzip.
+
+        Raises:
+            NotTakenError: there is no whole answer; says why.
+        """
+        try:
+            session = await self._opened()
+            sent = await _packed(body) if is_packed else body
+            proxy, proxy_auth = _proxy_of(url)
+            async with session.request(
+                method,
+                URL(url, encoded=True),
+                data=sent or None,
+                headers={**headers, hdrs.CONTENT_ENCODING: "gzip"} if is_packed else headers,
+                allow_redirects=False,
+                proxy=proxy,
+                proxy_auth=proxy_auth,
+            ) as response:
+                content = await _read(response)
+                status, retry_after = response.status, _retry_after(response, self._now())
+        except TimeoutError:
+            failure = f"did not answer within {self._options.timeout:g} seconds", False
+        except (ClientError, OSError, ValueError) as error:
+            failure = _reason(error)
+        else:
+            quoted = "" if status < 300 else await self._quoted(content, body)
+            return Answer(status, _phrase(status), content, quoted, retry_after)
+        # Raised here so that what the library said is not chained: it may hold what was sent.
+        said, needs_repair = failure
+        raise NotTakenError(f"{self.who} {said}", needs_repair=needs_repair)
+
+    def require_taken(
+        self,
+        answer: Answer,
+        indices: Collection[int],
+        overrides: Verdicts = NO_OVERRIDES,
+        hint: str = "",
+    ) -> Receipt:
+        """Return what was said of events that were taken.
+
+        Args:
+            answer: to the request that sent them.
+            indices: of the events in it.
+            overrides: what this far side means by a status.
+            hint: what to do about it; else what is usual for the status.
+
+        Raises:
+            NotTakenError: again later.
+            RefusedError: never these.
+            SinkGoneError: never anything.
+        """
+        meaning = verdict(answer.status, overrides)
+        if meaning is Verdict.TAKEN:
+            return Receipt(answer.said)
+        hint = hint or _hint(answer.status)
+        text = f"{self.who} answered {answer.said}" + (
+            f": {answer.quoted}" if answer.quoted else ""
+        )
+        if meaning is Verdict.REFUSED:
+            raise RefusedError(text, refused=indices)
+        if meaning is Verdict.GONE:
+            raise SinkGoneError(f"{text}: it wants no more events")
+        if meaning is Verdict.REPAIR and hint:
+            text = f"{text}; {hint}"
+        raise NotTakenError(
+            text, retry_after=answer.retry_after, needs_repair=meaning is Verdict.REPAIR
+        )
+
+    def require_well(self, answer: Answer, overrides: Verdicts = NO_OVERRIDES) -> str:
+        """Return what was said to a question of ``probe``.
+
+        Raises:
+            NotTakenError: anything but a success.
+        """
+        try:
+            return f"{self.who} answered {self.require_taken(answer, (), overrides).said}"
+        except (RefusedError, SinkGoneError) as error:
+            failure = str(error)
+        raise NotTakenError(failure, needs_repair=True)
+
+    async def aclose(self) -> None:
+        """Close the connections; a request that waits fails."""
+        self._is_closed = True
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _opened(self) -> ClientSession:
+        if self._is_closed:
+            raise NotTakenError(f"{self.who} was not asked: the sink is being closed")
+        if self._session is None:
+            tls = await asyncio.to_thread(self._tls)
+            timeout = self._options.timeout
+            self._session = ClientSession(
+                connector=TCPConnector(ssl=tls, limit=4),
+                cookie_jar=DummyCookieJar(),
+                # An answer is short, and a short one must not become a huge one.
+                auto_decompress=False,
+                headers={
+                    hdrs.USER_AGENT: f"tfaudit/{version('tfaudit')}",
+                    hdrs.ACCEPT_ENCODING: "identity",
+                },
+                timeout=ClientTimeout(
+                    total=timeout, sock_connect=min(CONNECT_SECONDS, timeout), connect=timeout
+                ),
+                # The user's .netrc is no place of a sink's secrets; see _proxy_of.
+                trust_env=False,
+            )
+        return self._session
+
+    def _tls(self) -> ssl.SSLContext:
+        """Return how far sides are verified; reads files."""
+        context = ssl.create_default_context()
+        options = self._options
+        name = "ca"
+        try:
+            if options.ca:
+                context.load_verify_locations(options.ca)
+            if options.client_certificate:
+                name = "client_certificate"
+                context.load_cert_chain(
+                    options.client_certificate,
+                    options.client_key or None,
+                    password=lambda: "",  # one that needs a password must not ask a terminal
+                )
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            reason = error.strerror if isinstance(error, OSError) and error.errno else "no PEM file"
+            failure = f"{self.who} can't be asked: the file of the option {name}: {reason}"
+        else:
+            return context
+        raise NotTakenError(failure, needs_repair=True)
+
+    async def _quoted(self, content: bytes, sent: bytes) -> str:
+        if len(sent) > _LARGE:
+            return await asyncio.to_thread(quoted, content, self._hidden, sent)
+        return quoted(content, self._hidden, sent)
+
+
+def quoted(content: bytes, secrets: Iterable[bytes], sent: bytes) -> str:
+    """Return what an answer says, fit for a log: no secret, nothing that was sent, no markup.
+
+    Args:
+        content: the answer's.
+        secrets: of the sink.
+        sent: the request's content.
+    """
+    text = content[:MAX_ANSWER].decode("utf-8", "replace")
+    text = " ".join(re.sub(r"<[^<>]*>", " ", text).split())[:_LOOKED_AT]
+    for secret in secrets:
+        text = _without(text, secret, min(_SECRET_RUN, len(secret)))
+    text = client_text(_without(text, sent, _SENT_RUN), _LOOKED_AT)
+    return text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…"
+
+
+def _without(text: str, source: bytes, run: int) -> str:
+    """Return the text without any run of so many bytes that the source has, too."""
+    encoded = text.encode()
+    kept = bytearray()
+    shared_until = 0
+    for at in range(len(encoded)):
+        if source and encoded[at : at + run] in source and at + run <= len(encoded):
+            if at >= shared_until:
+                kept += HIDDEN.encode()
+            shared_until = at + run
+        elif at >= shared_until:
+            kept.append(encoded[at])
+    return kept.decode("utf-8", "replace").replace("\N{REPLACEMENT CHARACTER}", "")
+
+
+def _forms(secret: str) -> list[bytes]:
+    """Return a secret as it is and as an address has it; of a secret address also its parts."""
+    found = {secret, quote(secret, safe="")}
+    if secret.startswith(("https://", "http://")):
+        parts = urlsplit(secret)
+        found = {part for part in re.split(r"[/?&=#]", parts.path + "/" + parts.query) if part}
+        found = {part for part in found if len(part) >= _SECRET_RUN}
+    return [each.encode() for each in sorted(found)]
+
+
+async def _packed(body: bytes) -> bytes:
+    if len(body) > _LARGE:
+        return await asyncio.to_thread(gzip.compress, body, 4, mtime=0)
+    return gzip.compress(body, 4, mtime=0)
+
+
+async def _read(response: ClientResponse) -> bytes:
+    """Return what there is of an answer up to the limit."""
+    found = bytearray()
+    async for chunk in response.content.iter_any():
+        found += chunk
+        if len(found) > MAX_ANSWER:
+            response.close()
+            return bytes(found[:MAX_ANSWER])
+    return bytes(found)
+
+
+def _proxy_of(url: str) -> tuple[URL | None, BasicAuth | None]:
+    """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for an address.
+
+    ClientSession's own way would also send what ~/.netrc has for the host.
+    """
+    parts = urlsplit(url)
+    found = getproxies().get(parts.scheme)
+    if not found or proxy_bypass(parts.netloc):
+        return None, None
+    proxy = URL(found)
+    if proxy.user is None:
+        return proxy, None
+    return proxy.with_user(None), BasicAuth(proxy.user, proxy.password or "")
+
+
+def _retry_after(response: ClientResponse, now: datetime) -> float | None:
+    """Return the seconds of Retry-After (RFC 9110 section 10.2.3), else of Datadog's own field."""
+    text = response.headers.get(hdrs.RETRY_AFTER, response.headers.get("X-RateLimit-Reset", ""))
+    text = text.strip()
+    if re.fullmatch(r"[0-9]{1,12}", text):
+        seconds = float(text)
+    else:
+        try:
+            at = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def _phrase(status: int) -> str:
+    """Return a status in our words: the far side's phrase may say anything."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _hint(status: int) -> str:
+    if 300 <= status <= 399:
+        return "a redirection is not followed: give the address that it moved to"
+    return _HINTS.get(status, "")
+
+
+def _reason(error: Exception) -> tuple[str, bool]:
+    """Return why there is no answer, and whether somebody has to repair it."""
+    for kind, said, needs_repair in _KINDS:
+        if isinstance(error, kind):
+            return said, needs_repair
+    match error:
+        case ClientConnectorCertificateError():
+            found = error.certificate_error
+            why = client_text(getattr(found, "verify_message", ""), _MAX_QUOTED)
+            said = f"is not trusted: {why}; name the file of its authority in the option ca"
+            return said, True
+        case ClientConnectorSSLError() | ssl.SSLError():
+            return f"has no TLS for us: {_reason_of_tls(error)}", False
+        case ClientHttpProxyError():
+            return f"can't be reached: the proxy answered {_phrase(error.status)}", False
+        case OSError() if error.errno is not None and error.errno > 0:
+            return _ERRNO.get(error.errno, f"can't be reached: {os.strerror(error.errno)}"), False
+        case _:
+            return f"can't be asked: {type(error).__name__}", False
+
+
+_KINDS: Final[tuple[tuple[type[Exception], str, bool], ...]] = (
+    (ClientConnectorDNSError, "can't be found: no resolver knows its name", False),
+    (ClientProxyConnectionError, "can't be reached: the proxy takes no connection", False),
+    (InvalidURL, "can't be asked: its address is none", True),
+    (ClientPayloadError, "broke off in the middle of its answer", False),
+    (ServerDisconnectedError, "closed the connection before it answered", False),
+)
+_ERRNO: Final = {
+    errno.ECONNREFUSED: "refuses the connection",
+    errno.ECONNRESET: "reset the connection before it answered",
+}
+
+
+def _reason_of_tls(error: Exception) -> str:
+    found = getattr(error, "os_error", error)
+    reason = getattr(found, "reason", None) or type(found).__name__
+    return str(reason).replace("_", " ").lower()
+
+
+class Part(NamedTuple):
+    """What of a batch goes into one request.
+
+    Attributes:
+        indices: of the events.
+        pieces: what stands for each, encoded.
+    """
+
+    indices: tuple[int, ...]
+    pieces: tuple[bytes, ...]
+
+
+def in_parts(pieces: Iterable[tuple[int, bytes]], *, most: int, size: int) -> list[Part]:
+    """Part a batch so that no request is larger than the far side takes.
+
+    Args:
+        pieces: index and encoded form of each event; one that is too large stands alone.
+        most: pieces in a part.
+        size: bytes of a part, with one byte between two pieces and one at each end.
+    """
+    parts: list[Part] = []
+    indices: list[int] = []
+    held: list[bytes] = []
+    used = 1
+    for index, piece in pieces:
+        if held and (len(held) == most or used + len(piece) + 1 > size):
+            parts.append(Part(tuple(indices), tuple(held)))
+            indices, held, used = [], [], 1
+        indices.append(index)
+        held.append(piece)
+        used += len(piece) + 1
+    if held:
+        parts.append(Part(tuple(indices), tuple(held)))
+    return parts
+
+
+async def in_order(parts: Sequence[Part], send: Callable[[Part], Awaitable[Receipt]]) -> Receipt:
+    """Send one part after the other; what goes wrong with one tells what of the rest is left.
+
+    Args:
+        parts: in the order of the log.
+        send: delivers one.
+
+    Raises:
+        NotTakenError: of the first part that was not taken; with all that is left.
+        RefusedError: likewise.
+        SinkGoneError: from ``send``.
+    """
+    said = "nothing to send"
+    rejected: dict[int, str] = {}
+    for number, part in enumerate(parts):
+        later = frozenset(index for each in parts[number + 1 :] for index in each.indices)
+        try:
+            receipt = await send(part)
+        except NotTakenError as error:
+            error.left = later | (frozenset(part.indices) if error.left is None else error.left)
+            error.rejected = {**rejected, **error.rejected}
+            raise
+        except RefusedError as error:
+            error.left |= later
+            if rejected:  # those are certain; the refused ones are found out on the next call
+                raise NotTakenError(
+                    str(error), left=error.refused | error.left, rejected=rejected, retry_after=0.0
+                ) from None
+            raise
+        said = receipt.said
+        rejected.update(receipt.rejected)
+    return Receipt(said, rejected)
