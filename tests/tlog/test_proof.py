@@ -150,7 +150,7 @@ def test_every_consistency_proof_holds() -> None:
 
 
 def test_no_flipped_bit_of_an_inclusion_proof_is_taken() -> None:
-    """Each hash of each proof counts: every bit in small trees, one of each third proof in others."""
+    """Each hash of each proof counts: every bit in small trees, one of a third of the others."""
     for size, index in sizes_and_indices():
         proof = path(index, size)
         verify = partial(verify_inclusion, LEAVES[index], index, size)
@@ -163,7 +163,7 @@ def test_no_flipped_bit_of_an_inclusion_proof_is_taken() -> None:
 
 
 def test_no_flipped_bit_of_a_consistency_proof_is_taken() -> None:
-    """Each hash of each proof counts: every bit in small trees, one of each third proof in others."""
+    """Each hash of each proof counts: every bit in small trees, one of a third of the others."""
     for size, old in sizes_and_indices():
         proof = growth(old, size)
         verify = partial(verify_consistency, old, root(old), size, root(size))
