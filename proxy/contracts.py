@@ -1,6 +1,6 @@
 """What the store and its transactions promise; promises first, methods second."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -256,6 +256,82 @@ class WorkspaceSummary:
     record: WorkspaceRecord
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How far a sink is, and how it is doing.
+
+    Attributes:
+        sink: ID of the object: another sink of the same name has another.
+        cursor: index of the first entry that it was not given yet.
+        delivered: entries that its far side took, replays included.
+        retries: batches that were given to it again.
+        dead_letters: entries that were ever set aside for it.
+        failing_since: RFC 3339 UTC; None when the newest try was taken.
+        failures: tries in a row that were not taken.
+        error: why not, for people; empty when none failed.
+        last_delivery: RFC 3339 UTC; None when nothing was ever taken.
+        next_try: RFC 3339 UTC; None when nothing waits for it.
+        is_open: it is tried seldom: it failed too often, or somebody has to mend something.
+        is_reported: the newest of its ``sink.failed`` and ``sink.recovered`` is the former.
+        reported: RFC 3339 UTC of its newest ``sink.failed``; None when there is none.
+        unreported: how often it failed since without an entry.
+    """
+
+    sink: str
+    cursor: int
+    delivered: int = 0
+    retries: int = 0
+    dead_letters: int = 0
+    failing_since: str | None = None
+    failures: int = 0
+    error: str = ""
+    last_delivery: str | None = None
+    next_try: str | None = None
+    is_open: bool = False
+    is_reported: bool = False
+    reported: str | None = None
+    unreported: int = 0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DeadLetter:
+    """An entry that a sink refused.
+
+    Attributes:
+        sink: ID of the object.
+        index: of the entry.
+        reason: what the far side said, for people.
+        time: RFC 3339 UTC.
+    """
+
+    sink: str
+    index: int
+    reason: str
+    time: str
+
+
+class SinkReplay(NamedTuple):
+    """Entries that a sink is to be given once more.
+
+    Attributes:
+        id: UUIDv7, text.
+        sink: ID of the object.
+        first: index of the first entry that is not done with.
+        until: one more than that of the last.
+        only_dead_letters: of those between, only the ones that were set aside.
+        cursor: index of the first entry that was not given yet.
+        requested: RFC 3339 UTC; what was set aside before, and is taken now, is no dead letter.
+    """
+
+    id: str
+    sink: str
+    first: int
+    until: int
+    only_dead_letters: bool
+    cursor: int
+    requested: str
+
+
 class Transaction(Protocol):
     """What one job sees and does inside the one write transaction.
 
@@ -371,7 +447,7 @@ class Transaction(Protocol):
         """Keep an object of the directory in place of the one of its kind and name, if any."""
 
     def drop_object(self, kind: str, name: str) -> None:
-        """Take an object out of the directory."""
+        """Take an object out of the directory; with a sink goes all that is kept of it."""
 
     def salt(self, workspace: str) -> Salt | None:
         """Return the salt of a workspace's commitments; None when it has none (any more)."""
@@ -387,6 +463,44 @@ class Transaction(Protocol):
 
     def set_policy(self, packed: bytes) -> None:
         """Put a redaction policy in force for every process."""
+
+    def delivery(self, sink: str) -> Delivery | None:
+        """Return how far a sink is, by its object's ID; None before it was ever given anything."""
+
+    def keep_delivery(self, delivery: Delivery) -> None:
+        """Keep how far a sink is, unless its object is no more.
+
+        Bookkeeping: it says nothing that the log must, and so needs no entry beside it.
+        """
+
+    def dead_letters(self, sink: str, first: int, until: int) -> list[DeadLetter]:
+        """Return what was set aside for a sink from an index on and below another, in order."""
+
+    def dead_letter_bounds(
+        self, sink: str, first: int, until: int | None
+    ) -> tuple[int, int] | None:
+        """Return the first index and one more than the last of those; None when there are none."""
+
+    def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Set entries aside for sinks, in place of what was set aside of the same before."""
+
+    def note_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Do so with entries about sinks. Bookkeeping: an entry about it would beget the next."""
+
+    def drop_dead_letters(self, sink: str, indices: Sequence[int]) -> None:
+        """Forget what was set aside: a sink took it after all."""
+
+    def replay(self, replay_id: str) -> SinkReplay | None:
+        """Return a replay; None when it is done."""
+
+    def add_replay(self, replay: SinkReplay) -> None:
+        """Let a sink be given entries once more."""
+
+    def keep_replay(self, replay_id: str, cursor: int) -> None:
+        """Keep how far a replay is. Bookkeeping: it needs no entry."""
+
+    def settle_replay(self, replay_id: str, first: int) -> None:
+        """Keep that all below an index is done with; the replay is over when nothing is left."""
 
     def is_running(self) -> bool:
         """Tell whether a server started and has not recorded a stop."""
@@ -471,6 +585,31 @@ class Store(Protocol):
 
     def checkpoints(self) -> AsyncIterator[tuple[int, str]]:
         """Yield (tree size, signed checkpoint) of every commit, oldest first."""
+        ...
+
+    async def following(self, first: int, limit: int) -> list[Record]:
+        """Return the committed entries from an index on, in order, without their documents.
+
+        At most so many, and no more than about 4 MiB of them: none is the end of the log.
+        """
+        ...
+
+    async def deliveries(self) -> list[Delivery]:
+        """Return how far each sink is that was ever given anything."""
+        ...
+
+    async def dead_letters(
+        self, sink: str, first: int = 0, limit: int | None = None
+    ) -> list[DeadLetter]:
+        """Return what was set aside for a sink from an index on, in order."""
+        ...
+
+    async def dead_letter_counts(self) -> dict[str, int]:
+        """Return how many entries are set aside now, by the sink's ID."""
+        ...
+
+    async def replays(self) -> list[SinkReplay]:
+        """Return the replays that are not done, oldest first."""
         ...
 
     async def scrub(self) -> None:

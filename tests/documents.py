@@ -184,6 +184,52 @@ def schema() -> str:
                 },
                 "additionalProperties": False,
             },
+            "sink": {
+                "description": "which sink it is about, and what happened to it",
+                "type": "object",
+                "required": ["id", "name"],
+                "properties": {
+                    "id": _TEXT,
+                    "name": _TEXT,
+                    "error": {"description": "why it takes nothing, or took nothing", **_TEXT},
+                    "since": {"description": "the first try that was not taken", **_TIME},
+                    "failures": {"description": "tries in a row that were not taken", **_NATURAL},
+                    "cursor": {"description": "index of the first entry that waits", **_NATURAL},
+                    "unreported": {
+                        "description": "how often it failed since the last entry about it",
+                        **_NATURAL,
+                    },
+                    "dead_letters": {
+                        "description": "entries that were set aside, each with the reason",
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["index", "reason"],
+                            "properties": {"index": _NATURAL, "reason": _TEXT},
+                            "additionalProperties": False,
+                        },
+                    },
+                    "replay": {
+                        "description": "what is to be sent once more, and not done with",
+                        "type": "object",
+                        "required": ["id", "from", "until", "only_dead_letters"],
+                        "properties": {
+                            "id": _TEXT,
+                            "from": _NATURAL,
+                            "until": {"description": "one more than the last", **_NATURAL},
+                            "only_dead_letters": {"type": "boolean"},
+                        },
+                        "additionalProperties": False,
+                    },
+                    "is_done": {"description": "whether the replay is over", "type": "boolean"},
+                    "taken": {
+                        "description": "dead letters that are none any more: first and last index",
+                        "type": "array",
+                        "items": {"type": "array", "items": _NATURAL},
+                    },
+                },
+                "additionalProperties": False,
+            },
             "outputs": {
                 "description": "of a read of outputs alone: which were sent",
                 "type": "object",

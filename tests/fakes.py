@@ -3,7 +3,8 @@
 # ruff: noqa: D102 - contracts.py says what each method promises
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
@@ -16,10 +17,13 @@ from proxy.access import Caller, Principal, Role, matches_any, rights_of
 from proxy.audit_log import EMPTY_HEAD, AuditLog, LogHead
 from proxy.contracts import (
     Committed,
+    DeadLetter,
+    Delivery,
     Draft,
     HeldLock,
     LogQuery,
     Salt,
+    SinkReplay,
     StateVersion,
     Store,
     StoredPassword,
@@ -33,6 +37,7 @@ from proxy.directory import RECORDS, Directory, Object
 from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from proxy.refusals import AccessChangedError
 from proxy.timestamps import rfc3339
+from proxy.tlog.entry import Record
 from proxy.workspace_rules import standing
 
 T = TypeVar("T")
@@ -68,6 +73,9 @@ class _Contents:
     directory: Directory = field(default_factory=Directory)
     passwords: dict[str, StoredPassword] = field(default_factory=dict)
     sessions: dict[bytes, StoredSession] = field(default_factory=dict)
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    dead_letters: dict[tuple[str, int], DeadLetter] = field(default_factory=dict)
+    replays: dict[str, SinkReplay] = field(default_factory=dict)
 
     def copy(self) -> "_Contents":
         return _Contents(
@@ -84,6 +92,9 @@ class _Contents:
             self.directory,
             dict(self.passwords),
             dict(self.sessions),
+            dict(self.deliveries),
+            dict(self.dead_letters),
+            dict(self.replays),
         )
 
 
@@ -223,7 +234,19 @@ class FakeTransaction(Transaction):
         self._change_object(found.kind, found.name, found)
 
     def drop_object(self, kind: str, name: str) -> None:
+        found = self._contents.directory.get(kind, name)
+        if kind == "sink" and found is not None:
+            self._forget_sink(found.id)
         self._change_object(kind, name, None)
+
+    def _forget_sink(self, sink: str) -> None:
+        contents = self._contents
+        contents.deliveries.pop(sink, None)
+        letters = contents.dead_letters.items()
+        contents.dead_letters = {key: each for key, each in letters if each.sink != sink}
+        contents.replays = {
+            key: each for key, each in contents.replays.items() if each.sink != sink
+        }
 
     def _change_object(self, kind: str, name: str, found: Object | None) -> None:
         directory = self._contents.directory
@@ -247,6 +270,54 @@ class FakeTransaction(Transaction):
 
     def set_policy(self, packed: bytes) -> None:
         self._contents.policy = packed
+
+    def delivery(self, sink: str) -> Delivery | None:
+        return self._contents.deliveries.get(sink)
+
+    def keep_delivery(self, delivery: Delivery) -> None:
+        if self._is_sink(delivery.sink):
+            self._contents.deliveries[delivery.sink] = delivery
+
+    def _is_sink(self, sink: str) -> bool:
+        return self._contents.directory.get("sink", sink) is not None
+
+    def dead_letters(self, sink: str, first: int, until: int) -> list[DeadLetter]:
+        found = sorted(self._contents.dead_letters.values())
+        return [each for each in found if each.sink == sink and first <= each.index < until]
+
+    def dead_letter_bounds(
+        self, sink: str, first: int, until: int | None
+    ) -> tuple[int, int] | None:
+        found = self.dead_letters(sink, first, 2**53 if until is None else until)
+        return (found[0].index, found[-1].index + 1) if found else None
+
+    def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        for each in letters:
+            if self._is_sink(each.sink):
+                self._contents.dead_letters[each.sink, each.index] = each
+
+    def note_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        self.add_dead_letters(letters)
+
+    def drop_dead_letters(self, sink: str, indices: Sequence[int]) -> None:
+        for index in indices:
+            self._contents.dead_letters.pop((sink, index), None)
+
+    def replay(self, replay_id: str) -> SinkReplay | None:
+        return self._contents.replays.get(replay_id)
+
+    def add_replay(self, replay: SinkReplay) -> None:
+        self._contents.replays[replay.id] = replay
+
+    def keep_replay(self, replay_id: str, cursor: int) -> None:
+        if (found := self.replay(replay_id)) is not None:
+            self._contents.replays[replay_id] = found._replace(cursor=cursor)
+
+    def settle_replay(self, replay_id: str, first: int) -> None:
+        if (found := self._contents.replays.pop(replay_id, None)) is not None:
+            settled = found._replace(first=first, cursor=max(found.cursor, first))
+            if settled.first < settled.until:
+                self._contents.replays[replay_id] = settled
 
     def is_running(self) -> bool:
         return self._contents.running
@@ -368,6 +439,24 @@ class FakeStore(Store):
     async def checkpoints(self) -> AsyncIterator[tuple[int, str]]:
         for each in list(self._read().checkpoints):
             yield each
+
+    async def following(self, first: int, limit: int) -> list[Record]:
+        return [each.record for each in self._read().records[first : first + limit]]
+
+    async def deliveries(self) -> list[Delivery]:
+        return list(self._read().deliveries.values())
+
+    async def dead_letters(
+        self, sink: str, first: int = 0, limit: int | None = None
+    ) -> list[DeadLetter]:
+        found = sorted(each for each in self._read().dead_letters.values() if each.sink == sink)
+        return [each for each in found if each.index >= first][:limit]
+
+    async def dead_letter_counts(self) -> dict[str, int]:
+        return dict(Counter(each.sink for each in self._read().dead_letters.values()))
+
+    async def replays(self) -> list[SinkReplay]:
+        return sorted(self._read().replays.values())
 
     async def scrub(self) -> None:
         self._read()

@@ -189,3 +189,46 @@ def uses(db: Database) -> None:
 def takers(db: Database) -> None:
     """Add who took a lock; of one that was taken before, its actor's name alone tells."""
     db.table("lock").add_column("taker", str, not_null_default="")
+
+
+@MIGRATIONS()
+def forwarding(db: Database) -> None:
+    """Create how far each sink is, what was set aside for it, and what it is given once more."""
+    db.table("delivery").create(
+        {
+            "sink": str,
+            "cursor": int,
+            "delivered": int,
+            "retries": int,
+            "dead_letters": int,
+            "failing_since": str,
+            "failures": int,
+            "error": str,
+            "last_delivery": str,
+            "next_try": str,
+            "is_open": int,
+            "is_reported": int,
+            "reported": str,
+            "unreported": int,
+        },
+        pk="sink",
+        not_null={"cursor", "delivered", "retries", "dead_letters", "failures", "error"},
+    )
+    db.table("dead_letter").create(
+        {"sink": str, "idx": int, "reason": str, "time": str},
+        pk=("sink", "idx"),
+        not_null={"reason", "time"},
+    )
+    db.table("replay").create(
+        {
+            "id": str,
+            "sink": str,
+            "first": int,
+            "until": int,
+            "only_dead_letters": int,
+            "cursor": int,
+            "requested": str,
+        },
+        pk="id",
+        not_null={"sink", "first", "until", "only_dead_letters", "cursor", "requested"},
+    )

@@ -27,9 +27,12 @@ from proxy.access import EVERYTHING, EVERYWHERE
 from proxy.audit_log import AuditLog, Batch, LogHead
 from proxy.contracts import (
     Committed,
+    DeadLetter,
+    Delivery,
     Draft,
     HeldLock,
     LogQuery,
+    SinkReplay,
     StateVersion,
     StoredPassword,
     StoredRecord,
@@ -46,15 +49,20 @@ from proxy.errors import (
 )
 from proxy.storage.migrations import MIGRATIONS
 from proxy.storage.transaction import (
+    DEAD_LETTER_COLUMNS,
+    DELIVERY_COLUMNS,
     LOCK_COLUMNS,
     MAX_KNOWN,
+    REPLAY_COLUMNS,
     SESSION_COLUMNS,
     TOKEN_COLUMNS,
     VERSION_COLUMNS,
     Known,
     SQLiteTransaction,
+    delivery_of,
     insert_rows,
     read_directory,
+    replay_of,
     token_of,
 )
 from proxy.timestamps import rfc3339
@@ -74,6 +82,9 @@ _SCRUB_MILLISECONDS: Final = 1000
 
 _PAGE: Final = 1000
 """Rows read at a time when the log is followed or verified."""
+
+_READ_BYTES: Final = 4 << 20
+"""Bytes of entries that are read ahead for a sink; one entry more may come."""
 
 FILED_COLUMNS: Final = "time, event, outcome, workspace, actor, actor_id, source_ip"
 """Copies of what an entry says, which decide who finds it; the entry itself is what is signed."""
@@ -652,6 +663,57 @@ class SQLiteStore:
             if len(rows) < _PAGE:
                 return
             after = rows[-1][0]
+
+    async def following(self, first: int, limit: int) -> list[Record]:
+        """Return the entries from an index on; see contracts.Store."""
+        return await asyncio.to_thread(self._following, first, limit)
+
+    def _following(self, first: int, limit: int) -> list[Record]:
+        found: list[Record] = []
+        size = 0
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT idx, entry, leaf_hash, signature, key_id FROM entry "
+                "WHERE idx >= ? ORDER BY idx LIMIT ?",
+                (first, limit),
+            )
+            for row in rows:
+                found.append(Record(*row))
+                size += len(row[1])
+                if size >= _READ_BYTES:
+                    break
+            rows.close()
+        return found
+
+    async def deliveries(self) -> list[Delivery]:
+        """Return how far each sink is that was ever given anything."""
+        rows = await asyncio.to_thread(self._rows, f"SELECT {DELIVERY_COLUMNS} FROM delivery")  # noqa: S608
+        return list(map(delivery_of, rows))
+
+    async def dead_letters(
+        self, sink: str, first: int = 0, limit: int | None = None
+    ) -> list[DeadLetter]:
+        """Return what was set aside for a sink from an index on, in order."""
+        rows = await asyncio.to_thread(
+            self._rows,
+            f"SELECT {DEAD_LETTER_COLUMNS} FROM dead_letter "  # noqa: S608
+            "WHERE sink = ? AND idx >= ? ORDER BY idx LIMIT ?",
+            (sink, first, -1 if limit is None else limit),
+        )
+        return [DeadLetter(*row) for row in rows]
+
+    async def dead_letter_counts(self) -> dict[str, int]:
+        """Return how many entries are set aside now, by the sink's ID."""
+        sql = "SELECT sink, count(*) FROM dead_letter GROUP BY sink"
+        return dict(await asyncio.to_thread(self._rows, sql))
+
+    async def replays(self) -> list[SinkReplay]:
+        """Return the replays that are not done, oldest first."""
+        rows = await asyncio.to_thread(
+            self._rows,
+            f"SELECT {REPLAY_COLUMNS} FROM replay ORDER BY id",  # noqa: S608
+        )
+        return list(map(replay_of, rows))
 
     async def scrub(self) -> None:
         """Move the log into the database and empty it: only there is what was overwritten left.

@@ -9,7 +9,7 @@ loop: a few statements of many rows cost far less than many of one row.
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence, Sized
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from functools import cache
 from itertools import chain
 from operator import attrgetter
@@ -17,9 +17,12 @@ from typing import Any, Final
 
 from proxy.access import Principal
 from proxy.contracts import (
+    DeadLetter,
+    Delivery,
     Draft,
     HeldLock,
     Salt,
+    SinkReplay,
     StateVersion,
     StoredPassword,
     StoredSession,
@@ -44,6 +47,20 @@ _TOKEN_MARKS: Final = ", ".join("?" * (len(fields(StoredToken)) + 1))
 SESSION_COLUMNS: Final = ", ".join(field.name for field in fields(StoredSession))
 _SESSION_MARKS: Final = ", ".join("?" * (len(fields(StoredSession)) + 1))
 OBJECT_COLUMNS: Final = ", ".join(Object._fields)
+DELIVERY_COLUMNS: Final = ", ".join(field.name for field in fields(Delivery))
+_DELIVERY_MARKS: Final = ", ".join("?" * len(fields(Delivery)))
+DEAD_LETTER_COLUMNS: Final = "sink, idx, reason, time"
+REPLAY_COLUMNS: Final = ", ".join(SinkReplay._fields)
+_IS_SINK: Final = "EXISTS (SELECT 1 FROM object WHERE kind = 'sink' AND id = ?)"
+_KEEP_DELIVERY: Final = (
+    f"INSERT OR REPLACE INTO delivery ({DELIVERY_COLUMNS}) "
+    f"SELECT {_DELIVERY_MARKS} WHERE {_IS_SINK}"
+)
+_SET_ASIDE: Final = (
+    f"INSERT OR REPLACE INTO dead_letter ({DEAD_LETTER_COLUMNS}) SELECT ?, ?, ?, ? WHERE {_IS_SINK}"
+)
+_OF_SINKS: Final = ("delivery", "dead_letter", "replay")
+"""Tables whose rows belong to a sink by its object's ID, and go with it."""
 
 _HEAD: Final = (
     f"SELECT {VERSION_COLUMNS} FROM workspace w LEFT JOIN state_version v ON v.id = w.head "  # noqa: S608
@@ -87,6 +104,18 @@ def token_of(row: Iterable[Any]) -> StoredToken:
     return StoredToken(token_id, name, role, tuple(json.loads(workspaces)), *rest)
 
 
+def delivery_of(row: Sequence[Any]) -> Delivery:
+    """Return what a row of DELIVERY_COLUMNS says."""
+    delivery = Delivery(*row)
+    return replace(delivery, is_open=bool(delivery.is_open), is_reported=bool(delivery.is_reported))
+
+
+def replay_of(row: Sequence[Any]) -> SinkReplay:
+    """Return what a row of REPLAY_COLUMNS says."""
+    replay = SinkReplay(*row)
+    return replay._replace(only_dead_letters=bool(replay.only_dead_letters))
+
+
 def read_directory(connection: sqlite3.Connection) -> Directory:
     """Return the directory as the connection sees it; it must be in one view for both statements.
 
@@ -102,6 +131,10 @@ def read_directory(connection: sqlite3.Connection) -> Directory:
             "the principals and grants in the database can't be read: it was altered; run "
             "`tfaudit verify`"
         ) from error
+
+
+def _dead_letter_statement(letter: DeadLetter) -> tuple[str, tuple[Any, ...]]:
+    return _SET_ASIDE, (*astuple(letter), letter.sink)
 
 
 class Known:
@@ -166,6 +199,8 @@ class SQLiteTransaction:
         self._salts: dict[str, Salt | None] = {}
         self._policy: list[bytes | None] = []
         self._statements: list[tuple[str, tuple[Any, ...]]] = []
+        # What no entry tells of: how far sinks are. All else needs one, see require_record.
+        self._bookkeeping: list[tuple[str, tuple[Any, ...]]] = []
         self._kept_versions: list[tuple[StateVersion, bytes]] = []
         self._kept_statements: list[tuple[str, tuple[Any, ...]]] = []
         self._changes_tokens = False
@@ -189,6 +224,7 @@ class SQLiteTransaction:
         self._salts = {}
         self._policy = []
         self._statements = []
+        self._bookkeeping = []
         self._changes_tokens = False
         self._changes_directory = False
         self._changes_sessions = False
@@ -206,6 +242,7 @@ class SQLiteTransaction:
         """Make the job's changes part of the batch; the next job sees them."""
         self._kept_versions += self._versions
         self._kept_statements += self._statements
+        self._kept_statements += self._bookkeeping
         for version, _ in self._versions:
             self._known.heads[version.workspace] = version
         self._known.locks.update(self._locks)
@@ -550,7 +587,13 @@ class SQLiteTransaction:
         self._changes_directory = True
 
     def drop_object(self, kind: str, name: str) -> None:
-        """Take an object out of the directory."""
+        """Take an object out of the directory; with a sink goes all that is kept of it."""
+        if kind == "sink":
+            its = "SELECT id FROM object WHERE kind = ? AND name = ?"
+            self._statements += [
+                (f"DELETE FROM {table} WHERE sink IN ({its})", (kind, name))  # noqa: S608
+                for table in _OF_SINKS
+            ]
         self._statements.append(("DELETE FROM object WHERE kind = ? AND name = ?", (kind, name)))
         self._changes_directory = True
 
@@ -606,6 +649,79 @@ class SQLiteTransaction:
         self._statements.append(
             ("INSERT OR REPLACE INTO redaction_policy (id, packed) VALUES (1, ?)", (packed,))
         )
+
+    def delivery(self, sink: str) -> Delivery | None:
+        """Return how far a sink is; None before it was ever given anything."""
+        row = self._read(f"SELECT {DELIVERY_COLUMNS} FROM delivery WHERE sink = ?", (sink,))  # noqa: S608
+        return None if row is None else delivery_of(row)
+
+    def keep_delivery(self, delivery: Delivery) -> None:
+        """Keep how far a sink is, unless its object is no more: bookkeeping."""
+        self._bookkeeping.append((_KEEP_DELIVERY, (*astuple(delivery), delivery.sink)))
+
+    def dead_letters(self, sink: str, first: int, until: int) -> list[DeadLetter]:
+        """Return what was set aside for a sink from an index on and below another, in order."""
+        self.apply()
+        rows = self._connection.execute(
+            f"SELECT {DEAD_LETTER_COLUMNS} FROM dead_letter "  # noqa: S608
+            "WHERE sink = ? AND idx >= ? AND idx < ? ORDER BY idx",
+            (sink, first, until),
+        )
+        return [DeadLetter(*row) for row in rows]
+
+    def dead_letter_bounds(
+        self, sink: str, first: int, until: int | None
+    ) -> tuple[int, int] | None:
+        """Return the first index and one more than the last of those; None when there are none."""
+        row = self._read(
+            "SELECT min(idx), max(idx) + 1 FROM dead_letter "
+            "WHERE sink = ? AND idx >= ? AND (? IS NULL OR idx < ?)",
+            (sink, first, until, until),
+        )
+        return None if row is None or row[0] is None else (row[0], row[1])
+
+    def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Set entries aside for sinks."""
+        self._statements += map(_dead_letter_statement, letters)
+
+    def note_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Set entries about sinks aside: bookkeeping."""
+        self._bookkeeping += map(_dead_letter_statement, letters)
+
+    def drop_dead_letters(self, sink: str, indices: Sequence[int]) -> None:
+        """Forget what was set aside: a sink took it after all."""
+        self._statements += [
+            ("DELETE FROM dead_letter WHERE sink = ? AND idx = ?", (sink, index))
+            for index in indices
+        ]
+
+    def replay(self, replay_id: str) -> SinkReplay | None:
+        """Return a replay; None when it is done."""
+        row = self._read(f"SELECT {REPLAY_COLUMNS} FROM replay WHERE id = ?", (replay_id,))  # noqa: S608
+        return None if row is None else replay_of(row)
+
+    def add_replay(self, replay: SinkReplay) -> None:
+        """Let a sink be given entries once more."""
+        self._statements.append(
+            (
+                f"INSERT INTO replay ({REPLAY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                tuple(replay),
+            )
+        )
+
+    def keep_replay(self, replay_id: str, cursor: int) -> None:
+        """Keep how far a replay is: bookkeeping."""
+        self._bookkeeping.append(("UPDATE replay SET cursor = ? WHERE id = ?", (cursor, replay_id)))
+
+    def settle_replay(self, replay_id: str, first: int) -> None:
+        """Keep that all below an index is done with; the replay is over when nothing is left."""
+        self._statements += [
+            (
+                "UPDATE replay SET first = ?, cursor = max(cursor, ?) WHERE id = ?",
+                (first, first, replay_id),
+            ),
+            ("DELETE FROM replay WHERE id = ? AND first >= until", (replay_id,)),
+        ]
 
     def is_running(self) -> bool:
         """Tell whether a server started and has not recorded a stop."""
