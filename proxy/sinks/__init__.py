@@ -17,7 +17,9 @@ from proxy.sinks.options import WORDS
 GROUP: Final = "tfaudit.sinks"
 """The entry-point group of sinks that are not ours."""
 
-_OWN: Final[Mapping[str, str]] = {}
+_OWN: Final[Mapping[str, str]] = {
+    "file": "proxy.sinks.file:FileSink",
+}
 """Module and class of our own sinks by type; imported when one of the type is used."""
 
 

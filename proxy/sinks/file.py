@@ -1,0 +1,421 @@
+"""A file of JSON lines on this machine: written through to the disk before it counts as delivered.
+
+The native format is what ``tfaudit export`` writes, and the newest checkpoint stands beside it, so
+``tfaudit verify FILE`` proves a file that has the whole log.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import gzip
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, BinaryIO, ClassVar, Final, Literal
+
+from msgspec import Meta
+
+from proxy.fields import FieldError
+from proxy.sinks._rendering import json_line
+from proxy.sinks.contract import Batch, Context, Limits, NotTakenError, Options, Receipt
+from proxy.sinks.options import Format
+
+_SUFFIX: Final = ".jsonl"
+_CHECKPOINT: Final = ".checkpoint"
+_PACKED: Final = ".gz"
+_UNFINISHED: Final = ".unfinished"
+_STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
+_BLOCK: Final = 65_536
+_LONGEST_LINE: Final = 1_048_576
+_PERIODS: Final = {"never": "", "hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d"}
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_TO_MEND: Final = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENXIO,
+    }
+)
+
+
+class FileOptions(Options, frozen=True):
+    """Where the file is, and when it is rotated."""
+
+    path: Annotated[
+        str,
+        Meta(
+            max_length=1000,
+            description="Absolute path of the file; ends with `.jsonl`. Its directory must exist.",
+        ),
+    ]
+    format: Annotated[Format, Meta(description="How each event is written.")] = "native"
+    rotate_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10**15,
+            description="The file is rotated before it grows larger, bytes; 0 never. Only what is "
+            "sent at once may be larger.",
+        ),
+    ] = 100_000_000
+    rotate_every: Annotated[
+        Literal["never", "hour", "day"],
+        Meta(description="The file is rotated when the hour, or the day, is over (UTC)."),
+    ] = "never"
+    keep: Annotated[
+        int,
+        Meta(ge=0, le=100_000, description="How many rotated files are kept; 0 keeps all."),
+    ] = 0
+    compress: Annotated[bool, Meta(description="Whether rotated files are packed by gzip.")] = False
+    mode: Annotated[
+        Literal["0600", "0640"],
+        Meta(description="Who may read the file: its owner, or also its group."),
+    ] = "0600"
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be a file of events, so that no other file is ever touched."""
+        path = Path(self.path)
+        if not path.is_absolute() or "\0" in self.path or ".." in path.parts:
+            raise FieldError("path must be absolute, such as /var/log/tfaudit/audit.jsonl", "path")
+        if not path.name.endswith(_SUFFIX) or path.name == _SUFFIX:
+            raise FieldError(
+                f"path must end with {_SUFFIX}: no file of another kind is ever written to", "path"
+            )
+
+
+class FileSink:
+    """Appends events to a file; rotates it, and mends what a crash left half-written."""
+
+    options_type: ClassVar[type[Options]] = FileOptions
+
+    def __init__(self, options: FileOptions, context: Context) -> None:
+        self.limits = Limits(events=1000)
+        self._options = options
+        self._now = context.now
+        self._file = _LineFile(Path(options.path), int(options.mode, 8))
+        # A send that was given up may still run in its thread when the next one begins.
+        self._one_at_a_time = threading.Lock()
+        self._is_known = False
+        self._period = ""
+        self._checkpoint = ""
+
+    async def send(self, batch: Batch) -> Receipt:
+        """Append the batch and wait until the disk has it."""
+        return await asyncio.to_thread(self._send, batch)
+
+    async def probe(self) -> str:
+        """Open the file, as it would be for a batch."""
+        return await asyncio.to_thread(self._probe)
+
+    async def aclose(self) -> None:
+        """Close the file."""
+        await asyncio.to_thread(self._close)
+
+    def _send(self, batch: Batch) -> Receipt:
+        lines = [json_line(self._options.format, event, batch.origin) for event in batch.events]
+        with self._one_at_a_time, self._told():
+            self._open()
+            there = 0 if self._is_known else self._file.count_already_there(lines)
+            self._is_known = False  # until all of it is on the disk
+            content = b"".join(lines[there:])
+            if not there:  # a batch stands in one file, so that its own repetition is noticed
+                self._rotate_before(len(content))
+            self._file.append(content)
+            self._keep_checkpoint(batch.checkpoint)
+            self._is_known = True
+        return Receipt(f"on the disk, {self._file.size:,} bytes in {self._options.path}")
+
+    def _probe(self) -> str:
+        with self._one_at_a_time, self._told():
+            self._open()
+        return f"can be written, has {self._file.size:,} bytes"
+
+    def _close(self) -> None:
+        with self._one_at_a_time:
+            self._file.close()
+
+    def _open(self) -> None:
+        if self._file.is_current():
+            return
+        self._file.open()
+        self._is_known = False
+        self._checkpoint = ""
+        self._period = self._period_of(datetime.fromtimestamp(self._file.changed, UTC))
+        self._tidy()
+
+    def _rotate_before(self, size: int) -> None:
+        """Rotate when the file would grow too large by so many bytes, or its period is over."""
+        limit = self._options.rotate_bytes
+        period = self._period_of(self._now())
+        is_full = limit and self._file.size + size > limit
+        if self._file.size and (is_full or period != self._period):
+            self._rotate()
+        self._period = period
+
+    def _period_of(self, moment: datetime) -> str:
+        return moment.strftime(_PERIODS[self._options.rotate_every])
+
+    def _rotate(self) -> None:
+        path = self._file.path
+        # Names sort by time, also when the clock was set back.
+        moment = self._now()
+        for name in sorted(self._rotated(), reverse=True)[:1]:
+            stamp = name[len(path.name) + 1 :].removesuffix(_PACKED)
+            last = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+            moment = max(moment, last + timedelta(microseconds=1))
+        target = path.with_name(f"{path.name}.{moment.strftime(_STAMP)}")
+        path.rename(target)
+        self._file.close()
+        self._file.open()
+        self._tidy()
+
+    def _rotated(self) -> list[str]:
+        path = self._file.path
+        return [each.name for each in path.parent.iterdir() if _is_rotated(path.name, each.name)]
+
+    def _tidy(self) -> None:
+        """Pack and delete rotated files, also those that a crash kept from it."""
+        directory = self._file.path.parent
+        if self._options.compress:
+            for name in self._rotated():
+                if not name.endswith(_PACKED):
+                    _pack(directory / name, self._file.mode)
+        names = sorted(self._rotated(), reverse=True)
+        for name in names[self._options.keep :] if self._options.keep else ():
+            (directory / name).unlink(missing_ok=True)
+
+    def _keep_checkpoint(self, checkpoint: str) -> None:
+        if checkpoint == self._checkpoint:
+            return
+        path = self._file.path
+        beside = path.with_name(path.name + _CHECKPOINT)
+        _replace(beside, checkpoint.encode(), self._file.mode)
+        self._checkpoint = checkpoint
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say in words what the system refused."""
+        try:
+            yield
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            raise NotTakenError(
+                f"{self._options.path}: {_reason(error)}", needs_repair=error.errno in _TO_MEND
+            ) from error
+
+
+class _LineFile:
+    """One file that only ever grows by whole lines; remembers how long it was."""
+
+    def __init__(self, path: Path, mode: int) -> None:
+        self.path = path
+        self.mode = mode
+        self.size = 0
+        self.changed = 0.0
+        self._descriptor = -1
+
+    def is_current(self) -> bool:
+        """Tell whether the open file still is the one under its name, and as long as it was."""
+        if self._descriptor < 0:
+            return False
+        ours = os.fstat(self._descriptor)
+        try:
+            theirs = self.path.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino) and (
+            ours.st_size == self.size
+        )
+
+    def open(self) -> None:
+        """Open or make the file, alone; cut a half-written last line off.
+
+        Raises:
+            OSError: it can't be used, or is not ours to write to.
+        """
+        self.close()
+        is_new = not os.path.lexists(self.path)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self.path, flags, self.mode)
+        try:
+            found = _require_file(descriptor)
+            _lock(descriptor)
+            if stat.S_IMODE(found.st_mode) != self.mode:
+                os.fchmod(descriptor, self.mode)
+            self.size = _mended(descriptor, found.st_size)
+            self.changed = found.st_mtime
+            if is_new:
+                _sync_directory(self.path.parent)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+
+    def append(self, content: bytes) -> None:
+        """Write whole lines through to the disk; on failure none of them stays.
+
+        Raises:
+            OSError: they are not on the disk.
+        """
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            # What a failed fsync left in memory may never reach the disk: it is written anew.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self.size)
+                os.fsync(self._descriptor)
+            raise
+        self.size += len(content)
+
+    def count_already_there(self, lines: Sequence[bytes]) -> int:
+        """Return how many of the first lines already are the file's end, byte for byte.
+
+        A crash between the disk and the cursor makes the same batch come again.
+        """
+        end = os.pread(self._descriptor, _LONGEST_LINE, max(0, self.size - _LONGEST_LINE))
+        sizes = list(_sums(lines))
+        for count in range(len(lines), 0, -1):
+            if end.endswith(lines[count - 1]) and sizes[count - 1] <= self.size:
+                start = self.size - sizes[count - 1]
+                if os.pread(self._descriptor, sizes[count - 1], start) == b"".join(lines[:count]):
+                    return count
+        return 0
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _sums(lines: Iterable[bytes]) -> Iterator[int]:
+    total = 0
+    for line in lines:
+        total += len(line)
+        yield total
+
+
+def _require_file(descriptor: int) -> os.stat_result:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.ENXIO, "is no ordinary file")
+    return found
+
+
+def _lock(descriptor: int) -> None:
+    """Keep a second writer away; two would mix their lines."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OSError(
+            errno.EBUSY, "another sink or process writes to it: give each sink a file of its own"
+        ) from error
+
+
+def _mended(descriptor: int, size: int) -> int:
+    """Cut off what stands after the last line end: a line that a crash left half-written.
+
+    Returns:
+        the file's length then.
+
+    Raises:
+        OSError: the rest looks like nothing that was begun here, so it is left alone.
+    """
+    end = size
+    rest = b""
+    while end and b"\n" not in rest and len(rest) <= _LONGEST_LINE:
+        start = max(0, end - _BLOCK)
+        rest = os.pread(descriptor, end - start, start) + rest
+        end = start
+    rest = rest[rest.rfind(b"\n") + 1 :]
+    if not rest:
+        return size
+    # Blocks that were not on the disk when the machine went down are read as zeros.
+    if len(rest) > _LONGEST_LINE or not (rest.startswith(b"{") or not rest.strip(b"\0")):
+        raise OSError(
+            errno.ENXIO, "does not end with a line of JSON: it is no file of events; move it away"
+        )
+    os.ftruncate(descriptor, size - len(rest))
+    os.fsync(descriptor)
+    return size - len(rest)
+
+
+def _is_rotated(own: str, name: str) -> bool:
+    stamp = name.removeprefix(own + ".").removesuffix(_PACKED)
+    if not name.startswith(own + "."):
+        return False
+    try:
+        datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return True
+
+
+def _pack(path: Path, mode: int) -> None:
+    """Replace a file by its gzip, so that a crash leaves one of them whole."""
+    unfinished = path.with_name(path.name + _PACKED + _UNFINISHED)
+    with path.open("rb") as source, _made(unfinished, mode) as raw:
+        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
+            shutil.copyfileobj(source, packed, _BLOCK)
+        raw.flush()
+        os.fsync(raw.fileno())
+    unfinished.rename(path.with_name(path.name + _PACKED))
+    path.unlink()
+    _sync_directory(path.parent)
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    unfinished = path.with_name(path.name + _UNFINISHED)
+    with _made(unfinished, mode) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+    _sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def _made(path: Path, mode: int) -> Iterator[BinaryIO]:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
+        yield file
+
+
+def _sync_directory(path: Path) -> None:
+    """Make the names of a directory's files durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: OSError) -> str:
+    words = (error.strerror or str(error)).lower()
+    if error.errno in _NO_SPACE:
+        return f"{words}: make room on the disk, or rotate earlier and keep fewer files"
+    if error.errno == errno.EROFS:
+        return f"{words}: mount it for writing, or choose a path elsewhere"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"{words}: let the server's user write in its directory"
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return f"{words}: make its directory, and let the server's user write in it"
+    if error.errno == errno.ELOOP:
+        return f"{words}: it is a symbolic link; name the file itself"
+    return words
