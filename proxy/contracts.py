@@ -441,7 +441,7 @@ class Transaction(Protocol):
         """Mark the session ended at this transaction's time."""
 
     def directory(self) -> Directory:
-        """Return all principals, grants, issuers and workspaces' settings."""
+        """Return all principals, grants, issuers, sinks and workspaces' settings."""
 
     def put_object(self, found: Object) -> None:
         """Keep an object of the directory in place of the one of its kind and name, if any."""

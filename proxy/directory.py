@@ -1,12 +1,12 @@
 """Who there is and what was granted to whom: the administrator's objects, as one view.
 
-Principals, grants, issuers and the settings of workspaces are small records, changed seldom and
-asked for at each request. So all of them are held together, as they stood after some change, and
-a number, the generation, tells whether that is still how things stand.
+Principals, grants, issuers, sinks and the settings of workspaces are small records, changed seldom
+and asked for at each request. So all of them are held together, as they stood after some change,
+and a number, the generation, tells whether that is still how things stand.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
@@ -58,7 +58,7 @@ Algorithm: TypeAlias = Literal[
 
 R = TypeVar("R")
 
-Kind: TypeAlias = Literal["principal", "grant", "issuer", "workspace"]
+Kind: TypeAlias = Literal["principal", "grant", "issuer", "workspace", "sink"]
 
 
 class _Record(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -245,7 +245,7 @@ class SinkRecord(_Record, frozen=True):
         filter: which entries it gets, as an event pattern (patterns.py); empty is all of them.
         enabled: it is paused otherwise; its place in the log is kept.
         start: index of the first entry that it gets (from 0); None begins with what happens after
-            it was made. To give it older ones later, replay them.
+            it was made. Fixed from then on: to give it older ones later, replay them.
         managed: ``configuration`` for one that the configuration file holds, and that is changed
             nowhere else.
         description: for people.
@@ -264,13 +264,17 @@ class SinkRecord(_Record, frozen=True):
 LIFE: Final = frozenset({"deleted", "restorable_until", "purged", "destroyed_versions"})
 """Fields of a workspace that follow from its deletion and purge, and that nobody sets."""
 
-Record: TypeAlias = PrincipalRecord | GrantRecord | IssuerRecord | WorkspaceRecord
+NOT_GIVEN: Final = LIFE | {"managed"}
+"""Fields that follow from what was done, and that no body and no file gives."""
+
+Record: TypeAlias = PrincipalRecord | GrantRecord | IssuerRecord | WorkspaceRecord | SinkRecord
 
 RECORDS: Final[Mapping[str, type[Record]]] = {
     "principal": PrincipalRecord,
     "grant": GrantRecord,
     "issuer": IssuerRecord,
     "workspace": WorkspaceRecord,
+    "sink": SinkRecord,
 }
 """The kinds of objects that an administrator makes."""
 
@@ -335,12 +339,21 @@ def shown(found: Object) -> dict[str, Any]:
 
 def difference(before: Record, after: Record) -> str:
     """Return what changed, for people: ``role writer -> admin, disabled no -> yes``."""
-    old, new = msgspec.to_builtins(before), msgspec.to_builtins(after)
+    old, new = (dict(_flat(msgspec.to_builtins(record))) for record in (before, after))
     return ", ".join(
-        f"{name} {_in_words(old[name])} -> {_in_words(value)}"
-        for name, value in new.items()
-        if value != old[name]
+        f"{name} {_in_words(old.get(name))} -> {_in_words(new.get(name))}"
+        for name in dict.fromkeys([*new, *old])
+        if not is_same(new.get(name), old.get(name))
     )
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the fields, and of what is an object its own: ``options.site``."""
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _in_words(value: object) -> str:
@@ -348,11 +361,47 @@ def _in_words(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case list() | tuple():
-            text = " ".join(map(str, value))
+            text = " ".join(_element(each) for each in value)
         case _:
             text = "" if value is None else str(value)
     cut = text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
     return cut or "nothing"
+
+
+def _element(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()
+
+
+def is_same(one: object, other: object) -> bool:
+    """Tell whether two JSON values are the same; to Python ``1`` and ``true`` would be."""
+    return msgspec.json.encode(one, order="sorted") == msgspec.json.encode(other, order="sorted")
+
+
+def merged(value: object, patch: object) -> object:
+    """Return a JSON value with a merge patch applied (RFC 7396 section 2)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    fields = dict(value) if isinstance(value, Mapping) else {}
+    for name, each in patch.items():
+        if each is None:
+            fields.pop(name, None)
+        else:
+            fields[name] = merged(fields.get(name), each)
+    return fields
+
+
+def patch_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the merge patch that makes one object of another; empty when they are the same."""
+    patch: dict[str, Any] = {name: None for name in before if name not in after}
+    for name, value in after.items():
+        old = before.get(name)
+        if name in before and is_same(old, value):
+            continue
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            patch[name] = patch_of(old, value)
+        else:
+            patch[name] = value
+    return patch
 
 
 def read_record(kind: str, fields: Mapping[str, Any]) -> Record:
@@ -371,7 +420,8 @@ def read_record(kind: str, fields: Mapping[str, Any]) -> Record:
 def changed_record(record: Record, changes: Mapping[str, Any]) -> Record:
     """Return the record with some fields changed; a name can't be.
 
-    As in a JSON merge patch (RFC 7396), null takes a field away, which leaves its default.
+    As a JSON merge patch does (RFC 7396): null takes a field away, which leaves its default, and
+    of a field that is itself an object (``options``) the members are changed one by one.
 
     Raises:
         InvalidInputError: names the field and what is wrong with it.
@@ -379,7 +429,9 @@ def changed_record(record: Record, changes: Mapping[str, Any]) -> Record:
     kind = next(kind for kind, of in RECORDS.items() if isinstance(record, of))
     if changes.get("name", record.name) != record.name:
         raise FieldError(f"the name of {a_kind(kind)} can't be changed: make a new one", "name")
-    fields = {**msgspec.to_builtins(record), **changes}
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    for name, value in changes.items():
+        fields[name] = merged(fields.get(name), value)
     known = fields_of(RECORDS[kind])
     given = {
         name: value for name, value in fields.items() if value is not None or name not in known
@@ -452,6 +504,15 @@ class Directory:
     def issuer_record(found: Object) -> IssuerRecord:
         """Return the record of an object that is an issuer."""
         return _record(found, IssuerRecord)
+
+    @staticmethod
+    def sink_record(found: Object) -> SinkRecord:
+        """Return the record of an object that is a sink."""
+        return _record(found, SinkRecord)
+
+    def sinks(self) -> list[tuple[Object, SinkRecord]]:
+        """Return all sinks with their records, by name."""
+        return [(each, self.sink_record(each)) for each in self.objects("sink")]
 
     def objects(self, kind: str) -> list[Object]:
         """Return all objects of a kind, by name."""

@@ -1,4 +1,4 @@
-"""Changes who there is and what is granted: principals, grants, issuers, workspaces' settings.
+"""Changes what an administrator makes: principals, grants, issuers, sinks, workspaces' settings.
 
 Each change is one entry with the object before and after. Several changes together are all made
 or none, in one transaction, and only what they come to must be consistent: their order is free.
@@ -6,8 +6,9 @@ or none, in one transaction, and only what they come to must be consistent: thei
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -28,17 +29,21 @@ from proxy.directory import (
     Object,
     PrincipalRecord,
     Record,
+    SinkRecord,
     WorkspaceRecord,
     a_kind,
     changed_record,
     difference,
     document_of,
+    patch_of,
     read_record,
 )
 from proxy.errors import ConflictError, InvalidInputError, NotFoundError, TfauditError
 from proxy.fields import FieldError
 from proxy.gate import gate
 from proxy.rules import prepare
+from proxy.sinks import sink_class
+from proxy.sinks.record import Manager, require_manager, require_usable
 from proxy.statuses import status_of
 from proxy.timestamps import uuid7
 
@@ -60,7 +65,7 @@ class Change(NamedTuple):
 
     Attributes:
         action: what to do.
-        kind: ``principal``, ``grant``, ``issuer`` or ``workspace``.
+        kind: a key of directory.RECORDS.
         name: of the object; for a change or deletion also its ID.
         fields: of a creation all that is not the default, of an update what is changed.
     """
@@ -132,17 +137,82 @@ class DirectoryService:
                 of that generation.
         """
         await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
-        if any(each.kind == "grant" for each in changes):
-            # Not in the transaction: whoever waits for the writer would wait for it, too.
-            await asyncio.to_thread(prepare)
         for each in changes:
             if each.kind not in RECORDS:
                 raise InvalidInputError(f"there is no kind {each.kind!r} of object")
-        ids = [uuid7(int(self._now().timestamp() * 1_000_000), self._random(8)) for _ in changes]
+        # Not in the transaction: whoever waits for the writer would wait for it, too.
+        await asyncio.to_thread(self._load, changes)
+        job = _Job(caller, changes, self._new_ids(len(changes)), generation)
+        return await self._commit(job)
 
-        committed = await self._store.write(
-            partial(_make, caller, list(zip(changes, ids, strict=True)), generation)
+    async def configure_sinks(
+        self, caller: Caller, wanted: Mapping[str, SinkRecord]
+    ) -> Committed[list[Changed]]:
+        """Make the sinks of the configuration be what its file says, and no others.
+
+        Args:
+            caller: the server that starts.
+            wanted: all of them, by name.
+
+        Returns:
+            What was done; nothing when all are so already.
+
+        Raises:
+            ForbiddenError: the caller may not administer.
+            InvalidInputError: a sink can't be so; names it.
+            ConflictError: an administrator made one of that name.
+        """
+        await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
+        changes = _configured(wanted, await asyncio.to_thread(self._store.directory))
+        if not changes:
+            return Committed([], None)
+        await asyncio.to_thread(self._load, changes)
+        return await self._commit(
+            _Job(caller, changes, self._new_ids(len(changes)), None, manager="configuration")
         )
+
+    async def disable_sink(self, caller: Caller, name: str, why: str) -> Committed[Object]:
+        """Pause a sink whose far side wants no more events, whoever manages it.
+
+        A sink of the configuration is enabled again, on record, by the next start of the server.
+
+        Args:
+            caller: the server that feeds it.
+            name: of the sink, or its ID.
+            why: what the far side said, for people, without any secret.
+
+        Raises:
+            ForbiddenError: the caller may not administer.
+            NotFoundError: there is no such sink.
+        """
+        await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
+        change = Change("update", "sink", name, {"enabled": False})
+        done = await self._commit(
+            _Job(caller, [change], self._new_ids(1), None, manager="server", why=why)
+        )
+        if not done.value:
+            return Committed(await self.show(caller, "sink", name), None)
+        return Committed(_only(done.value).after or _never(), done.index)
+
+    def _new_ids(self, count: int) -> list[str]:
+        micros = int(self._now().timestamp() * 1_000_000)
+        return [uuid7(micros, self._random(8)) for _ in range(count)]
+
+    def _load(self, changes: Sequence[Change]) -> None:
+        """Import what the changes are checked by: rules, and the classes of sinks."""
+        if any(each.kind == "grant" for each in changes):
+            prepare()
+        sinks = [each for each in changes if each.kind == "sink"]
+        directory = self._store.directory() if sinks else Directory()
+        for each in sinks:
+            found = directory.get("sink", each.name)
+            of = each.fields.get("type") if found is None else _sink(found.record).type
+            if isinstance(of, str):
+                with suppress(FieldError):  # the check itself says so
+                    sink_class(of)
+
+    async def _commit(self, job: "_Job") -> Committed[list[Changed]]:
+        committed = await self._store.write(job)
         value = committed.value
         if isinstance(value, TfauditError):
             value.audit_index = committed.index
@@ -216,28 +286,46 @@ class DirectoryService:
         return (await self._store.write(job)).value
 
 
-def _make(
-    caller: Caller, changes: list[tuple[Change, str]], generation: int | None, tx: Transaction
-) -> list[Changed] | TfauditError:
-    """Make the changes, each with its entry; of a refusal only the entry."""
-    work = _Work(tx.directory(), tx.time, tx.is_workspace)
-    try:
-        _require_generation(generation, tx.directory())
-        for change, new_id in changes:
-            work.make(change, new_id)
-        work.require_consistent()
-    except (InvalidInputError, NotFoundError, ConflictError) as error:
-        # When all were made and don't fit together, none of them is to blame alone.
-        at = min(work.made, len(changes) - 1)
-        tx.append(_refused(caller, changes[at][0], error))
-        return error
-    for done in work.done:
-        if done.after is not None:
-            tx.put_object(done.after)
-        elif done.before is not None:
-            tx.drop_object(done.before.kind, done.before.name)
-        tx.append(entry_of(caller, done, _shut_out(done, tx)))
-    return work.done
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is done in one transaction.
+
+    Attributes:
+        caller: who asks.
+        changes: in any order.
+        ids: one for each change, for what it makes.
+        generation: of the directory that they were worked out from; None is any.
+        manager: who changes sinks.
+        why: more to say of each change; empty when there is no more.
+    """
+
+    caller: Caller
+    changes: Sequence[Change]
+    ids: Sequence[str]
+    generation: int | None
+    manager: Manager = "administration"
+    why: str = ""
+
+    def __call__(self, tx: Transaction) -> list[Changed] | TfauditError:
+        """Make the changes, each with its entry; of a refusal only the entry."""
+        work = _Work(tx.directory(), tx.time, tx.is_workspace, self.manager)
+        try:
+            _require_generation(self.generation, tx.directory())
+            for change, new_id in zip(self.changes, self.ids, strict=True):
+                work.make(change, new_id)
+            work.require_consistent()
+        except (InvalidInputError, NotFoundError, ConflictError) as error:
+            # When all were made and don't fit together, none of them is to blame alone.
+            at = min(work.made, len(self.changes) - 1)
+            tx.append(_refused(self.caller, self.changes[at], error))
+            return error
+        for done in work.done:
+            if done.after is not None:
+                tx.put_object(done.after)
+            elif done.before is not None:
+                tx.drop_object(done.before.kind, done.before.name)
+            tx.append(entry_of(self.caller, done, _shut_out(done, tx), self.why))
+        return work.done
 
 
 def _require_generation(generation: int | None, directory: Directory) -> None:
@@ -269,9 +357,16 @@ def _shut_out(done: Changed, tx: Transaction) -> list[str]:
 class _Work:
     """The directory in the making: what it comes to, and what was done on the way."""
 
-    def __init__(self, directory: Directory, time: str, is_written: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        time: str,
+        is_written: Callable[[str], bool],
+        manager: Manager = "administration",
+    ) -> None:
         self._time = time
         self._is_written = is_written
+        self._manager = manager
         self._objects = {
             (each.kind, each.name): each for kind in RECORDS for each in directory.objects(kind)
         }
@@ -294,6 +389,10 @@ class _Work:
         kind = change.kind
         if kind == "workspace" and self._make_workspace(change, new_id):
             return
+        if kind == "sink":
+            known = self._objects.get((kind, change.name)) or self._view().get(kind, change.name)
+            present = None if known is None else _sink(known.record)
+            require_manager(change.action, change.fields, present, self._manager)
         if change.action == "create":
             record = cleaned(read_record(kind, {**change.fields, "name": change.name}))
             if (kind, record.name) in self._objects:
@@ -433,6 +532,35 @@ def _require_in_use(change: Change, present: WorkspaceRecord) -> None:
         raise ConflictError(f"{name} was deleted at {present.deleted}: restore it first")
 
 
+def _configured(wanted: Mapping[str, SinkRecord], directory: Directory) -> list[Change]:
+    """Return what makes the sinks of the configuration be as they are wanted.
+
+    One that gets another type is another sink: it takes no place in the log from the one before.
+    """
+    changes: list[Change] = []
+    kept: set[str] = set()
+    for found, record in directory.sinks():
+        is_ours = record.managed == "configuration"
+        after = wanted.get(found.name)
+        if is_ours and (after is None or after.type != record.type):
+            changes.append(Change("delete", "sink", found.name))
+        elif after is not None:
+            kept.add(found.name)
+            patch = patch_of(msgspec.to_builtins(record), msgspec.to_builtins(after))
+            if patch:
+                changes.append(Change("update", "sink", found.name, patch))
+    for name, record in wanted.items():
+        if name not in kept:
+            changes.append(Change("create", "sink", name, msgspec.to_builtins(record)))
+    return changes
+
+
+def _sink(record: Record) -> SinkRecord:
+    if not isinstance(record, SinkRecord):
+        raise TypeError(f"{record.name} is no sink")
+    return record
+
+
 def _workspace_of(found: Object | None, name: str) -> WorkspaceRecord:
     record = WorkspaceRecord(name=name) if found is None else found.record
     if not isinstance(record, WorkspaceRecord):
@@ -457,17 +585,20 @@ def cleaned(record: Record, before: Record | None = None) -> Record:
             continue
         for text in (value,) if isinstance(value, str) else value or ():
             require_plain(text, f"the field {name}")
-    if isinstance(record, GrantRecord):
-        return record
-    if isinstance(record, PrincipalRecord):
-        for name in record.certificates:
-            _check_certificate(name)
-    if isinstance(record, IssuerRecord) and ("@" in record.url or "?" in record.url):
-        raise InvalidInputError("the url of an issuer has no user, password or query in it")
-    if isinstance(record, WorkspaceRecord):
-        label = record.environment
-        if client_text(label, _MAX_SHOWN) != label:
+    match record:
+        case GrantRecord():
+            return record
+        case PrincipalRecord():
+            for name in record.certificates:
+                _check_certificate(name)
+        case IssuerRecord() if "@" in record.url or "?" in record.url:
+            raise InvalidInputError("the url of an issuer has no user, password or query in it")
+        case WorkspaceRecord(environment=label) if client_text(label, _MAX_SHOWN) != label:
             raise InvalidInputError("the environment of a workspace is a label, and no credential")
+        case SinkRecord():
+            require_usable(record, None if before is None else _sink(before))
+        case _:
+            pass
     return msgspec.structs.replace(record, description=client_text(record.description, 500))
 
 
@@ -494,27 +625,43 @@ def _never() -> Object:
     raise AssertionError("a change has its object before or after")
 
 
-def entry_of(caller: Caller, done: Changed, ended: Sequence[str] = ()) -> Draft:
+def entry_of(caller: Caller, done: Changed, ended: Sequence[str] = (), why: str = "") -> Draft:
     """Return the entry of one change, with the object before and after.
 
     Args:
         caller: who made it.
         done: the change.
         ended: the sessions that end with it.
+        why: more to say of it; empty when there is no more.
     """
     about = done.after or done.before or _never()
-    message = f"{caller.principal.name} {_PAST[done.action]} the {about.kind} {about.name}"
+    past = _past(done)
+    message = f"{caller.principal.name} {past} the {about.kind} {about.name}{_in_short(done)}"
     parts: dict[str, Any] = {"ended_sessions": list(ended)} if ended else {}
     return draft(
-        f"{about.kind}.{_PAST[done.action]}",
+        f"{about.kind}.{past}",
         "success",
-        message + _in_short(done),
+        f"{message}; {client_text(why)}" if why else message,
         caller,
         _STATUS[done.action],
         workspace=about.name if about.kind == "workspace" else None,
         object=object_part(about, done.before, done.after),
         **parts,
     )
+
+
+def _past(done: Changed) -> str:
+    """Return what was done, as an event's name has it.
+
+    Pausing a sink, or letting it go on, is the event also of a change that changes more of it.
+    """
+    if done.action == "update" and done.before is not None and done.after is not None:
+        match done.before.record, done.after.record:
+            case SinkRecord(enabled=before), SinkRecord(enabled=after) if before != after:
+                return "enabled" if after else "disabled"
+            case _:
+                pass
+    return _PAST[done.action]
 
 
 def object_part(about: Object, before: Object | None, after: Object | None) -> dict[str, Any]:
@@ -538,6 +685,9 @@ def _in_short(done: Changed) -> str:
         verb = "denies" if record.deny else "gives"
         whom = record.principal or f"identities of {record.issuer}"
         return f": it {verb} {whom} {record.grant()}"
+    if done.after is not None and isinstance(record := done.after.record, SinkRecord):
+        what = "what its filter names" if record.filter else "every entry"
+        return f": {record.type}, for {what}{'' if record.enabled else ', paused'}"
     return ""
 
 

@@ -172,7 +172,7 @@ def schema() -> str:
                 "required": ["id", "operation", "who", "actor", "since"],
             },
             "object": {
-                "description": "a principal, grant, issuer or workspace's settings, as changed",
+                "description": "a principal, grant, issuer, sink or workspace's settings, changed",
                 "type": "object",
                 "required": ["kind", "name", "id", "before", "after"],
                 "properties": {

@@ -2,14 +2,20 @@
 
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.access import Grant, Permission, Principal, Rights, Role
 from proxy.directory import (
     Directory,
     Object,
     changed_record,
+    difference,
     document_of,
+    merged,
+    patch_of,
     read_record,
 )
 from proxy.errors import InvalidInputError
@@ -132,6 +138,74 @@ def test_a_name_stays() -> None:
     """Grants and tokens refer to it."""
     with pytest.raises(InvalidInputError, match="can't be changed"):
         changed_record(read_record("principal", {"name": "alice"}), {"name": "bob"})
+
+
+@pytest.mark.parametrize(
+    ("target", "patch", "expected"),
+    [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        (["a", "b"], ["c", "d"], ["c", "d"]),
+        ({"a": "b"}, ["c"], ["c"]),
+        ({"a": "foo"}, None, None),
+        ({"a": "foo"}, "bar", "bar"),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_a_patch_is_merged_as_its_standard_says(
+    target: object, patch: object, expected: object
+) -> None:
+    """The test cases of RFC 7396, appendix A."""
+    assert expected == merged(target, patch)
+
+
+OBJECTS = st.dictionaries(
+    st.sampled_from("abc"),
+    st.recursive(
+        st.booleans() | st.integers(0, 2) | st.lists(st.booleans() | st.integers(0, 1), max_size=2),
+        lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=3,
+)
+
+
+@given(before=OBJECTS, after=OBJECTS)
+def test_a_patch_makes_one_object_of_another(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """And there is none when they are the same; 1 is not true."""
+    patch = patch_of(before, after)
+    assert msgspec.json.encode(after, order="sorted") == msgspec.json.encode(
+        merged(before, patch), order="sorted"
+    )
+    assert {} == patch_of(after, after)
+
+
+def test_what_changed_of_an_object_is_told_member_by_member() -> None:
+    """By its path; what is of no text, as JSON."""
+    fields = {"name": "s", "type": "webhook", "options": {"size": 1, "tags": ["a"]}}
+    before = read_record("sink", {**fields, "filter": {"event": ["x", {"prefix": "y"}]}})
+    after = changed_record(
+        before, {"options": {"size": None, "retry": True}, "filter": {"event": ["x"]}}
+    )
+    assert (
+        'options.retry nothing -> yes, filter.event x {"prefix":"y"} -> x, '
+        "options.size 1 -> nothing" == difference(before, after)
+    )
+
+
+def test_sinks_are_told_by_name() -> None:
+    """Each with its record."""
+    made = [an_object("sink", 9 - at, name=f"s{at}", type="webhook") for at in (2, 1)]
+    found = Directory(1, [*made, ALICE]).sinks()
+    assert [("s1", made[1].id), ("s2", made[0].id)] == [(rec.name, obj.id) for obj, rec in found]
 
 
 def test_an_object_is_found_by_name_and_by_id() -> None:

@@ -21,6 +21,7 @@ from proxy.cli._common import settings
 from proxy.program import open_program
 from proxy.server.openapi import path_of
 from proxy.server.routes import ROUTES
+from tests import sample_sink
 from tests.documents import check_entries
 from tests.people import quicken
 from tests.running import SYSTEM, Answer, Face, a_face
@@ -31,7 +32,9 @@ SECRET: Final = "ghp_16C7e42F292c6912E7710c838347Ae178B4a"
 """Of a shape that is known, put wherever a client could put one by mistake."""
 WORKSPACE: Final = "some/where"
 
-NAMES: Final = {"principal": "p", "grant": "g", "issuer": "i", "workspace": WORKSPACE}
+SINK: Final[dict[str, Any]] = {"type": sample_sink.TYPE, "options": {"url": "https://s.example"}}
+
+NAMES: Final = {"principal": "p", "grant": "g", "issuer": "i", "sink": "s", "workspace": WORKSPACE}
 BODIES: Final[dict[str, dict[str, Any]]] = {
     "createPrincipal": {"name": "new", "description": f"token {SECRET}"},
     "updatePrincipal": {"description": f"token {SECRET}"},
@@ -40,18 +43,20 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "updateGrant": {"deny": True},
     "createIssuer": {"name": "new", "url": "https://new.example", "audience": ["a"]},
     "updateIssuer": {"description": SECRET},
+    "createSink": {"name": "new", **SINK},
+    "updateSink": {"description": SECRET},
     "createWorkspace": {"name": "new", "description": SECRET},
     "updateWorkspace": {"description": SECRET},
     "createToken": {"name": "new", "role": "reader", "workspaces": ["x"]},
     "rotateToken": {},
 }
 NO_BODY: Final = {
-    *(f"delete{kind}" for kind in ("Principal", "Grant", "Issuer", "Workspace")),
+    *(f"delete{kind}" for kind in ("Principal", "Grant", "Issuer", "Sink", "Workspace")),
     *("restoreWorkspace", "purgeWorkspace", "revokeToken"),
 }
 READING: Final = {
-    *(f"list{kind}s" for kind in ("Principal", "Grant", "Issuer", "Workspace", "Token")),
-    *(f"show{kind}" for kind in ("Principal", "Grant", "Issuer", "Workspace", "Token")),
+    *(f"list{kind}s" for kind in ("Principal", "Grant", "Issuer", "Sink", "Workspace", "Token")),
+    *(f"show{kind}" for kind in ("Principal", "Grant", "Issuer", "Sink", "Workspace", "Token")),
 }
 NOT_ADMINISTRATION: Final = {
     *("readLog", "whoAmI", "showDescription", "login", "logout", "listSessions", "endSession"),
@@ -69,6 +74,11 @@ def test_every_operation_is_told_apart() -> None:
     assert set(BODIES) | NO_BODY == set(CHANGING)
 
 
+@pytest.fixture(autouse=True)
+def _type(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample_sink.install(monkeypatch)
+
+
 @pytest.fixture
 async def face(tmp_path: Path) -> AsyncIterator[Face]:
     """Run the application over a store with one object of each kind, and a token."""
@@ -79,6 +89,7 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
             ("principal", {"name": "p", "kind": "person"}),
             ("principal", {"name": "free"}),
             ("issuer", {"name": "i", "url": "https://i.example", "audience": ["a"]}),
+            ("sink", {"name": "s", **SINK}),
             ("workspace", {"name": WORKSPACE}),
         ):
             await program.directory.create(SYSTEM, kind, fields)

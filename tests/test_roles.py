@@ -23,6 +23,7 @@ from proxy.program import Program
 from proxy.refusals import LockRefusedError
 from proxy.server.openapi import path_of
 from proxy.server.routes import ROUTES
+from tests import sample_sink
 from tests.running import SYSTEM, Answer, Face, a_face
 from tests.samples import a_draft, a_held_lock, a_lock_info, a_state
 
@@ -68,6 +69,11 @@ createIssuer         yes   -        -      -       -      -              -      
 showIssuer           yes   -        -      -       -      -              -       -
 updateIssuer         yes   -        -      -       -      -              -       -
 deleteIssuer         yes   -        -      -       -      -              -       -
+listSinks            yes   -        -      -       -      -              -       -
+createSink           yes   -        -      -       -      -              -       -
+showSink             yes   -        -      -       -      -              -       -
+updateSink           yes   -        -      -       -      -              -       -
+deleteSink           yes   -        -      -       -      -              -       -
 listWorkspaces       yes   -        -      -       -      -              -       -
 createWorkspace      yes   -        -      -       -      -              -       -
 showWorkspace        yes   -        -      -       -      -              -       -
@@ -110,6 +116,8 @@ directory.create     yes   -        -      -       -      -              -
 directory.update     yes   -        -      -       -      -              -
 directory.update_told yes   -        -      -       -      -              -
 directory.delete     yes   -        -      -       -      -              -
+directory.configure_sinks yes   -        -      -       -      -              -
+directory.disable_sink yes   -        -      -       -      -              -
 directory.list       yes   -        -      -       -      -              -
 directory.show       yes   -        -      -       -      -              -
 directory.view       yes   -        -      -       -      -              -
@@ -192,6 +200,11 @@ def test_each_role_has_the_permissions_of_the_table() -> None:
 # ---------------------------------------------------------------- over HTTP
 
 
+@pytest.fixture(autouse=True)
+def _type(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample_sink.install(monkeypatch)
+
+
 @pytest.fixture
 async def face(tmp_path: Path) -> AsyncIterator[Face]:
     """Run the application over a store with somebody to whom nothing is granted."""
@@ -216,6 +229,12 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "updateGrant": {"deny": True},
     "createIssuer": {"name": "new", "url": "https://new.example", "audience": ["a"]},
     "updateIssuer": {"description": "changed"},
+    "createSink": {
+        "name": "new",
+        "type": sample_sink.TYPE,
+        "options": {"url": "https://siem.example"},
+    },
+    "updateSink": {"description": "changed"},
     "createWorkspace": {"name": "new"},
     "updateWorkspace": {"description": "changed"},
     "createToken": {"name": "new", "role": "reader", "workspaces": ["none"]},
@@ -366,6 +385,8 @@ def calls_of(program: Program, who: Caller, place: str) -> dict[str, Callable[[]
         "directory.update_told": lambda: directory.update_told(who, "principal", "none", {}),
         "directory.update": lambda: directory.update(who, "principal", "none", {}),
         "directory.delete": lambda: directory.delete(who, "principal", "none"),
+        "directory.configure_sinks": lambda: directory.configure_sinks(who, {}),
+        "directory.disable_sink": lambda: directory.disable_sink(who, "none", "gone"),
         "directory.list": lambda: directory.list(who, "principal"),
         "directory.show": lambda: directory.show(who, "principal", "none"),
         "directory.view": lambda: directory.view(who),

@@ -10,9 +10,20 @@ from typing import Any, Final
 import msgspec
 
 from proxy.client_text import client_text
-from proxy.directory import LIFE, RECORDS, Directory, GrantRecord, Record, a_kind, read_record
+from proxy.directory import (
+    LIFE,
+    NOT_GIVEN,
+    RECORDS,
+    Directory,
+    GrantRecord,
+    Record,
+    SinkRecord,
+    a_kind,
+    read_record,
+)
 from proxy.errors import InvalidInputError
-from proxy.fields import FieldError
+from proxy.fields import FieldError, fields_of
+from proxy.sinks.record import mistakes_of
 
 MAX_BYTES: Final = 4 << 20
 _HEADER: Final = re.compile(r"^\s*\[\[\s*[\"']?(?P<kind>\w+)[\"']?\s*\]\]")
@@ -66,8 +77,8 @@ def read_access_file(path: str, content: bytes) -> AccessFile:
 
     Args:
         path: as people know it, for the messages.
-        content: TOML with the tables ``[[principal]]``, ``[[grant]]``, ``[[issuer]]`` and
-            ``[[workspace]]``, whose keys are the fields of the records.
+        content: TOML with the tables ``[[principal]]``, ``[[grant]]``, ``[[issuer]]``,
+            ``[[workspace]]`` and ``[[sink]]``, whose keys are the fields of the records.
 
     Raises:
         InvalidInputError: names every mistake with its line and field.
@@ -84,7 +95,13 @@ def read_access_file(path: str, content: bytes) -> AccessFile:
     except RecursionError as error:
         raise InvalidInputError(f"{path} is nested too deep") from error
     mistakes = _Mistakes(path, text)
-    found = AccessFile()
+    found = _read_tables(document, mistakes)
+    mistakes.raise_if_any()
+    return found
+
+
+def _read_tables(document: Mapping[str, Any], mistakes: _Mistakes) -> AccessFile:
+    found = AccessFile(kinds={kind for kind in document if kind in RECORDS})
     for kind, number, table in _tables(document, mistakes):
         try:
             record = _read(kind, table)
@@ -96,11 +113,11 @@ def read_access_file(path: str, content: bytes) -> AccessFile:
             where = f"{kind} {name[:_MAX_SHOWN]}: " if isinstance(name, str) else ""
             mistakes.add(f"{where}{error}", kind, number)
             continue
+        for mistake in mistakes_of(record) if isinstance(record, SinkRecord) else ():
+            mistakes.add(f"sink {record.name}: {mistake}", kind, number)
         if (kind, record.name) in found.records:
             mistakes.add(f"there is {a_kind(kind)} {record.name} above already", kind, number)
         found.records[kind, record.name] = record
-    found.kinds = {kind for kind in document if kind in RECORDS}
-    mistakes.raise_if_any()
     return found
 
 
@@ -121,10 +138,11 @@ def _tables(
 
 
 def _read(kind: str, table: dict[str, Any]) -> Record:
-    set_by_nobody = sorted(LIFE & set(table)) if kind == "workspace" else []
+    set_by_nobody = sorted(NOT_GIVEN & set(table) & set(fields_of(RECORDS[kind])))
     if set_by_nobody:
         name = set_by_nobody[0]
-        raise FieldError(f"{kind}: {name} follows from a deletion, and can't be set", name)
+        why = "follows from a deletion" if name in LIFE else "says who made it"
+        raise FieldError(f"{kind}: {name} {why}, and can't be set", name)
     record = read_record(kind, table)
     for name, value in fields_of_record(record).items():
         if isinstance(value, str) and name in {"description", "environment"}:

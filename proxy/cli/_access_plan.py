@@ -19,13 +19,16 @@ from proxy.directory import (
     GrantRecord,
     Object,
     Record,
+    SinkRecord,
+    changed_record,
     document_of,
-    read_record,
+    patch_of,
 )
 from proxy.directory_service import Change
 
-PRUNED: Final = ("principal", "grant", "issuer")
-"""Kinds of which objects can be deleted because a file does not name them: no workspace is."""
+PRUNED: Final = ("principal", "grant", "issuer", "sink")
+"""Kinds of which objects can be deleted because a file does not name them: no workspace is, and no
+sink that stands in the configuration."""
 
 _SIGNS: Final = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}
 _DONE: Final = {"create": "created", "update": "updated", "delete": "deleted"}
@@ -93,12 +96,14 @@ def plan_of(
             continue
         changes = _difference(before, record)
         if changes:
-            after = read_record(kind, {**fields_of_record(before), **changes})
+            after = changed_record(before, changes)
             steps.append(Step(Change("update", kind, name, changes), before, after))
     kept: list[Object] = []
     for kind in RECORDS:
         for found in directory.objects(kind):
             if (kind, found.name) in file.records or kind not in PRUNED:
+                continue
+            if isinstance(found.record, SinkRecord) and found.record.managed == "configuration":
                 continue
             if prune and kind in file.kinds:
                 steps.append(Step(Change("delete", kind, found.name), found.record, None))
@@ -108,9 +113,9 @@ def plan_of(
 
 
 def _difference(before: Record, after: Record) -> dict[str, Any]:
-    """Return the fields that differ, as the file has them; what a deletion set stays."""
-    old, new = fields_of_record(before), fields_of_record(after)
-    return {name: value for name, value in new.items() if value != old[name] and name not in LIFE}
+    """Return the patch that makes of a record what the file has; what a deletion set stays."""
+    patch = patch_of(fields_of_record(before), fields_of_record(after))
+    return {name: value for name, value in patch.items() if name not in LIFE}
 
 
 def after_steps(directory: Directory, steps: Iterable[Step]) -> Directory:
@@ -183,7 +188,9 @@ def _fields(step: Step) -> Iterator[str]:
 def _defaults(record: Record) -> dict[str, Any]:
     """Return the fields that need not be given, with what they are then."""
     return {
-        field.encode_name: msgspec.to_builtins(field.default)
+        field.encode_name: msgspec.to_builtins(
+            field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+        )
         for field in msgspec.structs.fields(type(record))
         if not field.required
     }

@@ -352,7 +352,7 @@ class Replay:
             )
 
     def check_objects(self, rows: Iterable[Object]) -> None:
-        """Compare principals, grants, issuers and settings with those that the log made.
+        """Compare principals, grants, issuers, sinks and settings with those that the log made.
 
         Raises:
             VerificationError: naming the object and the entry that says something else of it.

@@ -1,4 +1,4 @@
-"""``tfaudit apply``: brings principals, grants, issuers and workspaces to what a file says."""
+"""``tfaudit apply``: brings principals, grants, sinks and the rest to what a file says."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +79,7 @@ def apply(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring principals, grants, issuers and workspaces to what a file says, all at once or not.
+    """Bring principals, grants, issuers, sinks and workspaces to what a file says: all or none.
 
     What a table of the file does not say has its default. Secrets never stand in the file. All
     changes are made in one transaction, each an entry of the log; the same file again changes

@@ -1,4 +1,4 @@
-"""Principals, grants, issuers and workspaces as JSON: list, show, create, update, delete.
+"""Principals, grants, issuers, sinks and workspaces as JSON: list, show, create, update, delete.
 
 One set of handlers serves all kinds: they differ in nothing but the shape of their record.
 """

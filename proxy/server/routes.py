@@ -51,6 +51,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *object_routes("principal"),
     *object_routes("grant"),
     *object_routes("issuer"),
+    *object_routes("sink"),
     *workspace_routes(),
     Route(
         "GET",

@@ -5,14 +5,14 @@ Of each kind of object there are three shapes: the body that makes one, the body
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final, Literal, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
-from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
-from msgspec.structs import fields
+from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType, defstruct, field
+from msgspec.structs import FieldInfo, fields
 
 from proxy.access import Role
 from proxy.contracts import StoredToken
-from proxy.directory import LIFE, RECORDS, Globs, Name
+from proxy.directory import NOT_GIVEN, RECORDS, Globs, Name
 
 Id = Annotated[str, Meta(description="UUIDv7; another one if it is deleted and made again.")]
 Time = Annotated[
@@ -20,20 +20,31 @@ Time = Annotated[
 ]
 
 
+_ATTRIBUTE_INDENT: Final = 8
+"""Of a docstring's line that begins with an attribute's name."""
+
+
 def _document(of: type, leave_out: Iterable[str] = ()) -> str:
     """Return the docstring, from which the descriptions of the fields are taken."""
     left_out = set(leave_out)
-    lines = (of.__doc__ or "").splitlines()
-    return "\n".join(line for line in lines if line.strip().partition(":")[0] not in left_out)
+    lines = []
+    is_left_out = False
+    for line in (of.__doc__ or "").splitlines():
+        indent = len(line) - len(line.lstrip())
+        if indent <= _ATTRIBUTE_INDENT:  # deeper, it goes on with what the line before says
+            is_left_out = line.strip().partition(":")[0] in left_out
+        if not is_left_out:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def _creation(kind: str) -> type[Struct]:
     """Return the type of the body that makes an object: the record, but for what it can't set."""
     of = RECORDS[kind]
     members = [
-        (field.name, field.type) if field.required else (field.name, field.type, field.default)
-        for field in fields(of)
-        if field.name not in LIFE
+        (each.name, each.type) if each.required else (each.name, each.type, _default(each))
+        for each in fields(of)
+        if each.name not in NOT_GIVEN
     ]
     return defstruct(
         f"{kind.capitalize()}Creation",
@@ -41,16 +52,23 @@ def _creation(kind: str) -> type[Struct]:
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=True,
-        namespace={"__doc__": _document(of, LIFE)},
+        namespace={"__doc__": _document(of, NOT_GIVEN)},
     )
+
+
+def _default(of: FieldInfo) -> Any:  # noqa: ANN401 - each field has its own
+    """Return what stands for a field that is not given; an object is a new one each time."""
+    if of.default is NODEFAULT:
+        return field(default_factory=of.default_factory)
+    return of.default
 
 
 def _changes(kind: str) -> type[Struct]:
     of = RECORDS[kind]
     members = [
-        (field.name, field.type | None | UnsetType, UNSET)
-        for field in fields(of)
-        if field.name not in {*LIFE, "name"}
+        (each.name, each.type | None | UnsetType, UNSET)
+        for each in fields(of)
+        if each.name not in {*NOT_GIVEN, "name"}
     ]
     return defstruct(
         f"{kind.capitalize()}Changes",
@@ -58,13 +76,13 @@ def _changes(kind: str) -> type[Struct]:
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=True,
-        namespace={"__doc__": _document(of, {*LIFE, "name"})},
+        namespace={"__doc__": _document(of, {*NOT_GIVEN, "name"})},
     )
 
 
 def _shown(kind: str) -> type[Struct]:
     of = RECORDS[kind]
-    members = [("id", Id), *((field.name, field.type) for field in fields(of))]
+    members = [("id", Id), *((each.name, each.type) for each in fields(of))]
     return defstruct(
         kind.capitalize(),
         [*members, ("created", Time), ("updated", Time)],

@@ -569,7 +569,7 @@ class SQLiteTransaction:
         self._changes_sessions = True
 
     def directory(self) -> Directory:
-        """Return all principals, grants, issuers and workspaces' settings."""
+        """Return all principals, grants, issuers, sinks and workspaces' settings."""
         known = self._known.directory
         if known is None:
             self.apply()

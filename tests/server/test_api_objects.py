@@ -6,18 +6,32 @@ from typing import Any
 import pytest
 
 from proxy.access import Role
+from tests import sample_sink
 from tests.running import Answer, Face
 
 ALICE = {"name": "alice", "kind": "person", "description": "of the platform team"}
 GRANT = {"name": "g", "principal": "alice", "role": "writer", "workspaces": ["prod/*"]}
 ISSUER = {"name": "ci", "url": "https://ci.example", "audience": ["tfaudit"]}
 WORKSPACE = {"name": "prod/network", "environment": "production", "require_lock": True}
+SINK: dict[str, Any] = {
+    "name": "siem",
+    "type": sample_sink.TYPE,
+    "options": {"url": "https://siem.example", "size": 10},
+    "filter": {"event": ["state.written"]},
+    "start": 0,
+}
 KINDS: dict[str, dict[str, Any]] = {
     "principal": ALICE,
     "grant": GRANT,
     "issuer": ISSUER,
     "workspace": WORKSPACE,
+    "sink": SINK,
 }
+
+
+@pytest.fixture(autouse=True)
+def _type(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample_sink.install(monkeypatch)
 
 
 async def call(
@@ -102,6 +116,12 @@ async def test_what_changes_nothing_is_no_entry(face: Face) -> None:
         ("workspaces", {**WORKSPACE, "deleted": "2026-11-22T10:00:00.000000Z"}, "deleted"),
         ("workspaces", {**WORKSPACE, "purged": True}, "purged"),
         ("workspaces", {**WORKSPACE, "body_limit": 0}, "body_limit"),
+        ("sinks", {**SINK, "managed": "configuration"}, "managed"),
+        ("sinks", {**SINK, "type": "smaple"}, "type"),
+        ("sinks", {**SINK, "start": -1}, "start"),
+        ("sinks", {**SINK, "options": []}, "options"),
+        ("sinks", {**SINK, "options": {"url": "https://s.example", "size": "x"}}, "options.size"),
+        ("sinks", {**SINK, "options": {"url": "https://s.example?key=x"}}, "options.url"),
     ],
 )
 async def test_a_field_that_can_not_be_is_named(
