@@ -19,7 +19,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Annotated, Final, NamedTuple, TypeAlias
+from typing import Annotated, Final, NamedTuple, Protocol, TypeAlias
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -45,6 +45,9 @@ from msgspec import Meta
 from yarl import URL
 
 from proxy.client_text import HIDDEN, client_text
+from proxy.directory import is_loopback
+from proxy.errors import ConfigError
+from proxy.fields import FieldError
 from proxy.sinks.contract import (
     Context,
     NotTakenError,
@@ -53,9 +56,13 @@ from proxy.sinks.contract import (
     RefusedError,
     SinkGoneError,
 )
+from proxy.sinks.options import require_safe_url
 
 CONNECT_SECONDS: Final = 10.0
 """Within which a connection, with its TLS, must stand; the option ``timeout`` may be less."""
+BUDGET: Final = 60.0
+"""Seconds after which one call of ``send`` begins no further request: of a batch that a slow far
+side takes only in part, that part must count before the call's deadline is over."""
 MAX_ANSWER: Final = 65_536
 """Bytes of an answer that are read; the connection of a longer one is closed."""
 MAX_RETRY_AFTER: Final = 86_400.0
@@ -70,7 +77,8 @@ _SENT_RUN: Final = 16
 """nor with what was sent: names of fields are shorter, values that matter are longer."""
 
 Seconds: TypeAlias = Annotated[
-    float, Meta(gt=0, le=300, description="Seconds within which the far side must have answered.")
+    float,
+    Meta(gt=0, le=60, description="Whole seconds within which each request must be answered."),
 ]
 PemFile: TypeAlias = Annotated[str, Meta(max_length=4096)]
 
@@ -78,7 +86,7 @@ PemFile: TypeAlias = Annotated[str, Meta(max_length=4096)]
 class HttpOptions(Options, frozen=True, kw_only=True):
     """What every sink over HTTP can be told beside its own options."""
 
-    timeout: Seconds = 30.0
+    timeout: Seconds = 10
     ca: Annotated[
         PemFile,
         Meta(
@@ -93,6 +101,68 @@ class HttpOptions(Options, frozen=True, kw_only=True):
         PemFile,
         Meta(description="PEM file with that certificate's key, if it is not in the same file."),
     ] = ""
+
+
+class HasAddress(Protocol):
+    """Options with an address that may be a secret."""
+
+    @property
+    def url(self) -> str | None:
+        """The address."""
+        ...
+
+    @property
+    def url_secret(self) -> str | None:
+        """Name of the secret that is the address."""
+        ...
+
+
+def address_of(
+    options: HasAddress, context: Context, *, allow_http: bool = False
+) -> tuple[str, list[str]]:
+    """Return the address, and what of it may not be quoted.
+
+    Raises:
+        FieldError: there is none, there are two, or it can't be used.
+        ConfigError: the secret is not there, or is no address.
+    """
+    if (options.url is None) == (options.url_secret is None):
+        raise FieldError(
+            "the address is missing: give url, or url_secret when a secret is in it"
+            if options.url is None
+            else "there are two addresses: give url or url_secret",
+            "url",
+        )
+    if options.url is not None:
+        require_safe_url(options.url, "url", allow_http=allow_http)
+        return options.url, []
+    name = options.url_secret or ""
+    address = context.secret(name).reveal().strip()
+    try:
+        parts = urlsplit(address)
+        scheme, host = parts.scheme, parts.hostname or ""
+    except ValueError:
+        scheme = host = ""
+    is_safe = scheme == "https" or (scheme == "http" and (allow_http or is_loopback(host)))
+    if not is_safe or not host or not re.fullmatch("[!-~]+", address):
+        # Outside of the handler: what urlsplit says quotes the address.
+        raise ConfigError(f"the secret {name} is no address that begins with https://")
+    return address, [address]
+
+
+def header_secret(context: Context, name: str) -> str:
+    """Return a secret that is sent in a header.
+
+    Raises:
+        ConfigError: it is not there, or is none that a header can have.
+    """
+    value = context.secret(name).reveal().strip()
+    if not re.fullmatch("[ -~]+", value):
+        raise ConfigError(
+            f"the secret {name} is empty, or has characters that no header may have: it is one "
+            "line of ASCII"
+        )
+    return value
 
 
 class Verdict(Enum):
@@ -176,9 +246,10 @@ class Http:
         self.who = who
         self._options = options
         self._now = context.now
-        self._hidden = [form for secret in secrets for form in _forms(secret)]
+        self._hidden = runs_of(secrets)
         self._session: ClientSession | None = None
         self._is_closed = False
+        self._proxies: dict[str, tuple[URL | None, BasicAuth | None]] = {}
 
     async def ask(
         self,
@@ -204,7 +275,7 @@ class Http:
         try:
             session = await self._opened()
             sent = await _packed(body) if is_packed else body
-            proxy, proxy_auth = _proxy_of(url)
+            proxy, proxy_auth = self._proxy_of(url)
             async with session.request(
                 method,
                 URL(url, encoded=True),
@@ -287,8 +358,11 @@ class Http:
         if self._is_closed:
             raise NotTakenError(f"{self.who} was not asked: the sink is being closed")
         if self._session is None:
-            tls = await asyncio.to_thread(self._tls)
-            timeout = self._options.timeout
+            options = self._options
+            tls: ssl.SSLContext | bool = True  # the client's own, with the system's authorities
+            if options.ca or options.client_certificate:
+                tls = await asyncio.to_thread(self._tls)
+            timeout = options.timeout
             self._session = ClientSession(
                 connector=TCPConnector(ssl=tls, limit=4),
                 cookie_jar=DummyCookieJar(),
@@ -328,51 +402,89 @@ class Http:
             return context
         raise NotTakenError(failure, needs_repair=True)
 
+    def _proxy_of(self, url: str) -> tuple[URL | None, BasicAuth | None]:
+        """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for an address.
+
+        ClientSession's own way would also send what ~/.netrc has for the host.
+        """
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if origin not in self._proxies:
+            found = getproxies().get(parts.scheme)
+            proxy = URL(found) if found and not proxy_bypass(parts.netloc) else None
+            login = None
+            if proxy is not None and (user := proxy.user) is not None:
+                proxy, login = proxy.with_user(None), BasicAuth(user, proxy.password or "")
+            self._proxies[origin] = proxy, login
+        return self._proxies[origin]
+
     async def _quoted(self, content: bytes, sent: bytes) -> str:
         if len(sent) > _LARGE:
             return await asyncio.to_thread(quoted, content, self._hidden, sent)
         return quoted(content, self._hidden, sent)
 
 
-def quoted(content: bytes, secrets: Iterable[bytes], sent: bytes) -> str:
+def quoted(content: bytes, hidden: frozenset[bytes], sent: bytes) -> str:
     """Return what an answer says, fit for a log: no secret, nothing that was sent, no markup.
 
     Args:
         content: the answer's.
-        secrets: of the sink.
+        hidden: what ``runs_of`` gives for the sink's secrets.
         sent: the request's content.
     """
     text = content[:MAX_ANSWER].decode("utf-8", "replace")
     text = " ".join(re.sub(r"<[^<>]*>", " ", text).split())[:_LOOKED_AT]
-    for secret in secrets:
-        text = _without(text, secret, min(_SECRET_RUN, len(secret)))
-    text = client_text(_without(text, sent, _SENT_RUN), _LOOKED_AT)
+    text = _without(text, hidden.__contains__, _SECRET_RUN)
+    text = client_text(_without(text, sent.__contains__, _SENT_RUN), _LOOKED_AT)
     return text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…"
 
 
-def _without(text: str, source: bytes, run: int) -> str:
-    """Return the text without any run of so many bytes that the source has, too."""
+def _without(text: str, is_hidden: Callable[[bytes], bool], run: int) -> str:
+    """Return the text with a mark for what consists of runs of so many bytes that are hidden."""
     encoded = text.encode()
     kept = bytearray()
-    shared_until = 0
+    hidden_until = 0
     for at in range(len(encoded)):
-        if source and encoded[at : at + run] in source and at + run <= len(encoded):
-            if at >= shared_until:
+        if at + run <= len(encoded) and is_hidden(encoded[at : at + run]):
+            if at >= hidden_until:
                 kept += HIDDEN.encode()
-            shared_until = at + run
-        elif at >= shared_until:
+            hidden_until = at + run
+        elif at >= hidden_until:
             kept.append(encoded[at])
-    return kept.decode("utf-8", "replace").replace("\N{REPLACEMENT CHARACTER}", "")
+    return kept.decode("utf-8", "ignore")
 
 
-def _forms(secret: str) -> list[bytes]:
-    """Return a secret as it is and as an address has it; of a secret address also its parts."""
-    found = {secret, quote(secret, safe="")}
-    if secret.startswith(("https://", "http://")):
-        parts = urlsplit(secret)
-        found = {part for part in re.split(r"[/?&=#]", parts.path + "/" + parts.query) if part}
-        found = {part for part in found if len(part) >= _SECRET_RUN}
-    return [each.encode() for each in sorted(found)]
+def runs_of(secrets: Iterable[str]) -> frozenset[bytes]:
+    """Return all runs of 6 bytes in secrets, and in what an address makes of them.
+
+    Of a secret that is an address, its host is none.
+    """
+    found = set()
+    for secret in secrets:
+        forms = [secret, quote(secret, safe="")]
+        if secret.startswith(("https://", "http://")):
+            parts = urlsplit(secret)
+            forms = re.split(r"[/?&=#]", f"{parts.path}/{parts.query}")
+        for form in map(str.encode, forms):
+            found |= {form[at : at + _SECRET_RUN] for at in range(len(form) - _SECRET_RUN + 1)}
+    return frozenset(found)
+
+
+def is_there(http: Http, answer: Answer) -> str:
+    """Return that a far side answers, when there is no question that it could say yes to.
+
+    Raises:
+        NotTakenError: it redirects, is gone or fails.
+    """
+    if answer.status in (401, 403, 404, 405, 501) or verdict(answer.status) in (
+        Verdict.TAKEN,
+        Verdict.REFUSED,
+    ):
+        return (
+            f"{http.who} is there ({answer.said} to a question without an event); whether it "
+            "takes events, only one can tell"
+        )
+    return http.require_well(answer)
 
 
 async def _packed(body: bytes) -> bytes:
@@ -390,21 +502,6 @@ async def _read(response: ClientResponse) -> bytes:
             response.close()
             return bytes(found[:MAX_ANSWER])
     return bytes(found)
-
-
-def _proxy_of(url: str) -> tuple[URL | None, BasicAuth | None]:
-    """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for an address.
-
-    ClientSession's own way would also send what ~/.netrc has for the host.
-    """
-    parts = urlsplit(url)
-    found = getproxies().get(parts.scheme)
-    if not found or proxy_bypass(parts.netloc):
-        return None, None
-    proxy = URL(found)
-    if proxy.user is None:
-        return proxy, None
-    return proxy.with_user(None), BasicAuth(proxy.user, proxy.password or "")
 
 
 def _retry_after(response: ClientResponse, now: datetime) -> float | None:
@@ -476,6 +573,11 @@ def _reason_of_tls(error: Exception) -> str:
     return str(reason).replace("_", " ").lower()
 
 
+def requests_within(timeout: float) -> int:
+    """Return how many requests a batch may need that even a slow far side answers in time."""
+    return max(1, min(50, int(BUDGET // timeout)))
+
+
 class Part(NamedTuple):
     """What of a batch goes into one request.
 
@@ -526,8 +628,17 @@ async def in_order(parts: Sequence[Part], send: Callable[[Part], Awaitable[Recei
     """
     said = "nothing to send"
     rejected: dict[int, str] = {}
+    until = asyncio.get_running_loop().time() + BUDGET
     for number, part in enumerate(parts):
         later = frozenset(index for each in parts[number + 1 :] for index in each.indices)
+        if number and asyncio.get_running_loop().time() > until:
+            raise NotTakenError(
+                f"the far side is slow: it took {number} of {len(parts)} requests within "
+                f"{BUDGET:g} seconds",
+                left=later.union(part.indices),
+                rejected=rejected,
+                retry_after=0.0,
+            )
         try:
             receipt = await send(part)
         except NotTakenError as error:

@@ -20,8 +20,21 @@ def _native(entry: Mapping[str, Any], record: Record, _: str) -> dict[str, Any]:
     }
 
 
+def _cloudevents(entry: Mapping[str, Any], record: Record, origin: str) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": entry["id"],
+        "source": origin,
+        "type": f"tfaudit.{entry['event']}",
+        "time": entry["time"],
+        "datacontenttype": "application/json",
+        "data": _native(entry, record, origin),
+    }
+
+
 _FORMATS: Final[Mapping[str, Callable[[Mapping[str, Any], Record, str], dict[str, Any]]]] = {
     "native": _native,
+    "cloudevents": _cloudevents,
 }
 
 

@@ -1,0 +1,34 @@
+"""Rows of the types that this program sends over HTTP itself."""
+
+import base64
+from collections.abc import Mapping
+from typing import Final
+
+from tests.contracts.sink_contract import HttpRow
+from tests.receivers.far_side import Seen
+
+SIGNING: Final = "whsec_" + base64.b64encode(b"the webhook's signing key: 32 by").decode()
+OLD_SIGNING: Final = "whsec_" + base64.b64encode(b"the older of two signing secrets").decode()
+
+
+def _of_webhook(seen: Seen) -> list[str]:
+    return [seen.json["id"]] if seen.method == "POST" else []
+
+
+HTTP_ROWS: Final[Mapping[str, HttpRow]] = {
+    "webhook": HttpRow(
+        options=lambda _: {
+            "url_secret": "address",
+            "secrets": ["signing", "old_signing"],
+            "authorization_secret": "login",
+        },
+        ids=_of_webhook,
+        secrets=lambda url: {
+            "address": f"{url}/hooks/a-part-of-the-address-that-nobody-may-see",
+            "signing": SIGNING,
+            "old_signing": OLD_SIGNING,
+            "login": "Bearer log-in-to-the-receiver",
+        },
+        outcomes={410: "gone"},
+    ),
+}

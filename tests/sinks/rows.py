@@ -1,0 +1,10 @@
+"""One row for each type of sink: what the contract of sinks has to know of it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from tests.contracts.sink_contract import HttpRow, Row
+from tests.sinks.file_row import FILE_ROW
+from tests.sinks.http_rows import HTTP_ROWS
+
+ROWS: Final[Mapping[str, HttpRow | Row]] = {**HTTP_ROWS, "file": FILE_ROW}
