@@ -76,6 +76,7 @@ test-tools: $(TERRAFORM_1_6)/.ready $(TERRAFORM_1_15)/.ready
 test-parts:
 	@missing=""; \
 	for part in $(TEST_PARTS); do command -v "$$part" >/dev/null || missing="$$missing $$part"; done; \
+	ls /usr/lib/*/rsyslog/lmnsd_ossl.so >/dev/null 2>&1 || missing="$$missing rsyslog rsyslog-openssl"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing$$missing" >&2; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; \

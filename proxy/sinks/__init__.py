@@ -20,6 +20,7 @@ GROUP: Final = "tfaudit.sinks"
 _OWN: Final[Mapping[str, str]] = {
     "file": "proxy.sinks.file:FileSink",
     "webhook": "proxy.sinks.webhook:Webhook",
+    "syslog": "proxy.sinks.syslog:SyslogSink",
 }
 """Module and class of our own sinks by type; imported when one of the type is used."""
 

@@ -4,7 +4,6 @@ The native format is what ``tfaudit export`` writes, and the newest checkpoint s
 ``tfaudit verify FILE`` proves a file that has the whole log.
 """
 
-import asyncio
 import contextlib
 import errno
 import fcntl
@@ -12,7 +11,6 @@ import gzip
 import os
 import shutil
 import stat
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +20,7 @@ from msgspec import Meta
 
 from proxy.fields import FieldError
 from proxy.sinks._rendering import json_line
+from proxy.sinks._thread import OneThread
 from proxy.sinks.contract import Batch, Context, Limits, NotTakenError, Options, Receipt
 from proxy.sinks.options import Format
 
@@ -103,27 +102,26 @@ class FileSink:
         self._options = options
         self._now = context.now
         self._file = _LineFile(Path(options.path), int(options.mode, 8))
-        # A send that was given up may still run in its thread when the next one begins.
-        self._one_at_a_time = threading.Lock()
+        self._thread = OneThread(context.name)
         self._is_known = False
         self._period = ""
         self._checkpoint = ""
 
     async def send(self, batch: Batch) -> Receipt:
         """Append the batch and wait until the disk has it."""
-        return await asyncio.to_thread(self._send, batch)
+        return await self._thread.run(lambda: self._send(batch))
 
     async def probe(self) -> str:
         """Open the file, as it would be for a batch."""
-        return await asyncio.to_thread(self._probe)
+        return await self._thread.run(self._probe)
 
     async def aclose(self) -> None:
         """Close the file."""
-        await asyncio.to_thread(self._close)
+        await self._thread.aclose(self._file.close)
 
     def _send(self, batch: Batch) -> Receipt:
         lines = [json_line(self._options.format, event, batch.origin) for event in batch.events]
-        with self._one_at_a_time, self._told():
+        with self._told():
             self._open()
             there = 0 if self._is_known else self._file.count_already_there(lines)
             self._is_known = False  # until all of it is on the disk
@@ -136,13 +134,9 @@ class FileSink:
         return Receipt(f"on the disk, {self._file.size:,} bytes in {self._options.path}")
 
     def _probe(self) -> str:
-        with self._one_at_a_time, self._told():
+        with self._told():
             self._open()
         return f"can be written, has {self._file.size:,} bytes"
-
-    def _close(self) -> None:
-        with self._one_at_a_time:
-            self._file.close()
 
     def _open(self) -> None:
         if self._file.is_current():
