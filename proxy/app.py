@@ -55,6 +55,8 @@ from proxy.server_record import record_start, record_stop
 _SERVER_LOCK: Final = "server.lock"
 
 _WITNESS_SECONDS: Final = 1.0
+_TILE_SECONDS: Final = 5.0
+"""Until full tiles are kept; those that are asked for before are made for whoever asks."""
 _SWITCH_SECONDS: Final = 0.0005
 """How long a thread keeps the interpreter from others. With Python's own 5 ms, a small read beside
 the preparation of a 50 MB state waits 5 ms each time it touches a socket or the database."""
@@ -200,6 +202,7 @@ async def serve(config: Config) -> None:
                 keepers = [
                     asyncio.create_task(_keep_witness(program, revocations)),
                     asyncio.create_task(_keep_house(program)),
+                    asyncio.create_task(_keep_tiles(program)),
                 ]
                 await stop.wait()
                 await _drain(program, traffic, runner)
@@ -303,6 +306,17 @@ async def _keep_house(program: Program) -> None:
         except TfauditError as error:
             _log.warning("housekeeping is not done yet", error=str(error))
         await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+
+async def _keep_tiles(program: Program) -> None:
+    """Keep the hashes of whatever the log grew by, off the way of every request."""
+    while True:
+        try:
+            while await program.store.keep_tiles():
+                pass
+        except TfauditError as error:
+            _log.warning("the hashes of the log are not kept yet", error=str(error))
+        await asyncio.sleep(_TILE_SECONDS)
 
 
 def _only_server(config: Config) -> IO[str]:

@@ -1,6 +1,6 @@
 """What the store and its transactions promise; promises first, methods second."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from proxy.access import EVERYTHING, Principal, View, taker_of
 from proxy.directory import Directory, Object, WorkspaceRecord
 from proxy.tlog.entry import Record
+from proxy.tlog.tiles import Tile
 
 T = TypeVar("T")
 
@@ -610,6 +611,25 @@ class Store(Protocol):
 
     async def replays(self) -> list[SinkReplay]:
         """Return the replays that are not done, oldest first."""
+        ...
+
+    async def tiles(self, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
+        """Return tiles of the tree, each as its hashes one after the other, in one view.
+
+        Args:
+            wanted: all of them in the tree of the committed entries.
+
+        Raises:
+            UnavailableError: also when the store does not hold what they are made of.
+        """
+        ...
+
+    async def keep_tiles(self) -> bool:
+        """Keep some of the full tiles that would else be made anew whenever they are asked for.
+
+        Returns:
+            Whether there may be more to keep: call it again.
+        """
         ...
 
     async def scrub(self) -> None:

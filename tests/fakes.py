@@ -4,7 +4,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
@@ -38,6 +38,8 @@ from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableErr
 from proxy.refusals import AccessChangedError
 from proxy.timestamps import rfc3339
 from proxy.tlog.entry import Record
+from proxy.tlog.merkle import tree_hash
+from proxy.tlog.tiles import Tile
 from proxy.workspace_rules import standing
 
 T = TypeVar("T")
@@ -458,6 +460,14 @@ class FakeStore(Store):
     async def replays(self) -> list[SinkReplay]:
         return sorted(self._read().replays.values())
 
+    async def tiles(self, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
+        leaves = [stored.record.leaf_hash for stored in self._read().records]
+        return {tile: _tile(tile, leaves) for tile in wanted}
+
+    async def keep_tiles(self) -> bool:
+        self._read()
+        return False  # it makes each anew
+
     async def scrub(self) -> None:
         self._read()
 
@@ -470,6 +480,14 @@ class FakeStore(Store):
 
     async def aclose(self) -> None:
         self.is_readable = False
+
+
+def _tile(tile: Tile, leaves: list[bytes]) -> bytes:
+    span = 256**tile.level
+    starts = range(tile.first * span, (tile.first + tile.width) * span, span)
+    if starts[-1] + span > len(leaves):
+        raise UnavailableError(f"the fake store has no {tile.path}")
+    return b"".join(tree_hash(leaves[start : start + span]) for start in starts)
 
 
 def _write_new(target: Path, content: bytes) -> None:

@@ -5,10 +5,11 @@ import os
 import resource
 import shutil
 import signal
+import sqlite3
 import ssl
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -21,14 +22,16 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from proxy import app
 from proxy.config import Config, DataConfig, RedactionConfig
-from proxy.errors import ConfigError
+from proxy.errors import ConfigError, UnavailableError
 from proxy.program import Program, open_program
 from proxy.tfstate.policy import Policy
-from tests.contracts.store_contract import recorded
+from proxy.tlog.tiles import Tile
+from tests.contracts.store_contract import appends, recorded
 from tests.e2e.server import free_port
 from tests.running import SYSTEM, Answer, read_answer
-from tests.samples import a_lock_info, a_state, log_of
+from tests.samples import a_lock_info, a_state, log_of, until
 
 ROOT = Path(__file__).parents[1]
 
@@ -460,6 +463,32 @@ async def test_a_policy_in_force_that_can_not_be_read_stops_a_command(data: Path
     async with serving(data) as server:
         await server.stop()
     assert "audit.stopped" == (await entry_events(data))[-1]
+
+
+async def test_a_running_server_keeps_the_hashes_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside its requests, also after a turn that failed; nobody need ask for them."""
+    monkeypatch.setattr("proxy.app._TILE_SECONDS", 0.0)
+    config = Config(data=DataConfig(directory=tmp_path))
+    async with open_program(config, create=True) as program:
+        keep, turns = program.store.keep_tiles, 0
+
+        async def keep_tiles() -> bool:
+            nonlocal turns
+            turns += 1
+            if turns == 1:
+                raise UnavailableError("the disk is full")
+            return await keep()
+
+        monkeypatch.setattr(program.store, "keep_tiles", keep_tiles)
+        keeper = asyncio.create_task(app._keep_tiles(program))
+        await program.store.write(appends(*map(str, range(300))))
+        before = await program.store.tiles([Tile(0, 0)])
+        with closing(sqlite3.connect(config.data.database)) as connection:
+            await until(lambda: bool(connection.execute("SELECT count(*) FROM tile").fetchone()[0]))
+            assert before[Tile(0, 0)] == connection.execute("SELECT hashes FROM tile").fetchone()[0]
+        keeper.cancel()
 
 
 async def test_the_log_of_many_starts_verifies(data: Path) -> None:

@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from proxy.cli._kept_tiles import KeptTiles
 from proxy.cli._replay import Promise, Replay
 from proxy.contracts import StateVersion, StoredRecord
 from proxy.errors import InvalidInputError, UnavailableError, VerificationError
@@ -197,13 +198,14 @@ async def verify_store(
     snapshot = await store.snapshot()
     promised_size = snapshot.promised
     replay = Replay()
+    tiles = KeptTiles(store, snapshot.tiles)
     newest = ""
     root = EMPTY_ROOT
-    records = store.records(promised_size)
+    course = _Course(store.records(promised_size), verifier, replay, tiles, advance)
     async for size, note in store.checkpoints():
         if size > promised_size:
             break  # committed since
-        await _follow(records, verifier, size, replay, advance)
+        await course.follow(size)
         newest = note
         if verifier.size != size:
             break  # entries are missing: the end says it
@@ -213,7 +215,7 @@ async def verify_store(
             await _name_exactly(store, keys, verifier, error)
             raise
         findings.checkpoints += 1
-    await _follow(records, verifier, promised_size, replay, advance)
+    await course.follow(promised_size)
     if newest:
         root = verifier.finish(newest).root
         findings.root = root.hex()
@@ -222,6 +224,7 @@ async def verify_store(
     else:
         _require_no_promise(keys, trusted)
     _check_head(snapshot, verifier.size, root, replay)
+    await tiles.finish()
     findings.entries = verifier.size
     await _verify_states(store, keys, snapshot, replay, advance)
     replay.check_tokens(snapshot.tokens)
@@ -334,32 +337,52 @@ def _require_no_promise(keys: TrustedKeys, trusted: Iterable[str]) -> None:
             )
 
 
-async def _follow(
-    records: AsyncIterator[tuple[StoredRecord, tuple[object, ...]]],
-    verifier: LogVerifier,
-    size: int,
-    replay: Replay,
-    advance: Advance,
-) -> None:
-    """Check entries until the log has so many, or ends."""
-    while verifier.size < size:
-        found = await anext(records, None)
-        if found is None:
-            return
-        stored, filed = found
-        index = stored.record.index
-        _check_kinds(stored.record)
-        verifier.add(stored.record)
-        entry: dict[str, Any] = orjson.loads(stored.record.entry)
-        if not is_filed_right(stored.record.entry, filed):
-            raise VerificationError(
-                f"Entry {index} is filed as something that it does not say: a search would miss "
-                "it or find it wrongly.",
-                index,
-            )
-        _check_document(stored, entry)
-        replay.note(index, entry)
-        advance()
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """The way through a store's entries, each checked for all that it says.
+
+    Attributes:
+        records: oldest first, each with the columns it is filed as.
+        verifier: checks signatures, order and tree.
+        replay: follows what the entries say of what is stored.
+        tiles: compares the hashes that are kept.
+        advance: told about each entry.
+    """
+
+    records: AsyncIterator[tuple[StoredRecord, tuple[object, ...]]]
+    verifier: LogVerifier
+    replay: Replay
+    tiles: KeptTiles
+    advance: Advance
+
+    async def follow(self, size: int) -> None:
+        """Check entries until the log has so many, or ends.
+
+        Raises:
+            VerificationError: the first thing that does not hold.
+            UnavailableError: the store could not be read.
+        """
+        while self.verifier.size < size:
+            found = await anext(self.records, None)
+            if found is None:
+                return
+            stored, filed = found
+            index = stored.record.index
+            _check_kinds(stored.record)
+            self.verifier.add(stored.record)
+            entry: dict[str, Any] = orjson.loads(stored.record.entry)
+            if not is_filed_right(stored.record.entry, filed):
+                raise VerificationError(
+                    f"Entry {index} is filed as something that it does not say: a search would "
+                    "miss it or find it wrongly.",
+                    index,
+                )
+            _check_document(stored, entry)
+            self.replay.note(index, entry)
+            self.tiles.add(stored.record.leaf_hash)
+            if self.tiles.is_due:
+                await self.tiles.compare()
+            self.advance()
 
 
 def _check_kinds(record: Record) -> None:

@@ -232,3 +232,13 @@ def forwarding(db: Database) -> None:
         pk="id",
         not_null={"sink", "first", "until", "only_dead_letters", "cursor", "requested"},
     )
+
+
+@MIGRATIONS()
+def tiles(db: Database) -> None:
+    """Create the full tiles of the tree; a running server fills them in from the entries."""
+    db.table("tile").create(
+        {"level": int, "number": int, "root": bytes, "hashes": bytes},
+        pk=("level", "number"),
+        not_null={"root", "hashes"},
+    )

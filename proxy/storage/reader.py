@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import LifoQueue
@@ -20,6 +20,7 @@ from proxy.storage.transaction import (
     TOKEN_COLUMNS,
     VERSION_COLUMNS,
 )
+from proxy.tlog.tiles import Tile
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ class Snapshot:
         schema: what the database is made of.
         passwords: every password as it stands in the table: principal, hash, changed.
         sessions: every session as it stands in the table, by column; with ``digest``.
+        tiles: level and number of each tile that is kept.
     """
 
     head: tuple[object, object, object, object] | None
@@ -61,6 +63,7 @@ class Snapshot:
     objects: list[Object]
     passwords: list[tuple[Any, ...]]
     sessions: list[dict[str, Any]]
+    tiles: list[tuple[object, object]]
 
     schema: frozenset[Part]
 
@@ -131,6 +134,7 @@ class SQLiteReader(SQLiteStore):
                 schema=parts(connection),
                 passwords=_passwords(connection),
                 sessions=_sessions(connection),
+                tiles=_tile_places(connection),
             )
 
     async def records(self, size: int) -> AsyncIterator[tuple[StoredRecord, tuple[object, ...]]]:
@@ -141,6 +145,22 @@ class SQLiteReader(SQLiteStore):
         """
         async for found in self._found(LogQuery(), min(size, _MAX_INDEX)):
             yield found
+
+    async def kept_tiles(self, wanted: Sequence[Tile]) -> dict[Tile, tuple[object, object]]:
+        """Return the rows of full tiles that are kept: root and hashes, as they stand there.
+
+        Raises:
+            UnavailableError: it could not be read.
+        """
+        return await asyncio.to_thread(self._kept_tiles, wanted)
+
+    def _kept_tiles(self, wanted: Sequence[Tile]) -> dict[Tile, tuple[object, object]]:
+        sql = "SELECT root, hashes FROM tile WHERE level = ? AND number = ?"
+        with self._reading() as connection:
+            return {
+                tile: connection.execute(sql, (tile.level, tile.number)).fetchone()
+                for tile in wanted
+            }
 
     async def write(self, job: Callable[[Any], T]) -> Committed[T]:  # noqa: ARG002 - a promise
         """Refuse: this store is opened for reading.
@@ -223,6 +243,13 @@ def _sessions(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     columns = (*SESSION_COLUMNS.split(", "), "digest")
     rows = connection.execute(f"SELECT {', '.join(columns)} FROM session")  # noqa: S608
     return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _tile_places(connection: sqlite3.Connection) -> list[tuple[object, object]]:
+    """Return which tiles are kept; an older database has no place for them."""
+    if not _has_table(connection, "tile"):
+        return []
+    return connection.execute("SELECT level, number FROM tile").fetchall()
 
 
 def _policy(connection: sqlite3.Connection) -> object:

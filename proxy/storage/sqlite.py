@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import Empty, LifoQueue, SimpleQueue
@@ -48,6 +48,7 @@ from proxy.errors import (
     UnavailableError,
 )
 from proxy.storage.migrations import MIGRATIONS
+from proxy.storage.tiles import KeptTile, read_tiles, unkept_tiles
 from proxy.storage.transaction import (
     DEAD_LETTER_COLUMNS,
     DELIVERY_COLUMNS,
@@ -67,6 +68,7 @@ from proxy.storage.transaction import (
 )
 from proxy.timestamps import rfc3339
 from proxy.tlog.entry import Record
+from proxy.tlog.tiles import WIDTH, Tile
 from proxy.workspace_rules import standing
 
 T = TypeVar("T")
@@ -79,6 +81,9 @@ BUSY_SECONDS: Final = 10.0
 
 _SCRUB_MILLISECONDS: Final = 1000
 """How long a scrub waits for those who read an older view; then somebody has to ask again."""
+
+_MOST_TILES: Final = 32
+"""Full tiles kept by one transaction: a quarter of a megabyte, so that no request waits for it."""
 
 _PAGE: Final = 1000
 """Rows read at a time when the log is followed or verified."""
@@ -147,6 +152,8 @@ class SQLiteStore:
         self._tokens: dict[bytes, tuple[float, StoredToken]] = {}
         self._sessions: dict[bytes, tuple[float, StoredSession]] = {}
         self._directory: tuple[float, Directory] | None = None
+        # So many full tiles of level 0 there were when all of them were kept.
+        self._tiled = 0
 
     # ------------------------------------------------------------ opening and closing
 
@@ -714,6 +721,30 @@ class SQLiteStore:
             f"SELECT {REPLAY_COLUMNS} FROM replay ORDER BY id",  # noqa: S608
         )
         return list(map(replay_of, rows))
+
+    async def tiles(self, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
+        """Return tiles of the tree in one view; see contracts.Store."""
+        return await asyncio.to_thread(self._read_tiles, frozenset(wanted))
+
+    def _read_tiles(self, wanted: frozenset[Tile]) -> dict[Tile, bytes]:
+        with self._reading() as connection:
+            return read_tiles(connection, wanted)
+
+    async def keep_tiles(self) -> bool:
+        """Keep some full tiles that are not kept yet; see contracts.Store."""
+        full = await self.size() // WIDTH
+        if full == self._tiled:
+            return False
+        found = await asyncio.to_thread(self._unkept_tiles, full * WIDTH)
+        if not found:
+            self._tiled = full
+            return False
+        await self.write(lambda transaction: transaction.keep_tiles(found))
+        return True
+
+    def _unkept_tiles(self, size: int) -> list[KeptTile]:
+        with self._reading() as connection:
+            return unkept_tiles(connection, size, _MOST_TILES)
 
     async def scrub(self) -> None:
         """Move the log into the database and empty it: only there is what was overwritten left.

@@ -31,6 +31,7 @@ from proxy.contracts import (
 from proxy.directory import RECORDS, Directory, Object
 from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from proxy.refusals import AccessChangedError
+from proxy.storage.tiles import TILE_COLUMNS, KeptTile
 
 MAX_KNOWN: Final = 10_000
 """Workspaces, locks, and tokens, that are remembered between transactions."""
@@ -76,6 +77,7 @@ _COLUMNS: Final = {
     "state_body": "id, sealed",
     "workspace": "name, created, head",
 }
+_KEEP_TILE: Final = f"INSERT OR IGNORE INTO tile ({TILE_COLUMNS}) VALUES (?, ?, ?, ?)"  # noqa: S608
 _LOCK_ROW: Final = attrgetter(*(field.name for field in fields(HeldLock)))
 _MOST_ROWS: Final = 32
 """Rows in one INSERT: a usual batch's are one, and there are few enough to be prepared once."""
@@ -199,7 +201,8 @@ class SQLiteTransaction:
         self._salts: dict[str, Salt | None] = {}
         self._policy: list[bytes | None] = []
         self._statements: list[tuple[str, tuple[Any, ...]]] = []
-        # What no entry tells of: how far sinks are. All else needs one, see require_record.
+        # What no entry tells of: how far sinks are, and kept tiles. All else needs one, see
+        # require_record.
         self._bookkeeping: list[tuple[str, tuple[Any, ...]]] = []
         self._kept_versions: list[tuple[StateVersion, bytes]] = []
         self._kept_statements: list[tuple[str, tuple[Any, ...]]] = []
@@ -722,6 +725,13 @@ class SQLiteTransaction:
             ),
             ("DELETE FROM replay WHERE id = ? AND first >= until", (replay_id,)),
         ]
+
+    def keep_tiles(self, tiles: Sequence[KeptTile]) -> None:
+        """Keep full tiles; bookkeeping, as they follow from the entries that are there.
+
+        Another process may have kept the same ones meanwhile.
+        """
+        self._bookkeeping += [(_KEEP_TILE, tile) for tile in tiles]
 
     def is_running(self) -> bool:
         """Tell whether a server started and has not recorded a stop."""

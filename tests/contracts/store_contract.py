@@ -30,6 +30,9 @@ from proxy.refusals import AccessChangedError
 from proxy.timestamps import micros_of, rfc3339
 from proxy.tlog.checkpoint import verify_checkpoint
 from proxy.tlog.entry import key_id
+from proxy.tlog.merkle import tree_hash
+from proxy.tlog.proof import root_hash, root_nodes
+from proxy.tlog.tiles import Tile, hash_of, tile_of
 from proxy.tlog.verify import LogVerifier
 from tests.fakes import ENTRY_KEY, START
 from tests.samples import (
@@ -1235,6 +1238,48 @@ class StoreContract:
             await store.aclose()
             with pytest.raises(UnavailableError):
                 await store.write(lambda tx: tx.append(a_draft()))
+
+    # ------------------------------------------------------------ tiles
+
+    async def test_every_root_follows_from_the_tiles(self, store: Store) -> None:
+        """At every size that the log had, before and after its full tiles are kept."""
+        await store.write(appends(*map(str, range(530))))
+        leaves = [stored.record.leaf_hash async for stored in store.entries(LogQuery())]
+
+        async def roots() -> list[bytes]:
+            found = []
+            for size in (1, 2, 255, 256, 257, 300, 511, 512, 513, 530):
+                nodes = root_nodes(size)
+                tiles = await store.tiles(tile_of(node, size) for node in nodes)
+                found.append(root_hash(size, [hash_of(node, tiles, size) for node in nodes]))
+            return found
+
+        expected = [
+            tree_hash(leaves[:size]) for size in (1, 2, 255, 256, 257, 300, 511, 512, 513, 530)
+        ]
+        assert expected == await roots()
+        while await store.keep_tiles():
+            pass
+        assert expected == await roots()
+
+    async def test_keeping_tiles_records_nothing(self, store: Store, reopen: Reopen) -> None:
+        """They follow from the entries: the log stays as long as it is, and goes on."""
+        await store.write(appends(*map(str, range(300))))
+        while await store.keep_tiles():
+            pass
+        assert 300 == await store.size()
+        await store.write(appends("one more"))
+        async with reopen() as again:
+            while await again.keep_tiles():
+                pass
+            assert 301 == await verify_whole(again)
+
+    async def test_a_tile_that_the_log_has_not_is_never_given(self, store: Store) -> None:
+        """Neither an empty answer nor a part of one."""
+        await store.write(appends("a", "b", "c"))
+        for wanted in (Tile(0, 0, 4), Tile(0, 1, 1), Tile(1, 0, 1)):
+            with pytest.raises(UnavailableError):
+                await store.tiles([wanted])
 
     # ------------------------------------------------------------ backup
 
