@@ -27,7 +27,7 @@ from proxy.auth.issuer_keys import IssuerKeys
 from proxy.auth.issuers import Issuers
 from proxy.auth.logins import Logins
 from proxy.collector import settle
-from proxy.config import Config, Secret
+from proxy.config import SECTIONS, Config, Secret
 from proxy.errors import ConfigError, TfauditError
 from proxy.housekeeping import SECONDS as HOUSEKEEPING_SECONDS
 from proxy.housekeeping import Housekeeper
@@ -358,17 +358,17 @@ def _settings(config: Config) -> dict[str, Any]:
     Lists of patterns stay lists.
     """
     settings: dict[str, Any] = {}
-    for section in fields(config):
-        values = getattr(config, section.name)
+    for section in SECTIONS:
+        values = getattr(config, section)
         for setting in fields(values):
             value = getattr(values, setting.name)
             if isinstance(value, Secret):
                 value = "given"
-            elif isinstance(value, tuple) and section.name == "redaction":
+            elif isinstance(value, tuple) and section == "redaction":
                 # A pattern may hold what would part it from the next.
-                settings[f"{section.name}.{setting.name}"] = list(value)
+                settings[f"{section}.{setting.name}"] = list(value)
                 continue
             elif isinstance(value, tuple):
                 value = ", ".join(map(str, value))
-            settings[f"{section.name}.{setting.name}"] = "" if value is None else str(value)
+            settings[f"{section}.{setting.name}"] = "" if value is None else str(value)
     return settings

@@ -8,11 +8,17 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
+import msgspec
+
+from proxy.directory import NOT_GIVEN, SinkRecord, read_record
 from proxy.errors import ConfigError
+from proxy.fields import fields_of, mistakes_in
 from proxy.tfstate.policy import (
     LIMIT_BYTES,
     MODES,
@@ -36,7 +42,17 @@ FILE_VARIABLE = "TFAUDIT_CONFIG"
 CLIENT_TOKEN = "TFAUDIT_TOKEN"  # noqa: S105 - the variable's name
 """What the command line proves itself with to a server; no setting, and read by nothing else."""
 
+SECRET_PREFIX = f"{PREFIX}SECRET_"
+"""Begins the variables that give sinks' secrets by their names, or with ``_FILE`` files of them."""
+
+SECRET_PATTERN = r"^[a-z][a-z0-9_]*$(?!\n)"  # noqa: S105 - the form of a name
+"""Names of sinks' secrets: also of files, so that no name leads out of a directory."""
+
+SINKS_VARIABLE = "TFAUDIT_SINKS"
+"""Holds tables of ``[sinks]`` as one JSON object, for whoever has no configuration file."""
+
 _MAX_SECRET_FILE = 65_536
+_MAX_SINK_NAME = 100
 
 # Kubernetes puts addresses of services into every container's environment; a service that is
 # named tfaudit must not look like a mistake of whoever wrote the configuration.
@@ -236,8 +252,40 @@ class RedactionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretsConfig:
+    """``[secrets]``: what sinks prove themselves with, each secret by its name.
+
+    The secret ``datadog_api_key`` is the value of ``TFAUDIT_SECRET_DATADOG_API_KEY``, or what the
+    file holds that ``TFAUDIT_SECRET_DATADOG_API_KEY_FILE`` names, or what the file
+    ``datadog_api_key`` in the directory holds. Files are read each time a sink is opened.
+    """
+
+    # Directory with a file for each secret, which is named as the secret and holds nothing else;
+    # empty: `secrets` in the data directory.
+    directory: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSecrets:
+    """What the environment says of sinks' secrets.
+
+    Attributes:
+        values: the secret by its name.
+        files: a file that holds it, by its name.
+    """
+
+    values: Mapping[str, Secret] = field(default_factory=lambda: MappingProxyType({}))
+    files: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that can be set."""
+    """Everything that can be set.
+
+    Attributes:
+        named_secrets: of sinks, from the environment; no section.
+        sinks: the tables ``[sinks.NAME]``, by name; no section.
+    """
 
     server: ServerConfig = field(default_factory=ServerConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -246,9 +294,22 @@ class Config:
     audit: AuditConfig = field(default_factory=AuditConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)
     redaction: RedactionConfig = field(default_factory=RedactionConfig)
+    secrets: SecretsConfig = field(default_factory=SecretsConfig)
+    named_secrets: NamedSecrets = field(default_factory=NamedSecrets)
+    sinks: Mapping[str, SinkRecord] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def secrets_directory(self) -> Path:
+        """The directory of sinks' secrets."""
+        return self.secrets.directory or self.data.directory / "secrets"
 
 
-_SECTIONS: Mapping[str, Any] = get_type_hints(Config)
+SECTIONS: Mapping[str, Any] = {
+    name: of
+    for name, of in get_type_hints(Config).items()
+    if name not in {"named_secrets", "sinks"}
+}
+"""The sections whose keys are known ahead, with what they are read into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +331,7 @@ class _Option:
 
 
 def _options() -> Iterator[_Option]:
-    for section, of in _SECTIONS.items():
+    for section, of in SECTIONS.items():
         types = get_type_hints(of)
         for each in dataclasses.fields(of):
             yield _Option(section, each.name, types[each.name], each.metadata)
@@ -308,6 +369,7 @@ def load_config(
     if data is not None:
         values["data", "directory"] = data
     mistakes += _server_mistakes(values)
+    mistakes += _secrets_mistakes(values)
     patterns = [
         text
         for (section, _), value in values.items()
@@ -326,7 +388,25 @@ def load_config(
     return Config(
         **{
             name: of(**{key: value for (at, key), value in values.items() if at == name})
-            for name, of in _SECTIONS.items()
+            for name, of in SECTIONS.items()
+        },
+        named_secrets=NamedSecrets(
+            _taken(values, _SECRET_VALUE, Secret), _taken(values, _SECRET_FILE, Path)
+        ),
+        sinks=_taken(values, _SINK, SinkRecord),
+    )
+
+
+# What is no key of a section, among the values that were read.
+_SECRET_VALUE, _SECRET_FILE, _SINK = "secret value", "secret file", "sinks"
+
+
+def _taken(values: Mapping[tuple[str, str], object], what: str, of: type[T]) -> Mapping[str, T]:
+    return MappingProxyType(
+        {
+            name: value
+            for (at, name), value in values.items()
+            if at == what and isinstance(value, of)
         }
     )
 
@@ -362,6 +442,15 @@ def _server_mistakes(values: Mapping[tuple[str, str], object]) -> Iterator[str]:
         )
 
 
+def _secrets_mistakes(values: Mapping[tuple[str, str], object]) -> Iterator[str]:
+    """Yield that sinks could be given our own keys as if they were secrets of theirs."""
+    data = values.get(("data", "directory"), DataConfig().directory)
+    keys = DataConfig(Path(str(data))).keys
+    directory = values.get(("secrets", "directory"))
+    if directory is not None and Path(str(directory)).resolve() == keys.resolve():
+        yield "[secrets] directory is that of the keys, which are no sink's: name another"
+
+
 def _take_file(path: Path, values: dict[tuple[str, str], object], mistakes: list[str]) -> None:
     try:
         document = tomllib.loads(path.read_text("utf-8"))
@@ -372,8 +461,11 @@ def _take_file(path: Path, values: dict[tuple[str, str], object], mistakes: list
         mistakes.append(f"{path} is not TOML: {error}")
         return
     for section, table in document.items():
-        if section not in _SECTIONS:
-            mistakes.append(f"{path}: [{section}] is not known{_nearest(section, _SECTIONS)}")
+        if section == _SINK:
+            _take_sinks(f"{path}: ", table, values, mistakes)
+        elif section not in SECTIONS:
+            known = [*SECTIONS, _SINK]
+            mistakes.append(f"{path}: [{section}] is not known{_nearest(section, known)}")
         elif not isinstance(table, dict):
             mistakes.append(f"{path}: {section} must be a table: write [{section}]")
         else:
@@ -411,6 +503,93 @@ def _take_key(  # noqa: PLR0913, PLR0917 - where it stands, what it says, where 
             mistakes.append(f"{place} {error}")
 
 
+def _take_sinks(
+    place: str,
+    tables: object,
+    values: dict[tuple[str, str], object],
+    mistakes: list[str],
+) -> None:
+    """Read the tables of sinks; what their types say of the options is checked by ``proxy.sinks``.
+
+    Args:
+        place: where they stand, as the beginning of a message.
+        tables: what stands there.
+        values: take the records.
+        mistakes: take what is wrong.
+    """
+    if not isinstance(tables, dict):
+        mistakes.append(f"{place}sinks must hold a table for each: write [sinks.NAME]")
+        return
+    known = [name for name in fields_of(SinkRecord) if name not in {*NOT_GIVEN, "name"}]
+    for name, table in tables.items():
+        where = f"{place}[sinks.{name[:_MAX_SINK_NAME]}]"
+        if not isinstance(table, dict):
+            mistakes.append(f"{where} must be a table with its type")
+            continue
+        if (_SINK, name) in values:
+            mistakes.append(f"{where} stands in the configuration file too: keep one")
+            continue
+        found = [
+            f"{key} is not known{_nearest(key, known)}; options of its type stand in "
+            f"[sinks.{name}.options]"
+            for key in table
+            if key not in known
+        ]
+        given = {key: value for key, value in table.items() if key in known}
+        read = partial(_sink_of, name)
+        found += [str(mistake).removeprefix("sink: ") for mistake in mistakes_in(read, given)]
+        mistakes += [f"{where} {mistake}" for mistake in found]
+        if not found:
+            values[_SINK, name] = read(given)
+
+
+def _sink_of(name: str, fields: Mapping[str, Any]) -> SinkRecord:
+    record = read_record("sink", {**fields, "name": name})
+    if not isinstance(record, SinkRecord):
+        raise TypeError(record)
+    return msgspec.structs.replace(record, managed="configuration")
+
+
+def _take_sinks_variable(
+    text: str, values: dict[tuple[str, str], object], mistakes: list[str]
+) -> None:
+    try:
+        tables = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        mistakes.append(f"{SINKS_VARIABLE} is not JSON: {error}")
+        return
+    _take_sinks(f"{SINKS_VARIABLE}: ", tables, values, mistakes)
+
+
+def _take_of_sinks(
+    variable: str,
+    environ: Mapping[str, str],
+    values: dict[tuple[str, str], object],
+    mistakes: list[str],
+) -> None:
+    """Take a variable that holds sinks, or gives a sink's secret, or names a file of it."""
+    text = environ[variable]
+    if variable == SINKS_VARIABLE:
+        _take_sinks_variable(text, values, mistakes)
+        return
+    is_file = variable.endswith("_FILE") and len(variable) > len(f"{SECRET_PREFIX}_FILE")
+    name = variable.removesuffix("_FILE") if is_file else variable
+    secret = name.removeprefix(SECRET_PREFIX).lower()
+    if not re.match(SECRET_PATTERN, secret) or name != name.upper():
+        mistakes.append(
+            f"{variable} names no secret: write capital letters, digits and '_', as in "
+            f"{SECRET_PREFIX}DATADOG_API_KEY"
+        )
+    elif not text:
+        mistakes.append(f"{variable} is empty: give it a value, or take it away")
+    elif is_file and name in environ:
+        mistakes.append(f"{variable} and {name} are both set: keep one")
+    elif is_file:
+        values[_SECRET_FILE, secret] = Path(text)
+    else:
+        values[_SECRET_VALUE, secret] = Secret(text)
+
+
 def _take_environment(
     environ: Mapping[str, str], values: dict[tuple[str, str], object], mistakes: list[str]
 ) -> None:
@@ -423,7 +602,9 @@ def _take_environment(
         option = variables.get(name)
         if _SERVICE_ADDRESS.match(text) or (option is None and _SERVICE_LINK.fullmatch(name)):
             continue
-        if name in files:
+        if name == SINKS_VARIABLE or name.startswith(SECRET_PREFIX):
+            _take_of_sinks(name, environ, values, mistakes)
+        elif name in files:
             if name.removesuffix("_FILE") in environ:
                 mistakes.append(f"{name} and {name.removesuffix('_FILE')} are both set: keep one")
             else:

@@ -240,9 +240,9 @@ class SinkRecord(_Record, frozen=True):
 
     Attributes:
         name: unique.
-        type: which kind of sink it is: a name that ``proxy.sinks`` knows.
+        type: which kind of sink it is; ``tfaudit sink types`` lists them.
         options: of the type; a secret stands there by its name alone.
-        filter: which entries it gets, as an event pattern (patterns.py); empty is all of them.
+        filter: which entries it gets, as an event pattern of EventBridge; empty is all of them.
         enabled: it is paused otherwise; its place in the log is kept.
         start: index of the first entry that it gets (from 0); None begins with what happens after
             it was made. Fixed from then on: to give it older ones later, replay them.

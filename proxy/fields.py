@@ -1,9 +1,9 @@
 """Reads somebody's JSON as a declared type; a mistake is told in words, with the field it is in."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -48,6 +48,35 @@ def read_fields(value: object, to: type[T], what: str, words: Mapping[str, str] 
         return msgspec.convert(value, to)
     except msgspec.ValidationError as error:
         raise told(error, to, what, words) from error
+
+
+def mistakes_in(
+    read: Callable[[dict[str, Any]], object], fields: Mapping[str, Any]
+) -> Iterator[InvalidInputError]:
+    """Yield all that is wrong with fields, where reading them stops at the first.
+
+    Each that can't be used is told and left out, and the rest is read again.
+
+    Args:
+        read: reads them; raises InvalidInputError, a FieldError when one is to blame.
+        fields: by name.
+    """
+    left = dict(fields)
+    while True:
+        try:
+            read(left)
+        except FieldError as error:
+            name = error.field.partition(".")[0].partition("[")[0]
+            if name in left:
+                yield error
+                del left[name]
+                continue
+            # Whatever was left out is not missing, and without it nothing more can be told.
+            if len(left) == len(fields):
+                yield error
+        except InvalidInputError as error:
+            yield error
+        return
 
 
 def decode_fields(

@@ -3,15 +3,17 @@
 import inspect
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import jsonschema
+import msgspec
 
 from proxy import config
 from proxy.access import MEANINGS, PERMISSIONS, Role
-from proxy.directory import RECORDS
+from proxy.directory import NOT_GIVEN, RECORDS, SinkRecord
+from proxy.docstrings import read_docstring
 from proxy.events import EVENTS, OUTCOMES
 from proxy.tfstate.detectors import KINDS
 from proxy.tlog.entry import MAX_ENTRY_BYTES
@@ -28,6 +30,30 @@ _TIME: Final[dict[str, Any]] = {
     "type": "string",
     "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
 }
+
+
+_OF_SINKS: Final = """\
+## Secrets of sinks
+
+The secret `datadog_api_key` is, in this order: the value of `TFAUDIT_SECRET_DATADOG_API_KEY`;
+what the file holds that `TFAUDIT_SECRET_DATADOG_API_KEY_FILE` names; what the file
+`datadog_api_key` in the directory of secrets holds. A file holds the secret and nothing else,
+and the end of its line is left out; nobody but the server's user need read it (0600). Files are
+read each time a sink is opened, so that a secret is replaced without a restart; a variable
+keeps its value until the server starts anew. A name has small letters, digits and `_`; one that
+ends with `_file` is only looked for in the directory. The command line reads its own
+environment: what stands in the server's alone is not known to it.
+
+## [sinks.NAME]
+
+A table for each sink that the configuration holds; `[sinks.NAME.options]` has the options of
+its type, which `tfaudit sink types TYPE` lists. `TFAUDIT_SINKS` in the environment holds such
+tables as one JSON object: `{"siem": {"type": "file", "options": {…}}}`. The start of the server
+makes the sinks be so, each change an entry of the log. Neither the API nor the command line
+changes them; one that is taken out of the file is deleted, and one that gets another type is
+another sink, with another place in the log. A name that an administrator gave to a sink already
+is refused.
+"""
 
 
 def events() -> str:
@@ -376,7 +402,24 @@ def configuration() -> str:
         if option.is_secret:
             variable += f" or `{option.variable}_FILE`"
         lines.append(f"| `{key}` | {shown} | {variable} | {_comment(name, key)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_sinks(), ""])
+
+
+def _sinks() -> Iterator[str]:
+    """Yield the part of docs/configuration.md about what has names of its own."""
+    yield ""
+    yield from _OF_SINKS.splitlines()
+    yield ""
+    yield "| key | default | means |"
+    yield "|---|---|---|"
+    schema = msgspec.json.schema_components([SinkRecord])[1]["SinkRecord"]["properties"]
+    _, meanings = read_docstring(SinkRecord.__doc__ or "")
+    for name, each in schema.items():
+        if name in {*NOT_GIVEN, "name"}:
+            continue
+        default = each.get("default")
+        shown = "" if default is None else f"`{json.dumps(default, ensure_ascii=False)}`"
+        yield f"| `{name}` | {shown} | {meanings[name]} |"
 
 
 def detectors() -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.config import OPTIONS, Config, Secret, load_config
+from proxy.config import OPTIONS, SECTIONS, Config, Secret, load_config
+from proxy.directory import SinkRecord
 from proxy.errors import ConfigError
 from proxy.tfstate.policy import STANDARD, Policy
 
@@ -96,9 +97,9 @@ def test_every_key_can_be_set_in_the_environment() -> None:
     names = {option.variable for option in OPTIONS.values()}
     assert len(OPTIONS) == len(names)
     fields = [
-        f"TFAUDIT_{section.name}_{each.name}".upper()
-        for section in dataclasses.fields(Config)
-        for each in dataclasses.fields(getattr(Config(), section.name))
+        f"TFAUDIT_{section}_{each.name}".upper()
+        for section, of in SECTIONS.items()
+        for each in dataclasses.fields(of)
     ]
     assert sorted(fields) == sorted(names)
 
@@ -164,6 +165,19 @@ def test_every_key_can_be_set_in_the_environment() -> None:
             f'[redaction]\nhidden = ["a.{"b" * 20_000}"]',
             "[redaction] has patterns of 20006 bytes: together they may have 16384",
         ),
+        ('[data]\ndirectory = "d"\n[secrets]\ndirectory = "d/keys"', "is that of the keys"),
+        ('[secrets]\napi_key = "x"', "[secrets] api_key is not known"),
+        ("sinks = 1", "sinks must hold a table for each: write [sinks.NAME]"),
+        ('[sinks]\ntype = "file"', "[sinks.type] must be a table"),
+        ("[sinks.s]", "[sinks.s] the field type is missing"),
+        ('[sinks.s]\ntype = "file"\nsite = "x"', "stand in [sinks.s.options]"),
+        ('[sinks.s]\ntype = "file"\nenabeld = true', "did you mean enabled?"),
+        ('[sinks.s]\ntype = "file"\nmanaged = "x"', "[sinks.s] managed is not known"),
+        ('[sinks.s]\ntype = "file"\nname = "x"', "[sinks.s] name is not known"),
+        ('[sinks.s]\ntype = "file"\nenabled = 1', "[sinks.s] enabled: Expected bool, got int"),
+        ('[sinks.s]\ntype = "file"\nstart = -1', "[sinks.s] start: Expected int >= 0"),
+        ('[sinks."a b"]\ntype = "file"', "[sinks.a b] name: Expected letters, digits"),
+        ("[sinks.s]\ntype = 'file'\noptions = []", "[sinks.s] options: Expected object"),
         ("[server", "is not TOML"),
     ],
 )
@@ -185,6 +199,14 @@ def test_a_mistake_in_the_file_is_named(text: str, mistake: str) -> None:
         ({"TFAUDIT_SERVER_TRUSTED_PROXIES": "x,::1"}, "not 'x'"),
         ({"TFAUDIT_KEYS_ENTRY_FILE": "/none"}, "TFAUDIT_KEYS_ENTRY_FILE: /none can't be read"),
         ({"TFAUDIT_KEYS_ENTRY_FILE": "."}, "can't be read: Is a directory"),
+        ({"TFAUDIT_SECRET_": "x"}, "TFAUDIT_SECRET_ names no secret"),
+        ({"TFAUDIT_SECRET_api_key": "x"}, "TFAUDIT_SECRET_api_key names no secret"),
+        ({"TFAUDIT_SECRET_1": "x"}, "TFAUDIT_SECRET_1 names no secret"),
+        ({"TFAUDIT_SECRET_KEY": ""}, "TFAUDIT_SECRET_KEY is empty"),
+        ({"TFAUDIT_SECRET_KEY_FILE": ""}, "TFAUDIT_SECRET_KEY_FILE is empty"),
+        ({"TFAUDIT_SINKS": "{"}, "TFAUDIT_SINKS is not JSON"),
+        ({"TFAUDIT_SINKS": "[]"}, "TFAUDIT_SINKS: sinks must hold a table for each"),
+        ({"TFAUDIT_SINKS": '{"s": {}}'}, "TFAUDIT_SINKS: [sinks.s] the field type is missing"),
     ],
 )
 def test_a_mistake_in_the_environment_is_named(environ: dict[str, str], mistake: str) -> None:
@@ -282,6 +304,67 @@ def test_a_secret_does_not_show() -> None:
     assert "Secret(hidden)" == str(config.keys.master)
     assert "hidden-value" not in repr(config)
     assert "hidden-value" not in f"{config.keys.master}"
+
+
+def test_sinks_are_read_from_the_file_and_from_the_environment() -> None:
+    """Each is managed by the configuration; options are held against their type elsewhere."""
+    path = toml(
+        Path(),
+        """
+        [sinks.siem]
+        type = "splunk-hec"
+        filter = { event = ["state.written"] }
+        description = "of the team"
+        start = 0
+        enabled = false
+        [sinks.siem.options]
+        url = "https://siem.example"
+        """,
+    )
+    config = load_config(path, {"TFAUDIT_SINKS": '{"other": {"type": "file"}}'})
+    assert {
+        "siem": SinkRecord(
+            name="siem",
+            type="splunk-hec",
+            options={"url": "https://siem.example"},
+            filter={"event": ["state.written"]},
+            enabled=False,
+            start=0,
+            managed="configuration",
+            description="of the team",
+        ),
+        "other": SinkRecord(name="other", type="file", managed="configuration"),
+    } == config.sinks
+
+
+def test_a_sink_that_is_told_twice_is_refused() -> None:
+    """Which of the two is meant can't be guessed."""
+    environ = {"TFAUDIT_SINKS": '{"s": {"type": "file"}}'}
+    (found,) = mistakes_of('[sinks.s]\ntype = "file"', environ)
+    assert "TFAUDIT_SINKS: [sinks.s] stands in the configuration file too: keep one" == found
+
+
+def test_all_mistakes_of_sinks_are_told_at_once() -> None:
+    """Also several of one."""
+    text = '[sinks.a]\ntype = "x y"\nsite = 1\nenabled = 1\n[sinks.b]\n'
+    assert 4 == len(mistakes_of(text))
+
+
+def test_secrets_of_sinks_are_named_by_variables() -> None:
+    """By their values, which do not show, or by files, which are read when they are needed."""
+    config = load_config(
+        None, {"TFAUDIT_SECRET_API_KEY": "hidden-value", "TFAUDIT_SECRET_OTHER_FILE": "none"}
+    )
+    assert {"api_key": Secret("hidden-value")} == config.named_secrets.values
+    assert {"other": Path("none")} == config.named_secrets.files
+    assert "hidden-value" not in repr(config)
+
+
+def test_a_secret_of_a_sink_given_twice_is_refused() -> None:
+    """Which of the two is meant can't be guessed."""
+    environ = {"TFAUDIT_SECRET_KEY": "hidden", "TFAUDIT_SECRET_KEY_FILE": "x"}
+    (found,) = mistakes_of(environ=environ)
+    assert "TFAUDIT_SECRET_KEY_FILE and TFAUDIT_SECRET_KEY are both set: keep one" == found
 
 
 def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() -> None:

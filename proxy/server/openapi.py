@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from importlib.metadata import version
-from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from proxy.access import MEANINGS
+from proxy.docstrings import read_docstring
 from proxy.server.operations import JSON, Operation, Route
 from proxy.server.problems import MEDIA as PROBLEM
 from proxy.server.problems import Problem
@@ -18,7 +18,6 @@ from proxy.server.problems import Problem
 PREFIX: Final = "/api/v1/"
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _PATTERN: Final = re.compile(r"\{(\w+):[^{}]*\}")
-_ATTRIBUTE: Final = re.compile(r"^ {4}(\w+): (.*)$")
 _SCHEMES: Final[dict[str, Any]] = {
     "bearer": {
         "type": "http",
@@ -185,7 +184,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _described(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema with what its docstring says of the fields put beside them."""
-    text, attributes = _read_docstring(schema.get("description", ""))
+    text, attributes = read_docstring(schema.get("description", ""))
     told = dict(schema)
     if text:
         told["description"] = text
@@ -197,24 +196,3 @@ def _described(schema: dict[str, Any]) -> dict[str, Any]:
             for name, each in schema["properties"].items()
         }
     return told
-
-
-def _read_docstring(docstring: str) -> tuple[str, dict[str, str]]:
-    """Return the text of a Google docstring, and its attributes by name."""
-    text, _, section = cleandoc(docstring).partition("\nAttributes:\n")
-    attributes: dict[str, str] = {}
-    name = ""
-    for line in section.splitlines():
-        found = _ATTRIBUTE.match(line)
-        if found is not None:
-            name = found[1]
-            attributes[name] = found[2]
-        elif name:
-            attributes[name] += f" {line.strip()}"
-    return text.strip().replace("``", "`"), {
-        each: _sentence(said.replace("``", "`")) for each, said in attributes.items()
-    }
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].strip()}"

@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
+from proxy.config import SECRET_PATTERN
 from proxy.directory import is_loopback
 from proxy.fields import FieldError
 
-SECRET_PATTERN: Final = r"^[a-z][a-z0-9_]*$(?!\n)"  # noqa: S105 - the form of a name
 URL_PATTERN: Final = r"^https?://[!-~]+$(?!\n)"
 
 SecretName: TypeAlias = Annotated[

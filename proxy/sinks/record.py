@@ -6,7 +6,8 @@ from typing import Any, Final, Literal, TypeAlias
 from proxy.client_text import require_plain
 from proxy.directory import SinkRecord, document_of, is_same
 from proxy.errors import ConflictError, InvalidInputError
-from proxy.fields import FieldError
+from proxy.fields import FieldError, mistakes_in
+from proxy.patterns import parse
 from proxy.sinks import read_options
 
 Manager: TypeAlias = Literal["administration", "configuration", "server"]
@@ -51,7 +52,8 @@ def mistakes_of(
         found = list(_unfit(record.options, "options"))
         yield from found or _option_mistakes(record.type, record.options)
     if anew or before is None or not is_same(record.filter, before.filter):
-        yield from _unfit(record.filter, "filter")
+        found = list(_unfit(record.filter, "filter"))
+        yield from found or _filter_mistakes(record.filter)
 
 
 def _unfit(value: object, field: str, depth: int = 1) -> Iterator[InvalidInputError]:
@@ -73,8 +75,10 @@ def _unfit(value: object, field: str, depth: int = 1) -> Iterator[InvalidInputEr
         case list():
             for number, each in enumerate(value):
                 yield from _unfit(each, f"{field}[{number}]", depth + 1)
-        case _:
+        case None | int():
             pass
+        case _:
+            yield FieldError(f"{field} is a {type(value).__name__}, which JSON has not", field)
 
 
 def _unfit_members(
@@ -90,29 +94,28 @@ def _unfit_members(
             yield from _unfit(each, f"{field}.{shown}", depth + 1)
 
 
+def _filter_mistakes(pattern: Mapping[str, Any]) -> Iterator[InvalidInputError]:
+    try:
+        if pattern:
+            parse(pattern)
+    except InvalidInputError as error:
+        yield error
+
+
 def _option_mistakes(of: str, options: Mapping[str, Any]) -> Iterator[InvalidInputError]:
     """Yield what is wrong with the options of a type: each that can't be used, each not there."""
-    left = dict(options)
-    while True:
+
+    def read(fields: dict[str, Any]) -> object:
         try:
-            read_options(of, left)
+            return read_options(of, fields)
         except FieldError as error:
-            name = _option(error.field)
-            if name in left:
-                yield error
-                del left[name]
-                continue
-            # Whatever was taken out is not missing, and without it nothing more can be told.
-            if left == options:
-                yield error
-        except InvalidInputError as error:
-            yield error
-        return
+            raise FieldError(str(error), error.field.removeprefix("options.")) from error
 
-
-def _option(field: str) -> str:
-    """Return the option that a field's path begins with: ``tags`` of ``options.tags[0]``."""
-    return field.removeprefix("options.").partition(".")[0].partition("[")[0]
+    for mistake in mistakes_in(read, options):
+        if isinstance(mistake, FieldError) and mistake.field != "type":
+            yield FieldError(str(mistake), f"options.{mistake.field}")
+        else:
+            yield mistake
 
 
 def require_manager(
