@@ -6,7 +6,7 @@ Making, changing, pausing and deleting them is the directory's.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final
 
 import orjson
 
@@ -25,11 +25,8 @@ from proxy.errors import (
 from proxy.gate import gate
 from proxy.sink_status import SinkStatus, statuses
 from proxy.sinks.calls import call, close
-from proxy.sinks.contract import Batch, Event, NotTakenError, RefusedError, Sink, SinkGoneError
+from proxy.sinks.contract import Batch, Event, NotTakenError, Opener, RefusedError, SinkGoneError
 from proxy.timestamps import uuid7
-
-Opener: TypeAlias = Callable[[Object], Sink]
-"""Makes a sink of its object; raises InvalidInputError or ConfigError."""
 
 TEST_SECONDS: Final = 30.0
 """How long the far side has to answer a test."""

@@ -8,11 +8,12 @@ where the far side can't say so at all (``Limits.is_acknowledged``).
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from proxy.config import Secret
+from proxy.directory import Object
 from proxy.errors import SinkRejectedError, SinkUnavailableError, TfauditError
 from proxy.tlog.entry import Record
 
@@ -198,3 +199,10 @@ class Sink(Protocol):
     async def aclose(self) -> None:
         """Close whatever is open; safe to call twice."""
         ...
+
+
+Opener: TypeAlias = Callable[[Object], Sink]
+"""Makes the sink of an object of the directory, without I/O.
+
+Raises InvalidInputError when its options can't be used, ConfigError when a secret is not there.
+"""

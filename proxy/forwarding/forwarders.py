@@ -1,0 +1,168 @@
+"""Runs a forwarder for each sink that is enabled, and follows what administrators change."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, NamedTuple, Protocol
+
+import structlog
+
+from proxy.contracts import Store
+from proxy.directory import Object
+from proxy.errors import InvalidInputError, UnavailableError
+from proxy.sink_status import record_of
+
+POLL: Final = 1.0
+"""Seconds between two looks at the store: the command line changes it, too."""
+
+_GATHER: Final = 0.05
+"""Seconds for which commits are gathered before anybody is woken for them."""
+
+_FAULT_WAIT: Final = 60.0
+"""Seconds before a forwarder that failed by a bug of ours is started again."""
+
+_log = structlog.get_logger("tfaudit.forwarder")
+
+
+class Forwarding(Protocol):
+    """What forwards to one sink: see ``forwarder.Forwarder``."""
+
+    def wake(self) -> None:
+        """Look for new entries."""
+
+    def stop(self) -> None:
+        """End ``run`` soon."""
+
+    async def run(self) -> None:
+        """Forward."""
+
+
+class _Running(NamedTuple):
+    """A forwarder and the object that it was made of."""
+
+    found: Object
+    forwarder: Forwarding
+    task: asyncio.Task[None]
+
+
+class Forwarders:
+    """All forwarders of a server.
+
+    Args:
+        store: has the directory and the log.
+        make: makes a forwarder of a sink's object; InvalidInputError says why it can't.
+        sleep: waits so many seconds.
+        monotonic: seconds of a clock that is never set back.
+        grace: seconds that a forwarder has to end when it is stopped.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        make: Callable[[Object], Forwarding],
+        *,
+        sleep: Callable[[float], Coroutine[Any, Any, None]],
+        monotonic: Callable[[], float],
+        grace: float,
+    ) -> None:
+        self._store = store
+        self._make = make
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._grace = grace
+        self._running: dict[str, _Running] = {}
+        self._over: dict[str, Object] = {}
+        self._faults: dict[str, float] = {}
+        self._size = -1
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_rung = False
+
+    def on_commit(self, entries: int) -> None:
+        """Be told that entries were committed; from any thread, and at hardly any cost."""
+        if entries and not self._is_rung and self._loop is not None and self._running:
+            self._is_rung = True
+            try:
+                self._loop.call_soon_threadsafe(self._loop.call_later, _GATHER, self._wake)
+            except RuntimeError:  # the loop is closed: nobody forwards any more
+                self._loop = None
+
+    def _wake(self) -> None:
+        self._is_rung = False
+        for each in self._running.values():
+            each.forwarder.wake()
+
+    async def run(self) -> None:
+        """Follow the directory until it is cancelled; then stop all forwarders."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            while True:
+                try:
+                    await self._look()
+                except UnavailableError as error:
+                    _log.warning("forwarding waits for the store", error=str(error))
+                await self._sleep(POLL)
+        finally:
+            self._loop = None
+            await asyncio.gather(*(self._end(sink) for sink in list(self._running)))
+
+    async def _look(self) -> None:
+        """Start, stop and start anew what has to be; wake all when the log grew."""
+        sinks = {
+            each.id: each
+            for each in self._store.directory().objects("sink")
+            if record_of(each).enabled
+        }
+        self._bury()
+        await asyncio.gather(
+            *(
+                self._end(sink)
+                for sink, each in list(self._running.items())
+                if sinks.get(sink) != each.found
+            )
+        )
+        self._start(sinks)
+        size = await self._store.size()
+        if size != self._size:
+            self._size = size
+            self._wake()
+
+    def _bury(self) -> None:
+        """Take out what ended by itself."""
+        for sink, each in list(self._running.items()):
+            if not each.task.done():
+                continue
+            del self._running[sink]
+            error = None if each.task.cancelled() else each.task.exception()
+            if error is None:
+                self._over[sink] = each.found
+            else:
+                _log.error("a forwarder failed by a fault of ours", sink=sink, exc_info=error)
+                self._faults[sink] = self._monotonic() + _FAULT_WAIT
+
+    def _start(self, sinks: Mapping[str, Object]) -> None:
+        self._over = {sink: each for sink, each in self._over.items() if sink in sinks}
+        for sink, found in sinks.items():
+            is_over = self._over.get(sink) == found
+            is_early = self._faults.get(sink, 0.0) > self._monotonic()
+            if sink in self._running or is_over or is_early:
+                continue
+            self._faults.pop(sink, None)
+            try:
+                forwarder = self._make(found)
+            except InvalidInputError as error:
+                _log.error("a sink can't be used", sink=found.name, error=str(error))
+                self._over[sink] = found
+                continue
+            task = asyncio.create_task(forwarder.run(), name=f"forward to {found.name}")
+            self._running[sink] = _Running(found, forwarder, task)
+
+    async def _end(self, sink: str) -> None:
+        """Stop a forwarder: what is under way may be answered, then it is cut off."""
+        _, forwarder, task = self._running[sink]
+        forwarder.stop()
+        await asyncio.wait({task}, timeout=self._grace)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a forwarder failed by a fault of ours", sink=sink, exc_info=error)
+        self._running.pop(sink, None)
