@@ -1,14 +1,14 @@
-"""A store in memory that keeps the promises of contracts.Store, and breaks them when told to."""
+"""A store in memory that keeps what contracts.Store promises, or breaks it when told to; a sink."""
 
 # ruff: noqa: D102 - contracts.py says what each method promises
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -36,6 +36,15 @@ from proxy.contracts import (
 from proxy.directory import RECORDS, Directory, Object
 from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from proxy.refusals import AccessChangedError
+from proxy.sinks.contract import (
+    Batch,
+    Limits,
+    NotTakenError,
+    Options,
+    Receipt,
+    RefusedError,
+    Sink,
+)
 from proxy.timestamps import rfc3339
 from proxy.tlog.entry import Record
 from proxy.tlog.merkle import tree_hash
@@ -337,12 +346,12 @@ class FakeStore(Store):
         writes: how many writes were tried.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int] = lambda: START) -> None:
         self.fault: Fault | None = None
         self.is_readable = True
         self.writes = 0
         self._contents = _Contents()
-        self._audit = AuditLog(ENTRY_KEY, CHECKPOINT_KEY, ORIGIN, clock=lambda: START, random=bytes)
+        self._audit = AuditLog(ENTRY_KEY, CHECKPOINT_KEY, ORIGIN, clock=clock, random=bytes)
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -537,3 +546,99 @@ def a_caller(
         method="GET",
         path="/api/v1/log",
     )
+
+
+HANG: Final = "hang"
+"""A step of FakeSink: it never answers."""
+
+Step: TypeAlias = "Receipt | Exception | str | Callable[[Batch], Receipt] | None"
+"""What a sink does with one batch: None takes it, an error is raised, HANG never ends."""
+
+
+class FakeSink(Sink):
+    """A sink that plays a script, and takes whatever comes after it.
+
+    Attributes:
+        sent: the indices of each batch that it was given, taken or not.
+        taken: the indices that it took, in their order.
+        script: what it does next.
+        always: what it does when the script is over.
+        hang: ends HANG, when it is set.
+        probes: what it does when it is probed.
+        is_closed: whether it was closed, and not made again.
+        made: how often it was made.
+    """
+
+    options_type = Options
+
+    def __init__(self, *script: Step, limits: Limits = Limits(100)) -> None:  # noqa: B008 - frozen
+        self.limits = limits
+        self.script = deque(script)
+        self.always: Step = None
+        self.hang = asyncio.Event()
+        self.probes: deque[Exception | None] = deque()
+        self.sent: list[list[int]] = []
+        self.taken: list[int] = []
+        self.events: list[str] = []
+        self.is_closed = False
+        self.made = 0
+
+    def make(self, _: Object) -> Sink:
+        """Be made once more, as the class of a sink would be."""
+        self.made += 1
+        self.is_closed = False
+        return self
+
+    async def send(self, batch: Batch) -> Receipt:
+        """Play the next step of the script."""
+        self.sent.append([event.record.index for event in batch.events])
+        step = self.script.popleft() if self.script else self.always
+        if step == HANG:
+            await self.hang.wait()
+        try:
+            receipt = _played(step, batch)
+        except NotTakenError as error:
+            if error.left is not None:
+                self._take(batch, error.left | error.rejected.keys())
+            raise
+        except RefusedError as error:
+            self._take(batch, error.refused | error.left)
+            raise
+        self._take(batch, frozenset(receipt.rejected))
+        return receipt
+
+    def _take(self, batch: Batch, but: frozenset[int]) -> None:
+        taken = [event for event in batch.events if event.record.index not in but]
+        self.taken += [event.record.index for event in taken]
+        self.events += [event.entry["event"] for event in taken]
+
+    async def probe(self) -> str:
+        """Play the next step of the probes."""
+        step = self.probes.popleft() if self.probes else None
+        if step is not None:
+            raise step
+        return "it is there"
+
+    async def aclose(self) -> None:
+        """Remember it."""
+        self.is_closed = True
+
+
+def _played(step: Step, batch: Batch) -> Receipt:
+    if isinstance(step, Exception):
+        raise step
+    if isinstance(step, Receipt):
+        return step
+    return step(batch) if callable(step) else Receipt("200 OK")
+
+
+def refuse(*poison: int, reason: str = "not valid") -> Callable[[Batch], Receipt]:
+    """Return a step that refuses a batch as a whole when one of these is in it."""
+
+    def step(batch: Batch) -> Receipt:
+        indices = [event.record.index for event in batch.events]
+        if set(poison) & set(indices):
+            raise RefusedError(reason, refused=indices)
+        return Receipt("200 OK")
+
+    return step

@@ -155,11 +155,11 @@ class Forwarder:
     async def _turn(self, source: Source) -> None:
         """Give the sink one window, or wait for something to give."""
         window = self._window
-        if window is None:
-            window = self._window = await self._next_window(source)
         before = len(window.taken) if window is not None else 0
         try:
             sink = await self._ready()
+            if window is None:
+                window = self._window = await self._next_window(source)
             if window is not None:
                 await self._give(sink, window)
         except _RefusesAllError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from traceback import format_tb
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -58,12 +59,14 @@ async def call(name: str, work: Coroutine[Any, Any, T], seconds: float = DEADLIN
         raise NotTakenError(str(error), needs_repair=True) from error
     except asyncio.CancelledError as error:
         raise NotTakenError("the sink gave up its call by itself") from error
-    except Exception as error:
-        _log.exception("a sink failed in a way that it must not", sink=name)
-        # What it says may hold anything: a secret, too.
+    except Exception as error:  # noqa: BLE001 - a foreign sink may raise anything
+        # What it says may hold anything, a secret, too: where it was raised is what a fix needs.
+        place = "".join(format_tb(error.__traceback__))
+        kind = type(error).__name__
+        _log.error("a sink failed in a way that it must not", sink=name, kind=kind, place=place)
         raise NotTakenError(
-            f"the sink has a fault of its own ({type(error).__name__}): see the server's log"
-        ) from error
+            f"the sink has a fault of its own ({kind}): see the server's log"
+        ) from None
 
 
 async def _end(name: str, task: asyncio.Future[Any]) -> bool:
@@ -83,5 +86,5 @@ async def close(name: str, sink: Sink) -> None:
     try:
         async with asyncio.timeout(PATIENCE):
             await sink.aclose()
-    except Exception:  # noqa: BLE001 - whatever it raises, nobody could do anything
-        _log.exception("a sink could not be closed", sink=name)
+    except Exception as error:  # noqa: BLE001 - whatever it raises, nobody could do anything
+        _log.error("a sink could not be closed", sink=name, kind=type(error).__name__)
