@@ -19,6 +19,8 @@ GROUP: Final = "tfaudit.sinks"
 
 _OWN: Final[Mapping[str, str]] = {
     "file": "proxy.sinks.file:FileSink",
+    "datadog-logs": "proxy.sinks.datadog_logs:DatadogLogs",
+    "datadog-events": "proxy.sinks.datadog_events:DatadogEvents",
     "webhook": "proxy.sinks.webhook:Webhook",
     "syslog": "proxy.sinks.syslog:SyslogSink",
 }

@@ -22,12 +22,16 @@ SecretName: TypeAlias = Annotated[
         "directory of secrets.",
     ),
 ]
+TAG_PATTERN: Final = r"^[^\s,]+$(?!\n)"
+
+Tag: TypeAlias = Annotated[str, Meta(pattern=TAG_PATTERN, max_length=200)]
 Url: TypeAlias = Annotated[str, Meta(pattern=URL_PATTERN, max_length=2000)]
 Format: TypeAlias = Literal["native", "cloudevents", "ocsf", "ecs"]
 
 WORDS: Final = {
     SECRET_PATTERN: "the name of a secret: small letters, digits and '_', beginning with a letter",
     URL_PATTERN: "an address that begins with https://",
+    TAG_PATTERN: "text without spaces and commas, as env:prod",
 }
 """What the regular expressions of the options say, for people."""
 

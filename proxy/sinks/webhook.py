@@ -44,7 +44,7 @@ class WebhookOptions(HttpOptions, frozen=True, kw_only=True):
 
     url: Annotated[Url, Meta(description="Address that events are posted to.")] | None = None
     url_secret: SecretName | None = None
-    secrets: Annotated[
+    signing_secrets: Annotated[
         tuple[SecretName, ...],
         Meta(
             min_length=1,
@@ -78,12 +78,14 @@ class Webhook:
         self._now = context.now
         self._url, hidden = address_of(options, context, allow_http=options.allow_http)
         self._headers: dict[str, str] = {}
-        keys = [context.secret(name).reveal() for name in options.secrets]
+        keys = [context.secret(name).reveal() for name in options.signing_secrets]
         if options.authorization_secret is not None:
             value = header_secret(context, options.authorization_secret)
             self._headers["Authorization"] = value
             hidden.append(value)
-        self._keys = [_key(name, text) for name, text in zip(options.secrets, keys, strict=True)]
+        self._keys = [
+            _key(name, text) for name, text in zip(options.signing_secrets, keys, strict=True)
+        ]
         self._http = Http(options, context, "the webhook's receiver", [*hidden, *keys])
 
     async def send(self, batch: Batch) -> Receipt:

@@ -15,11 +15,22 @@ def _of_webhook(seen: Seen) -> list[str]:
     return [seen.json["id"]] if seen.method == "POST" else []
 
 
+def _of_datadog_logs(seen: Seen) -> list[str]:
+    return [log["tfaudit"]["entry"]["id"] for log in seen.json] if seen.method == "POST" else []
+
+
+def _of_datadog_events(seen: Seen) -> list[str]:
+    if seen.method != "POST":
+        return []
+    specific = seen.json["data"]["attributes"]["attributes"]
+    return [(specific.get("custom") or specific["change_metadata"])["entry_id"]]
+
+
 HTTP_ROWS: Final[Mapping[str, HttpRow]] = {
     "webhook": HttpRow(
         options=lambda _: {
             "url_secret": "address",
-            "secrets": ["signing", "old_signing"],
+            "signing_secrets": ["signing", "old_signing"],
             "authorization_secret": "login",
         },
         ids=_of_webhook,
@@ -30,5 +41,15 @@ HTTP_ROWS: Final[Mapping[str, HttpRow]] = {
             "login": "Bearer log-in-to-the-receiver",
         },
         outcomes={410: "gone"},
+    ),
+    "datadog-logs": HttpRow(
+        options=lambda url: {"api_key_secret": "datadog", "url": url},
+        ids=_of_datadog_logs,
+        secrets=lambda _: {"datadog": "0123456789abcdef0123456789abcdef"},
+    ),
+    "datadog-events": HttpRow(
+        options=lambda url: {"api_key_secret": "datadog", "url": url},
+        ids=_of_datadog_events,
+        secrets=lambda _: {"datadog": "0123456789abcdef0123456789abcdef"},
     ),
 }
