@@ -6,5 +6,6 @@ from typing import Final
 from tests.contracts.sink_contract import HttpRow, Row
 from tests.sinks.file_row import FILE_ROW
 from tests.sinks.http_rows import HTTP_ROWS
+from tests.sinks.syslog_row import SYSLOG_ROW
 
-ROWS: Final[Mapping[str, HttpRow | Row]] = {**HTTP_ROWS, "file": FILE_ROW}
+ROWS: Final[Mapping[str, HttpRow | Row]] = {**HTTP_ROWS, "file": FILE_ROW, "syslog": SYSLOG_ROW}

@@ -6,8 +6,6 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from tests.certificates import Authority
 from tests.e2e.server import free_port
 from tests.forwarded import CHECKPOINT, a_batch, a_context, an_event, batch_of
 from tests.sinks.rsyslog import an_rsyslog
+from tests.sinks.syslog_row import a_peer
 
 PEN = 32473
 """The number that RFC 5612 keeps for examples."""
@@ -29,61 +28,6 @@ def a_syslog(port: int, **options: Any) -> Sink:
     """Return a sink for a receiver on this machine, by TCP unless told otherwise."""
     found = {"host": "127.0.0.1", "port": port, "transport": "tcp", "timeout": 5, **options}
     return open_sink("syslog", found, a_context())
-
-
-class Peer:
-    """One end of TCP that keeps what it receives.
-
-    Attributes:
-        received: every byte of each connection.
-        connections: that were taken.
-    """
-
-    def __init__(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
-        self.port = int(listening.getsockname()[1])
-        self.received: list[bytearray] = []
-        self.connections: list[socket.socket] = []
-        self._listening = listening
-        self._tls = tls
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                taken, _ = self._listening.accept()
-                kept = bytearray()
-                self.received.append(kept)
-                self.connections.append(taken)
-                threading.Thread(target=self._read, args=(taken, kept), daemon=True).start()
-
-    def _read(self, taken: socket.socket, kept: bytearray) -> None:
-        with suppress(OSError, ValueError):
-            if self._tls is not None:
-                taken = self._tls.wrap_socket(taken, server_side=True)
-                self.connections[-1] = taken
-            while chunk := taken.recv(65_536):
-                kept += chunk
-
-    def messages(self, connection: int = 0) -> list[bytes]:
-        """Return the messages of a connection, parted by their octet counts."""
-        rest = bytes(self.received[connection])
-        found = []
-        while rest:
-            length, _, rest = rest.partition(b" ")
-            found.append(rest[: int(length)])
-            assert len(found[-1]) == int(length)
-            rest = rest[int(length) :]
-        return found
-
-
-@contextmanager
-def a_peer(tls: ssl.SSLContext | None = None) -> Iterator[Peer]:
-    """Listen on a free port of this machine."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        peer = Peer(listening, tls)
-        yield peer
-        for each in peer.connections:
-            each.close()
 
 
 async def closed(sink: Sink) -> None:
@@ -191,6 +135,7 @@ async def test_counts_are_bytes_and_text_begins_with_a_byte_order_mark() -> None
         await as_json.send(a_batch(an_event(1, message="Zoë")))
         await closed(text)
         await closed(as_json)
+        peer.wait(2)
         [first] = peer.messages(0)
         [second] = peer.messages(1)
     head, _, message = first.partition(b"\xef\xbb\xbf")
@@ -216,6 +161,7 @@ async def test_a_line_end_in_an_event_makes_no_second_message() -> None:
             sink = a_syslog(peer.port, framing="newline", **options)
             await sink.send(a_batch(forged))
             await closed(sink)
+        peer.wait(2)
         assert [1, 1] == [bytes(each).count(b"\n") for each in peer.received]
         assert [True, True] == [each.endswith(b"\n") for each in peer.received]
     assert b'actor="a\\"\\]  <1>1"' in peer.received[0]
@@ -249,6 +195,7 @@ async def test_a_peer_that_hung_up_is_noticed_before_the_next_batch() -> None:
         peer.connections[0].shutdown(socket.SHUT_RDWR)
         await sink.send(batch_of(1, first=1))
         await closed(sink)
+        peer.wait(2)
         assert [1, 1] == [len(peer.messages(0)), len(peer.messages(1))]
 
 
