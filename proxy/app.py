@@ -28,7 +28,7 @@ from proxy.auth.issuers import Issuers
 from proxy.auth.logins import Logins
 from proxy.collector import settle
 from proxy.config import SECTIONS, Config, Secret
-from proxy.errors import ConfigError, TfauditError
+from proxy.errors import ConfigError, ConflictError, InvalidInputError, TfauditError
 from proxy.housekeeping import SECONDS as HOUSEKEEPING_SECONDS
 from proxy.housekeeping import Housekeeper
 from proxy.keys import KeyRing
@@ -51,6 +51,7 @@ from proxy.server.routes import ENTRANCES, OPEN, add_routes
 from proxy.server.shortcut import Shortcut
 from proxy.server.tls import Revocations, open_tls
 from proxy.server_record import record_start, record_stop
+from proxy.sinks.record import mistakes_of
 
 _SERVER_LOCK: Final = "server.lock"
 
@@ -163,6 +164,7 @@ async def serve(config: Config) -> None:
         ConfigError: the start is not possible; nothing was served.
     """
     configure_logging(config.log)
+    require_sinks(config)
     tls = open_tls(config.server)
     revocations = Revocations(config.server.client_crl, tls)
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -185,6 +187,7 @@ async def serve(config: Config) -> None:
                 keys=_public(program.keys),
                 policy=program.policy,
             )
+            await _configure_sinks(program, caller)
             runner = Runner(
                 create_app(program, metrics, traffic, revocations),
                 most=most_connections(files) - most_handshakes(files),
@@ -230,6 +233,37 @@ async def require_address(config: Config) -> None:
         raise _no_address(config, error) from error
     listener.close()
     await listener.wait_closed()
+
+
+def require_sinks(config: Config) -> None:
+    """Pass when the sinks of the configuration can be made: asked before anything is.
+
+    Raises:
+        ConfigError: with all that is wrong with them.
+    """
+    mistakes = [
+        f"[sinks.{record.name}] {mistake}"
+        for record in config.sinks.values()
+        for mistake in mistakes_of(record)
+    ]
+    if mistakes:
+        listed = "\n".join(f"  - {mistake}" for mistake in mistakes)
+        raise ConfigError(f"sinks of the configuration can't be made:\n{listed}")
+
+
+async def _configure_sinks(program: Program, caller: Caller) -> None:
+    """Put the sinks of the configuration in force.
+
+    Raises:
+        ConfigError: one of them is another sink than the one that has its name.
+    """
+    try:
+        done = await program.directory.configure_sinks(caller, program.config.sinks)
+    except (ConflictError, InvalidInputError) as error:
+        raise ConfigError(str(error)) from error
+    for each in done.value:
+        about = each.after or each.before
+        _log.info("the configuration changed a sink", sink=about and about.name, done=each.action)
 
 
 def _raise_open_files() -> int:

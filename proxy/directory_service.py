@@ -171,29 +171,6 @@ class DirectoryService:
             _Job(caller, changes, self._new_ids(len(changes)), None, manager="configuration")
         )
 
-    async def disable_sink(self, caller: Caller, name: str, why: str) -> Committed[Object]:
-        """Pause a sink whose far side wants no more events, whoever manages it.
-
-        A sink of the configuration is enabled again, on record, by the next start of the server.
-
-        Args:
-            caller: the server that feeds it.
-            name: of the sink, or its ID.
-            why: what the far side said, for people, without any secret.
-
-        Raises:
-            ForbiddenError: the caller may not administer.
-            NotFoundError: there is no such sink.
-        """
-        await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
-        change = Change("update", "sink", name, {"enabled": False})
-        done = await self._commit(
-            _Job(caller, [change], self._new_ids(1), None, manager="server", why=why)
-        )
-        if not done.value:
-            return Committed(await self.show(caller, "sink", name), None)
-        return Committed(_only(done.value).after or _never(), done.index)
-
     def _new_ids(self, count: int) -> list[str]:
         micros = int(self._now().timestamp() * 1_000_000)
         return [uuid7(micros, self._random(8)) for _ in range(count)]
@@ -296,7 +273,6 @@ class _Job:
         ids: one for each change, for what it makes.
         generation: of the directory that they were worked out from; None is any.
         manager: who changes sinks.
-        why: more to say of each change; empty when there is no more.
     """
 
     caller: Caller
@@ -304,7 +280,6 @@ class _Job:
     ids: Sequence[str]
     generation: int | None
     manager: Manager = "administration"
-    why: str = ""
 
     def __call__(self, tx: Transaction) -> list[Changed] | TfauditError:
         """Make the changes, each with its entry; of a refusal only the entry."""
@@ -324,7 +299,7 @@ class _Job:
                 tx.put_object(done.after)
             elif done.before is not None:
                 tx.drop_object(done.before.kind, done.before.name)
-            tx.append(entry_of(self.caller, done, _shut_out(done, tx), self.why))
+            tx.append(entry_of(self.caller, done, _shut_out(done, tx)))
         return work.done
 
 
@@ -625,14 +600,13 @@ def _never() -> Object:
     raise AssertionError("a change has its object before or after")
 
 
-def entry_of(caller: Caller, done: Changed, ended: Sequence[str] = (), why: str = "") -> Draft:
+def entry_of(caller: Caller, done: Changed, ended: Sequence[str] = ()) -> Draft:
     """Return the entry of one change, with the object before and after.
 
     Args:
         caller: who made it.
         done: the change.
         ended: the sessions that end with it.
-        why: more to say of it; empty when there is no more.
     """
     about = done.after or done.before or _never()
     past = _past(done)
@@ -641,7 +615,7 @@ def entry_of(caller: Caller, done: Changed, ended: Sequence[str] = (), why: str 
     return draft(
         f"{about.kind}.{past}",
         "success",
-        f"{message}; {client_text(why)}" if why else message,
+        message,
         caller,
         _STATUS[done.action],
         workspace=about.name if about.kind == "workspace" else None,

@@ -23,6 +23,9 @@ from proxy.lock_service import LockService
 from proxy.preparation import Keys
 from proxy.preparers import WorkerPool
 from proxy.secret_service import SecretService
+from proxy.sink_service import SinkService
+from proxy.sinks.opening import SinkOpener
+from proxy.sinks.secrets import NamedSecrets
 from proxy.state_service import StateService
 from proxy.storage.sqlite import SQLiteStore
 from proxy.tfstate.policy import STANDARD, Policy
@@ -57,6 +60,8 @@ class Program:
     people: People
     workspaces: WorkspaceService
     secrets: SecretService
+    sinks: SinkService
+    open_sink: SinkOpener
     witness: Witness
     policy: Policy
 
@@ -92,6 +97,7 @@ async def open_program(
     store = SQLiteStore(config.data.database, audit, create=create, on_commit=on_commit)
     witness = Witness(config.data.last_checkpoint, NoteVerifier.parse(keys.vkey))
     secrets = Keys(keys.master, keys.redaction)
+    open_sink = SinkOpener(NamedSecrets(config), now)
     async with store:
         await witness.check(store)
         policy = config.redaction.policy() if create else await _policy_in_force(store)
@@ -118,6 +124,8 @@ async def open_program(
                     store, now, os.urandom, grace_days=config.data.deletion_grace
                 ),
                 secrets=SecretService(store, secrets),
+                sinks=SinkService(store, open_sink, keys.origin, now, os.urandom),
+                open_sink=open_sink,
                 witness=witness,
                 policy=policy,
             )

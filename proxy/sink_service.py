@@ -14,7 +14,7 @@ from proxy import sink_entries
 from proxy.access import EVERYWHERE, Caller, Permission
 from proxy.client_text import client_text
 from proxy.contracts import Committed, DeadLetter, SinkReplay, Store, Transaction
-from proxy.directory import Object
+from proxy.directory import Object, SinkRecord, document_of
 from proxy.errors import (
     ConfigError,
     ConflictError,
@@ -26,6 +26,7 @@ from proxy.gate import gate
 from proxy.sink_status import SinkStatus, statuses
 from proxy.sinks.calls import call, close
 from proxy.sinks.contract import Batch, Event, NotTakenError, Opener, RefusedError, SinkGoneError
+from proxy.sinks.record import require_usable
 from proxy.timestamps import uuid7
 
 TEST_SECONDS: Final = 30.0
@@ -167,6 +168,30 @@ class SinkService:
             committed.value.audit_index = committed.index
             raise committed.value
         return Committed(committed.value, committed.index)
+
+    async def probe(self, caller: Caller, record: SinkRecord) -> str:
+        """Look whether a sink, also one that is not made yet, could send, without sending anything.
+
+        Nothing is recorded of it.
+
+        Returns:
+            What was found, for people.
+
+        Raises:
+            ForbiddenError: the caller may not administer.
+            InvalidInputError: its options can't be used; names the one.
+            ConfigError: a secret that it names is not there.
+            NotTakenError: the far side is not there, or it would take nothing.
+        """
+        await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
+        require_usable(record)
+        # An object that nobody keeps: a sink has no need of an ID.
+        found = Object("sink", record.name, "", "", "", document_of(record))
+        sink = self._open_sink(found)
+        try:
+            return await call(record.name, sink.probe(), TEST_SECONDS)
+        finally:
+            await close(record.name, sink)
 
     async def test(self, caller: Caller, name: str) -> Committed[Tested]:
         """Commit ``sink.tested`` and send that very entry to the sink at once.

@@ -185,20 +185,3 @@ async def test_what_the_configuration_has_is_changed_nowhere_else(
             )
     with pytest.raises(ConflictError, match="stands in the configuration file"):
         await directory.create(ADMIN, "sink", FIELDS)
-
-
-async def test_the_server_pauses_what_is_wanted_no_more(
-    store: FakeStore, directory: DirectoryService
-) -> None:
-    """Whoever manages it; the reason is told, and once is enough."""
-    await directory.configure_sinks(ADMIN, {"siem": configured()})
-    done = await directory.disable_sink(ADMIN, "siem", "the far side said 410 Gone")
-    assert done.index == 1
-    assert (
-        "sink.disabled",
-        "disabled the sink siem: enabled yes -> no; the far side said 410 Gone",
-    ) == told(store)[-1]
-    again = await directory.disable_sink(ADMIN, "siem", "the far side said 410 Gone")
-    assert (None, done.value) == (again.index, again.value)
-    await directory.configure_sinks(ADMIN, {"siem": configured()})
-    assert "sink.enabled" == told(store)[-1][0]

@@ -17,6 +17,7 @@ import pytest
 
 from proxy.access import PERMISSIONS, Caller, Permission, Principal, Role, rights_of
 from proxy.contracts import HeldLock, LogQuery, Transaction
+from proxy.directory import SinkRecord
 from proxy.directory_service import Change
 from proxy.errors import ForbiddenError, TfauditError
 from proxy.program import Program
@@ -117,7 +118,6 @@ directory.update     yes   -        -      -       -      -              -
 directory.update_told yes   -        -      -       -      -              -
 directory.delete     yes   -        -      -       -      -              -
 directory.configure_sinks yes   -        -      -       -      -              -
-directory.disable_sink yes   -        -      -       -      -              -
 directory.list       yes   -        -      -       -      -              -
 directory.show       yes   -        -      -       -      -              -
 directory.view       yes   -        -      -       -      -              -
@@ -128,6 +128,11 @@ workspaces.restore   yes   yes      -      -       -      -              -
 workspaces.purge     yes   yes      -      -       -      -              -
 workspaces.reuse     yes   -        -      -       -      -              -
 people.set_password  yes   -        -      -       -      -              -
+sinks.status         yes   -        -      -       -      -              -
+sinks.dead_letters   yes   -        -      -       -      -              -
+sinks.replay         yes   -        -      -       -      -              -
+sinks.probe          yes   -        -      -       -      -              -
+sinks.test           yes   -        -      -       -      -              -
 secrets.find         yes   -        -      -       -      -              -
 secrets.forget       yes   -        -      -       -      -              -
 """
@@ -386,7 +391,6 @@ def calls_of(program: Program, who: Caller, place: str) -> dict[str, Callable[[]
         "directory.update": lambda: directory.update(who, "principal", "none", {}),
         "directory.delete": lambda: directory.delete(who, "principal", "none"),
         "directory.configure_sinks": lambda: directory.configure_sinks(who, {}),
-        "directory.disable_sink": lambda: directory.disable_sink(who, "none", "gone"),
         "directory.list": lambda: directory.list(who, "principal"),
         "directory.show": lambda: directory.show(who, "principal", "none"),
         "directory.view": lambda: directory.view(who),
@@ -397,6 +401,14 @@ def calls_of(program: Program, who: Caller, place: str) -> dict[str, Callable[[]
         "workspaces.purge": lambda: workspaces.purge(who, place),
         "workspaces.reuse": lambda: workspaces.reuse(who, place, {}),
         "people.set_password": lambda: program.people.set_password(who, "none", "x" * 20),
+        "sinks.status": lambda: program.sinks.status(who),
+        "sinks.dead_letters": lambda: program.sinks.dead_letters(who, "none"),
+        "sinks.replay": lambda: program.sinks.replay(who, "none", 0),
+        "sinks.probe": lambda: program.sinks.probe(
+            who,
+            SinkRecord(name="s", type=sample_sink.TYPE, options={"url": "https://siem.example"}),
+        ),
+        "sinks.test": lambda: program.sinks.test(who, "none"),
         "secrets.find": lambda: program.secrets.find(who, place, "value of a secret"),
         "secrets.forget": lambda: program.secrets.forget(who, place),
     }

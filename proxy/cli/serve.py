@@ -70,6 +70,7 @@ def _fast_loop() -> "AbstractEventLoop":
 async def _serve(config: "Config") -> None:
     from proxy import app  # noqa: PLC0415 - quick start of the command line
 
+    app.require_sinks(config)
     await app.require_address(config)
     token = await _first_token(config)
     if token is not None:

@@ -10,8 +10,8 @@ from proxy.fields import FieldError, mistakes_in
 from proxy.patterns import parse
 from proxy.sinks import read_options
 
-Manager: TypeAlias = Literal["administration", "configuration", "server"]
-"""Who changes a sink: an administrator, the configuration file, or the server that feeds it."""
+Manager: TypeAlias = Literal["administration", "configuration"]
+"""Who changes a sink: an administrator, or the configuration that a server starts with."""
 
 MAX_BYTES: Final = 16_384
 """Of a whole record as JSON: the entry of a change holds it twice."""
@@ -133,8 +133,6 @@ def require_manager(
         ConflictError: it is managed elsewhere.
         FieldError: it would become another one.
     """
-    if manager == "server":
-        return
     if present is not None and present.managed != manager:
         raise ConflictError(_elsewhere(present))
     default = "administration" if present is None else present.managed

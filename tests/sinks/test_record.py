@@ -122,7 +122,6 @@ def test_what_the_configuration_holds_is_changed_there_alone(
     with pytest.raises(ConflictError, match=message):
         require_manager(action, fields, present, manager)
     require_manager(action, fields, present, "configuration")
-    require_manager(action, fields, present, "server")
 
 
 def test_the_configuration_takes_no_sink_from_an_administrator() -> None:
