@@ -21,6 +21,7 @@ _OWN: Final[Mapping[str, str]] = {
     "file": "proxy.sinks.file:FileSink",
     "datadog-logs": "proxy.sinks.datadog_logs:DatadogLogs",
     "datadog-events": "proxy.sinks.datadog_events:DatadogEvents",
+    "splunk-hec": "proxy.sinks.splunk_hec:SplunkHec",
     "webhook": "proxy.sinks.webhook:Webhook",
     "syslog": "proxy.sinks.syslog:SyslogSink",
 }

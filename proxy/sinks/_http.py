@@ -19,7 +19,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Annotated, Final, NamedTuple, Protocol, TypeAlias
+from typing import Annotated, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -49,6 +49,7 @@ from proxy.directory import is_loopback
 from proxy.errors import ConfigError
 from proxy.fields import FieldError
 from proxy.sinks.contract import (
+    Batch,
     Context,
     NotTakenError,
     Options,
@@ -71,10 +72,14 @@ _MAX_QUOTED: Final = 200
 _LOOKED_AT: Final = 400
 _LARGE: Final = 32_768
 """Bytes from which on work is done in a thread."""
+_MANY: Final = 20
+"""Events from which on they are rendered in a thread."""
 _SECRET_RUN: Final = 6
 """Characters in a row that a quoted text may not have in common with a secret,"""
 _SENT_RUN: Final = 16
 """nor with what was sent: names of fields are shorter, values that matter are longer."""
+
+T = TypeVar("T")
 
 Seconds: TypeAlias = Annotated[
     float,
@@ -612,6 +617,18 @@ def in_parts(pieces: Iterable[tuple[int, bytes]], *, most: int, size: int) -> li
     if held:
         parts.append(Part(tuple(indices), tuple(held)))
     return parts
+
+
+async def made(batch: Batch, make: Callable[[Batch], T]) -> T:
+    """Return what a sink makes of a batch; of a large one off the event loop.
+
+    Args:
+        batch: to be sent.
+        make: renders it.
+    """
+    if len(batch.events) > _MANY:
+        return await asyncio.to_thread(make, batch)
+    return make(batch)
 
 
 async def in_order(parts: Sequence[Part], send: Callable[[Part], Awaitable[Receipt]]) -> Receipt:

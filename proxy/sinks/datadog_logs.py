@@ -5,7 +5,6 @@ doesn't believe a time older than 18 hours. None of that is left to it.
 https://docs.datadoghq.com/api/latest/logs/#send-logs
 """
 
-import asyncio
 import hashlib
 from base64 import b64encode
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ import orjson
 from msgspec import Meta
 
 from proxy.sinks._datadog import MAX_AGE, Datadog, DatadogOptions, tags_of
-from proxy.sinks._http import Part, in_order, in_parts
+from proxy.sinks._http import Part, in_order, in_parts, made
 from proxy.sinks._rendering import rendered
 from proxy.sinks._words import cut, is_older, severity
 from proxy.sinks.contract import Batch, Context, Event, Limits, Options, Receipt
@@ -63,15 +62,14 @@ class DatadogLogs:
         """Deliver the batch; see contract.Sink."""
         far = self._datadog
         # With the last log of each request goes the newest checkpoint.
-        evidence = b',"checkpoint":' + orjson.dumps(batch.checkpoint) + b"}"
+        evidence = _evidence(batch)
 
         async def post(part: Part) -> Receipt:
             body = b"[" + b",".join(part.pieces)[:-1] + evidence + b"]"
             answer = await far.http.ask("POST", far.url, far.headers, body, is_packed=True)
             return far.http.require_taken(answer, part.indices)
 
-        room = MAX_BODY - len(evidence)
-        return await in_order(await asyncio.to_thread(self._parts, batch, room), post)
+        return await in_order(await made(batch, self._parts), post)
 
     async def probe(self) -> str:
         """Ask whether the key is valid; see contract.Sink."""
@@ -81,12 +79,12 @@ class DatadogLogs:
         """Close the connections."""
         await self._datadog.http.aclose()
 
-    def _parts(self, batch: Batch, room: int) -> list[Part]:
+    def _parts(self, batch: Batch) -> list[Part]:
         now = self._now()
         pieces = (
             (index, self._log(event, batch.origin, now)) for index, event in enumerate(batch.events)
         )
-        return in_parts(pieces, most=MAX_LOGS, size=room)
+        return in_parts(pieces, most=MAX_LOGS, size=MAX_BODY - len(_evidence(batch)))
 
     def _log(self, event: Event, origin: str, now: datetime) -> bytes:
         options = self._options
@@ -102,6 +100,10 @@ class DatadogLogs:
             log |= {"timestamp": int(now.timestamp() * 1000), "late": True}
         encoded = orjson.dumps(log)
         return encoded if len(encoded) <= MAX_LOG else _cut(log, event, len(encoded))
+
+
+def _evidence(batch: Batch) -> bytes:
+    return b',"checkpoint":' + orjson.dumps(batch.checkpoint) + b"}"
 
 
 def described(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ https://github.com/standard-webhooks/standard-webhooks (spec/standard-webhooks.m
 Protocol Binding of CloudEvents 1.0.2 (structured and batched content mode).
 """
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -26,6 +25,7 @@ from proxy.sinks._http import (
     in_order,
     in_parts,
     is_there,
+    made,
     requests_within,
 )
 from proxy.sinks._rendering import rendered
@@ -104,7 +104,7 @@ class Webhook:
             answer = await self._http.ask("POST", self._url, headers, body)
             return self._http.require_taken(answer, part.indices, _VERDICTS)
 
-        return await in_order(await asyncio.to_thread(self._parts, batch), post)
+        return await in_order(await made(batch, self._parts), post)
 
     async def probe(self) -> str:
         """Ask for what it would take (OPTIONS); see contract.Sink."""

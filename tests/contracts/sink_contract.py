@@ -277,7 +277,7 @@ class HttpSinkContract:
         async with an_http_rig(of, row, answer) as rig:
             for status in range(200, 300):
                 # The one success that has no content, ever (RFC 9110 section 15.3.5).
-                wanted = "again" if row.needs_content and status == 204 else "taken"
+                wanted = "repair" if row.needs_content and status == 204 else "taken"
                 batch = batch_of(1, status)
                 assert wanted == await outcome(rig.sink, batch, rig.secrets), status
 

@@ -54,6 +54,7 @@ class Intake:
         searches_before_seen: searches that don't find a new issue yet.
         busy: answers of 429 that come before the next real one.
         broken: answers of 503 likewise.
+        broken_from: how many requests to one path are answered before it is 503 for good.
         lose_answers: requests that are carried out and whose answer never comes.
     """
 
@@ -75,6 +76,7 @@ class Intake:
     searches_before_seen: int = 0
     busy: int = 0
     broken: int = 0
+    broken_from: int | None = None
     lose_answers: int = 0
     requests: Counter[str] = field(default_factory=Counter)
     pending: dict[str, dict[int, list[dict[str, Any]]]] = field(default_factory=dict)
@@ -112,6 +114,8 @@ class Intake:
         if self.busy:
             self.busy -= 1
             return web.json_response({"errors": ["slow down"]}, status=429, headers=_WAIT)
+        if self.broken_from is not None and self.requests[request.path] >= self.broken_from:
+            return web.Response(status=503)
         if self.broken:
             self.broken -= 1
             return web.Response(status=503)

@@ -1,11 +1,12 @@
 """Rows of the types that this program sends over HTTP itself."""
 
 import base64
+import json
 from collections.abc import Mapping
 from typing import Final
 
 from tests.contracts.sink_contract import HttpRow
-from tests.receivers.far_side import Seen
+from tests.receivers.far_side import Answers, Reply, Seen
 
 SIGNING: Final = "whsec_" + base64.b64encode(b"the webhook's signing key: 32 by").decode()
 OLD_SIGNING: Final = "whsec_" + base64.b64encode(b"the older of two signing secrets").decode()
@@ -26,7 +27,34 @@ def _of_datadog_events(seen: Seen) -> list[str]:
     return [(specific.get("custom") or specific["change_metadata"])["entry_id"]]
 
 
+def _of_splunk(seen: Seen) -> list[str]:
+    if not seen.target.endswith("/event") or not seen.body:
+        return []
+    return [json.loads(line)["fields"]["tfaudit_entry_id"] for line in seen.body.splitlines()]
+
+
+def _splunk() -> Answers:
+    def answer(seen: Seen) -> Reply:
+        match seen.target.rpartition("/")[2]:
+            case "health":
+                return Reply(200, b'{"text":"HEC is healthy","code":17}')
+            case "event" if not seen.body:
+                return Reply(400, b'{"text":"No data","code":5}')
+            case "ack":
+                return Reply(200, b'{"acks":{"0":true}}')
+        return Reply(200, b'{"text":"Success","code":0,"ackId":0}')
+
+    return answer
+
+
 HTTP_ROWS: Final[Mapping[str, HttpRow]] = {
+    "splunk-hec": HttpRow(
+        options=lambda url: {"url": url, "token_secret": "hec", "acknowledge": True},
+        ids=_of_splunk,
+        secrets=lambda _: {"hec": "11111111-2222-3333-4444-555555555555"},
+        healthy=_splunk,
+        needs_content=True,
+    ),
     "webhook": HttpRow(
         options=lambda _: {
             "url_secret": "address",
