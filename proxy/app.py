@@ -134,6 +134,7 @@ def create_app(
     app[appkeys.ADMIN] = program.admin
     app[appkeys.WORKSPACES] = program.workspaces
     app[appkeys.DIRECTORY] = program.directory
+    app[appkeys.SINKS] = program.sinks
     app[appkeys.EXCHANGE] = program.exchange
     app[appkeys.PEOPLE] = program.people
     app[appkeys.LOGINS] = logins

@@ -45,6 +45,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "updateIssuer": {"description": SECRET},
     "createSink": {"name": "new", **SINK},
     "updateSink": {"description": SECRET},
+    "createReplay": {"first": 0},
     "createWorkspace": {"name": "new", "description": SECRET},
     "updateWorkspace": {"description": SECRET},
     "createToken": {"name": "new", "role": "reader", "workspaces": ["x"]},
@@ -52,9 +53,10 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
 }
 NO_BODY: Final = {
     *(f"delete{kind}" for kind in ("Principal", "Grant", "Issuer", "Sink", "Workspace")),
-    *("restoreWorkspace", "purgeWorkspace", "revokeToken"),
+    *("restoreWorkspace", "purgeWorkspace", "revokeToken", "testSink"),
 }
 READING: Final = {
+    *("listSinkTypes", "showSinkStatus", "listDeadLetters", "listReplays"),
     *(f"list{kind}s" for kind in ("Principal", "Grant", "Issuer", "Sink", "Workspace", "Token")),
     *(f"show{kind}" for kind in ("Principal", "Grant", "Issuer", "Sink", "Workspace", "Token")),
 }
@@ -130,7 +132,7 @@ async def send(face: Face, operation: str, name: str, content: bytes, **options:
 async def test_a_call_of_the_api_is_one_entry(face: Face, operation: str) -> None:
     """However it ends; and the answer names the entry."""
     kind = operation.lstrip("abcdefghijklmnopqrstuvwxyz").lower()
-    name = {**NAMES, "token": "t", "password": "p"}[kind]
+    name = {**NAMES, "token": "t", "password": "p", "replay": "s"}[kind]
     if operation == "deletePrincipal":
         name = "free"  # something is granted to the other
     body = BODIES.get(operation)
@@ -169,7 +171,7 @@ async def test_reading_who_there_is_leaves_no_entry_when_it_is_allowed(face: Fac
         if route.operation is None or route.operation.id not in READING:
             continue
         kind = path_of(route).split("/")[3].removesuffix("s")
-        name = {**NAMES, "token": "t"}[kind]
+        name = {**NAMES, "token": "t", "sink-type": ""}[kind]
         path = path_of(route).format(name=name, ref=name)
         before = await face.program.store.size()
         answer = await face.ask(route.method, path, role=Role.ADMIN)

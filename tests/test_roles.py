@@ -75,6 +75,12 @@ createSink           yes   -        -      -       -      -              -      
 showSink             yes   -        -      -       -      -              -       -
 updateSink           yes   -        -      -       -      -              -       -
 deleteSink           yes   -        -      -       -      -              -       -
+listSinkTypes        yes   -        -      -       -      -              -       -
+showSinkStatus       yes   -        -      -       -      -              -       -
+testSink             yes   -        -      -       -      -              -       -
+listDeadLetters      yes   -        -      -       -      -              -       -
+listReplays          yes   -        -      -       -      -              -       -
+createReplay         yes   -        -      -       -      -              -       -
 listWorkspaces       yes   -        -      -       -      -              -       -
 createWorkspace      yes   -        -      -       -      -              -       -
 showWorkspace        yes   -        -      -       -      -              -       -
@@ -240,6 +246,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
         "options": {"url": "https://siem.example"},
     },
     "updateSink": {"description": "changed"},
+    "createReplay": {"first": 0},
     "createWorkspace": {"name": "new"},
     "updateWorkspace": {"description": "changed"},
     "createToken": {"name": "new", "role": "reader", "workspaces": ["none"]},

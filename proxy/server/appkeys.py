@@ -19,6 +19,7 @@ from proxy.server.metrics import Metrics
 from proxy.server.operations import Route
 from proxy.server.readiness import Readiness
 from proxy.server.shortcut import Shortcut
+from proxy.sink_service import SinkService
 from proxy.state_service import StateService
 from proxy.token_exchange import TokenExchange
 from proxy.workspace_service import WorkspaceService
@@ -30,6 +31,7 @@ STATES: Final = web.AppKey("states", StateService)
 WORKSPACES: Final = web.AppKey("workspaces", WorkspaceService)
 ADMIN: Final = web.AppKey("admin", AdminService)
 EXCHANGE: Final = web.AppKey("exchange", TokenExchange)
+SINKS: Final = web.AppKey("sinks", SinkService)
 DIRECTORY: Final = web.AppKey("directory", DirectoryService)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 LOGINS: Final = web.AppKey("logins", Logins)

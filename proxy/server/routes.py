@@ -18,6 +18,7 @@ from proxy.server import (
 )
 from proxy.server.api_login import LOGIN_ROUTES
 from proxy.server.api_objects import object_routes
+from proxy.server.api_sinks import sink_routes
 from proxy.server.appkeys import ROUTES as ROUTES_KEY
 from proxy.server.bodies import defer_continue
 from proxy.server.operations import Operation, Route
@@ -51,7 +52,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *object_routes("principal"),
     *object_routes("grant"),
     *object_routes("issuer"),
-    *object_routes("sink"),
+    *sink_routes(),
     *workspace_routes(),
     Route(
         "GET",

@@ -11,14 +11,18 @@ from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType, defstruct, field
 from msgspec.structs import FieldInfo, fields
 
 from proxy.access import Role
-from proxy.contracts import StoredToken
+from proxy.contracts import SinkReplay, StoredToken
 from proxy.directory import NOT_GIVEN, RECORDS, Globs, Name
+from proxy.sink_status import SinkStatus as Status
+from proxy.sinks.describing import SinkType
 
 Id = Annotated[str, Meta(description="UUIDv7; another one if it is deleted and made again.")]
 Time = Annotated[
     str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$", description="RFC 3339, UTC.")
 ]
 
+
+Index = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 _ATTRIBUTE_INDENT: Final = 8
 """Of a docstring's line that begins with an attribute's name."""
@@ -158,6 +162,94 @@ NewToken: Final = defstruct(
     namespace={"__doc__": _document(StoredToken, {"identity"})},
 )
 TokenList: Final = list_of(Token)
+
+
+SinkTypeList: Final = list_of(SinkType)
+
+
+class Tested(Struct, frozen=True, kw_only=True):
+    """What came of a test of a sink.
+
+    Attributes:
+        is_taken: whether the far side took the event.
+        said: what it said, for people.
+    """
+
+    is_taken: bool
+    said: str
+
+
+class ReplayCreation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which entries a sink is to be given once more.
+
+    Attributes:
+        first: index of the first entry; only of dead letters it may be left out.
+        until: one more than the index of the last; absent or null is as far as the sink is.
+        only_dead_letters: of those between, only what was set aside.
+    """
+
+    first: Index | None = None
+    until: Index | None = None
+    only_dead_letters: bool = False
+
+
+Replay: Final = defstruct(
+    "Replay",
+    [(name, of) for name, of in get_type_hints(SinkReplay).items() if name != "sink"],
+    frozen=True,
+    kw_only=True,
+    namespace={"__doc__": _document(SinkReplay, {"sink"})},
+)
+ReplayList: Final = list_of(Replay)
+
+SinkStatus: Final = defstruct(
+    "SinkStatus",
+    [
+        (name, list[Replay] if name == "replays" else of)  # type: ignore[valid-type] # at run time
+        for name, of in get_type_hints(Status).items()
+    ],
+    frozen=True,
+    kw_only=True,
+    namespace={"__doc__": _document(Status)},
+)
+
+
+class DeadLetterParameters(Struct, frozen=True):
+    """Which part of what is set aside.
+
+    Attributes:
+        first: only entries from this index on; ``next`` of the page before.
+        limit: at most so many items.
+    """
+
+    first: Index = 0
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """An entry that a sink refused.
+
+    Attributes:
+        index: of the entry.
+        reason: what the far side said, for people.
+        time: RFC 3339 UTC.
+    """
+
+    index: int
+    reason: str
+    time: Time
+
+
+class DeadLetterList(Struct, frozen=True, kw_only=True):
+    """A page of what is set aside.
+
+    Attributes:
+        items: in the order of the log.
+        next: the ``first`` of the next page; null: this is the last.
+    """
+
+    items: list[DeadLetter]
+    next: int | None
 
 
 class ExchangeParameters(Struct, frozen=True):

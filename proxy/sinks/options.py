@@ -26,7 +26,13 @@ TAG_PATTERN: Final = r"^[^\s,]+$(?!\n)"
 
 Tag: TypeAlias = Annotated[str, Meta(pattern=TAG_PATTERN, max_length=200)]
 Url: TypeAlias = Annotated[str, Meta(pattern=URL_PATTERN, max_length=2000)]
-Format: TypeAlias = Literal["native", "cloudevents", "ocsf", "ecs"]
+Format: TypeAlias = Annotated[
+    Literal["native", "cloudevents", "ocsf", "ecs"],
+    Meta(description="How each event is written."),
+]
+AllowHttp: TypeAlias = Annotated[
+    bool, Meta(description="Whether events may go to another machine without TLS, readable.")
+]
 
 WORDS: Final = {
     SECRET_PATTERN: "the name of a secret: small letters, digits and '_', beginning with a letter",

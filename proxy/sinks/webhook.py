@@ -30,7 +30,7 @@ from proxy.sinks._http import (
 )
 from proxy.sinks._rendering import rendered
 from proxy.sinks.contract import Batch, Context, Limits, Options, Receipt
-from proxy.sinks.options import Format, SecretName, Url
+from proxy.sinks.options import AllowHttp, Format, SecretName, Url
 
 MAX_BODY: Final = 1_000_000
 """Bytes of a request with several events; the standard advises to stay small."""
@@ -64,7 +64,7 @@ class WebhookOptions(HttpOptions, frozen=True, kw_only=True):
             "CloudEvents in batched content mode.",
         ),
     ] = 1
-    allow_http: bool = False
+    allow_http: AllowHttp = False
 
 
 class Webhook:
