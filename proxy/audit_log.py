@@ -15,7 +15,7 @@ from proxy.client_text import client_text
 from proxy.contracts import Draft
 from proxy.errors import InvalidInputError, UnavailableError, VerificationError
 from proxy.events import EVENTS, OUTCOMES
-from proxy.timestamps import rfc3339, uuid7
+from proxy.timestamps import pooled, rfc3339, uuid7
 from proxy.tlog.checkpoint import Checkpoint, sign, verify_checkpoint
 from proxy.tlog.ed25519 import signer
 from proxy.tlog.entry import Record, canonical, key_id, signing_input
@@ -23,7 +23,6 @@ from proxy.tlog.merkle import Frontier, leaf_hash
 from proxy.tlog.note import NoteSigner
 
 _VERSION: Final = 1
-_POOL: Final = 32
 
 
 def draft(  # noqa: PLR0913 - the fields of an entry, in the order people ask for them
@@ -119,7 +118,7 @@ class AuditLog:
         self.note_signer = NoteSigner(origin, checkpoint_key)
         self.origin = origin
         self.clock = clock
-        self.random = random
+        self.random_of_id = pooled(random)
 
     def is_own(self, note: str, head: LogHead) -> bool:
         """Tell whether the note is our own signed checkpoint of exactly this head."""
@@ -152,19 +151,11 @@ class Batch:
         self._last = head.micros
         self.micros = max(log.clock(), head.micros + 1)
         self._next = self.micros
-        self._pool: list[bytes] = []
 
     @property
     def size(self) -> int:
         """Return the tree's size with all that was appended so far."""
         return self._frontier.size
-
-    def _random(self) -> bytes:
-        """Return 8 random bytes; the system is asked once for many entries."""
-        if not self._pool:
-            pool = self._log.random(_POOL * 8)
-            self._pool = [pool[at : at + 8] for at in range(0, len(pool), 8)]
-        return self._pool.pop()
 
     def append(self, drafts: list[Draft]) -> list[Record]:
         """Sign the drafts and add them to the tree: all of them, or none when one fails.
@@ -185,7 +176,7 @@ class Batch:
             if entry["event"] not in EVENTS or entry["outcome"] not in OUTCOMES:
                 raise AssertionError(f"not in the catalogue: {entry['event']} {entry['outcome']}")
             entry["v"] = _VERSION
-            entry["id"] = uuid7(micros, self._random())
+            entry["id"] = uuid7(micros, log.random_of_id())
             entry["time"] = rfc3339(micros)
             data = canonical(entry)
             try:

@@ -53,7 +53,7 @@ from proxy.tfstate.fitting import RedactedChanges
 from proxy.tfstate.policy import STANDARD, Policy
 from proxy.tfstate.redact import Redactor
 from proxy.tfstate.scan import Finding, matched, scan
-from proxy.timestamps import uuid7
+from proxy.timestamps import pooled, uuid7
 from proxy.upload_rules import Accepted, Upload, judge
 from proxy.workspace_rules import (
     require_alive,
@@ -151,6 +151,7 @@ class StateService:
         self._keys = keys
         self._clock = clock
         self._random = random
+        self._random_of_id = pooled(random)
         self._bodies = BodyCache(cache_limit)
         self._newest: dict[str, _Base] = {}
         self._accept_unlocked_force = accept_unlocked_force
@@ -556,7 +557,7 @@ class StateService:
         base = self._newest.get(workspace)
         if base is None:
             base = (await self._store.write(partial(_base, workspace))).value
-        version_id = uuid7(self._clock(), self._random(8))
+        version_id = uuid7(self._clock(), self._random_of_id())
         for _ in range(_ATTEMPTS):
             salt = self._random(SALT_BYTES) if base.salt is None else base.salt.value
             order = Order(workspace, salt, version_id, cast("bytes", body), content_md5, base.head)

@@ -3,6 +3,7 @@
 A time is an integer of microseconds since 1970-01-01T00:00:00Z everywhere inside the program.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -12,6 +13,8 @@ from proxy.errors import InvalidInputError
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = 1_000_000
 _VARIANT: Final = 0b10 << 62
+_RANDOM: Final = 8
+_TOGETHER: Final = 32
 
 
 @lru_cache(maxsize=64)
@@ -59,3 +62,22 @@ def uuid7(micros: int, random: bytes) -> str:
     high = f"{millis:012x}"
     low = f"{int.from_bytes(random, 'big') >> 2 | _VARIANT:016x}"
     return f"{high[:8]}-{high[8:]}-7{fraction * 4096 // 1000:03x}-{low[:4]}-{low[4:]}"
+
+
+def pooled(random: Callable[[int], bytes]) -> Callable[[], bytes]:
+    """Return what gives the 8 random bytes of one UUIDv7, and asks for those of many at once.
+
+    Each time the system is asked, the interpreter's lock goes to whichever thread waits for it.
+
+    Args:
+        random: gives so many random bytes.
+    """
+    pool: list[bytes] = []
+
+    def take() -> bytes:
+        if not pool:
+            many = random(_TOGETHER * _RANDOM)
+            pool.extend(many[start : start + _RANDOM] for start in range(0, len(many), _RANDOM))
+        return pool.pop()
+
+    return take

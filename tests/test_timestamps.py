@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import InvalidInputError
-from proxy.timestamps import micros_of, rfc3339, uuid7
+from proxy.timestamps import micros_of, pooled, rfc3339, uuid7
 
 _LAST = 253_402_300_799_999_999
 """9999-12-31T23:59:59.999999Z."""
@@ -89,3 +89,19 @@ def test_the_time_agrees_with_the_standard_library(micros: int) -> None:
     """The same digits as datetime."""
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
     assert moment.isoformat(timespec="microseconds").replace("+00:00", "Z") == rfc3339(micros)
+
+
+def test_random_bytes_are_asked_for_many_ids_at_once_and_given_to_one_each() -> None:
+    """Two IDs with the same bytes could be equal; a system asked for each costs its time."""
+    asked: list[int] = []
+
+    def random(size: int) -> bytes:
+        start = sum(asked)
+        asked.append(size)
+        return b"".join(number.to_bytes(8, "big") for number in range(start, start + size, 8))
+
+    take = pooled(random)
+    given = [take() for _ in range(100)]
+    assert len(given) == len(set(given))
+    assert {8} == set(map(len, given))
+    assert len(asked) < 10
