@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,8 +16,12 @@ from proxy.access import MEANINGS, PERMISSIONS, Role
 from proxy.directory import NOT_GIVEN, RECORDS, SinkRecord
 from proxy.docstrings import read_docstring
 from proxy.events import EVENTS, OUTCOMES
+from proxy.formats import FORMATS
+from proxy.formats.ecs import VERSION as ECS_VERSION
+from proxy.formats.ocsf import VERSION as OCSF_VERSION
 from proxy.tfstate.detectors import KINDS
 from proxy.tlog.entry import MAX_ENTRY_BYTES
+from tests.examples import ORIGIN, entry_of, example
 from tests.redaction.compare import COMPARED
 from tests.redaction.drawn import DRAWN
 from tests.secret_names import page
@@ -57,20 +62,154 @@ is refused.
 
 
 def events() -> str:
-    """Return docs/events.md: the catalogue, a table for each group."""
+    """Return docs/events.md: the catalogue, a table for each group, and an example of each."""
     lines = [
         "# Events",
         "",
         "Every entry of the log is of one of these kinds; there is no other. Its outcome is one of "
         + ", ".join(f"`{outcome}`" for outcome in OUTCOMES)
-        + ".",
+        + ". An example of each stands below;",
+        "[formats.md](formats.md) shows how they look in other formats,",
+        "[entry.schema.json](entry.schema.json) says what may be in them.",
     ]
     group = None
     for name, event in EVENTS.items():
         if event.group != group:
             group = event.group
             lines += ["", f"## {group.capitalize()}", "", "| event | means |", "|---|---|"]
-        lines.append(f"| `{name}` | {event.meaning} |")
+        lines.append(f"| [`{name}`](#{_anchor(name)}) | {event.meaning} |")
+    lines += [
+        "",
+        "## Examples",
+        "",
+        "As `tfaudit log --json` has them under `entry`; signature and index stand beside it. Keys",
+        "are sorted, as in the signed bytes.",
+    ]
+    for name in EVENTS:
+        lines += ["", f"### {name}", "", "```json", shown_entry(name), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _anchor(heading: str) -> str:
+    """Return what a heading is linked by."""
+    return heading.replace(".", "")
+
+
+def shown_entry(event: str) -> str:
+    """Return the example of an event as documents show it."""
+    return _shown(entry_of(example(event)))
+
+
+def _shown(members: dict[str, Any]) -> str:
+    """Return an object as JSON with a line for each member; what is long is not unfolded."""
+    lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in members.items())
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+SHOWN: Final = "state.written"
+"""The event that is shown in every format."""
+
+PLACES: Final[dict[str, tuple[str, str, str]]] = {
+    # in our own format: in CloudEvents, OCSF and ECS
+    "entry.id": ("id", "metadata.uid", "event.id"),
+    "entry.time": ("time", "metadata.original_time", "@timestamp"),
+    "entry.event": ("data.event", "metadata.event_code", "event.action"),
+    "entry.outcome": ("data.outcome", "status_detail", "tfaudit.outcome"),
+    "entry.message": ("data.message", "message", "message"),
+    "entry.actor.id": ("data.actor.id", "actor.user.uid", "user.id"),
+    "entry.actor.name": ("data.actor.name", "actor.user.name", "user.name"),
+    "entry.actor.issuer": ("data.actor.issuer", "actor.idp.name", "tfaudit.actor.issuer"),
+    "entry.actor.claims": ("data.actor.claims", "unmapped.actor.claims", "tfaudit.actor.claims"),
+    "entry.source.ip": ("data.source.ip", "src_endpoint.ip", "source.ip"),
+    "entry.source.forwarded_for": (
+        "data.source.forwarded_for",
+        "http_request.x_forwarded_for",
+        "tfaudit.source.forwarded_for",
+    ),
+    "entry.source.user_agent": (
+        "data.source.user_agent",
+        "http_request.user_agent",
+        "user_agent.original",
+    ),
+    "entry.request.id": ("data.request.id", "http_request.uid", "http.request.id"),
+    "entry.request.via": ("data.request.via", "unmapped.request.via", "tfaudit.request.via"),
+    "entry.request.method": (
+        "data.request.method",
+        "http_request.http_method",
+        "http.request.method",
+    ),
+    "entry.request.path": ("data.request.path", "http_request.url.path", "url.path"),
+    "entry.request.status": ("data.request.status", "status_code", "http.response.status_code"),
+    "entry.workspace": ("subject", "file.name", "tfaudit.workspace"),
+    "entry.state.sha256": ("data.state.sha256", "file.hashes.0.value", "file.hash.sha256"),
+    "entry.state.size": ("data.state.size", "file.size", "file.size"),
+    "entry.run": ("data.run", "unmapped.run", "tfaudit.run"),
+    "entry.changes": ("data.changes", "unmapped.changes", "tfaudit.changes"),
+    "index": ("index", "metadata.sequence", "event.sequence"),
+    "leaf_hash": ("leafhash", "unmapped.leaf_hash", "event.hash"),
+    "signature.value": ("signature", "unmapped.signature.value", "tfaudit.signature.value"),
+    "signature.key_id": ("keyid", "unmapped.signature.key_id", "tfaudit.signature.key_id"),
+}
+"""Where the parts of the event that is shown stand."""
+
+_FORMATS: Final = {
+    "native": "Our own: the entry as it was signed, its position, and the evidence. The canonical "
+    "form (RFC 8785) of `entry` gives the signed bytes back.",
+    "cloudevents": "CloudEvents 1.0. `source` and `id` are the same for each try to deliver an "
+    "entry. `index` is a text, because an integer of CloudEvents has 32 bits; `sequence` is the "
+    "same number in a form that sorts.",
+    "ocsf": f"OCSF {OCSF_VERSION}. States and locks are File Hosting Activity, logins "
+    "Authentication, what is administered Entity Management, the server, its sinks and runs "
+    "Application Lifecycle (with the profile `host`, for its actor), calls about the log API "
+    "Activity. What has no attribute stands under `unmapped`.",
+    "ecs": f"ECS {ECS_VERSION}. What has no field stands under `tfaudit`, whose shape varies with "
+    "what changed: map it as `flattened`. `event.id` as the document's ID makes a second delivery "
+    "harmless.",
+}
+
+
+def formats() -> str:
+    """Return docs/formats.md: one event in every format, and what becomes of each event."""
+    lines = [
+        "# Formats",
+        "",
+        "A sink writes events in the format that its option `format` names. Nothing of an entry is",
+        "lost in any of them, and each carries the evidence: with `index`, leaf hash and signature",
+        "an event is proved against any checkpoint.",
+    ]
+    stored = example(SHOWN)
+    for name, make in FORMATS.items():
+        made = make(entry_of(stored), stored.record, ORIGIN)
+        told = textwrap.wrap(_FORMATS[name], 99)
+        lines += ["", f"## {name}", "", *told, "", "```json", _shown(made), "```"]
+    lines += ["", "## Where things stand", "", "Of the event above.", ""]
+    lines += ["| native | cloudevents | ocsf | ecs |", "|---|---|---|---|"]
+    for ours, places in PLACES.items():
+        lines.append(f"| `{ours}` | " + " | ".join(f"`{place}`" for place in places) + " |")
+    lines += [
+        "",
+        "## What each event becomes",
+        "",
+        "The severity is that of a success; what was denied or failed has at least Low.",
+        "",
+        "| event | OCSF class | activity | `type_uid` | severity | ECS `category` | ECS `type` |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in EVENTS:
+        successful = example(name, "success")
+        entry = entry_of(successful)
+        one = FORMATS["ocsf"](entry, successful.record, ORIGIN)
+        other = FORMATS["ecs"](entry, successful.record, ORIGIN)["event"]
+        cells = (
+            f"`{name}`",
+            one["class_name"],
+            one["activity_name"],
+            str(one["type_uid"]),
+            one["severity"],
+            ", ".join(other["category"]),
+            ", ".join(other["type"]),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -487,6 +626,7 @@ def check_entries(entries: Iterable[dict[str, Any]], each: int = 20) -> None:
 
 FILES: Final = {
     "events.md": events,
+    "formats.md": formats,
     "roles.md": roles,
     "entry.schema.json": schema,
     "configuration.md": configuration,

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,17 +12,60 @@ from proxy.cli._access_file import read_access_file, require_known
 from proxy.config import load_config
 from proxy.contracts import LogQuery
 from proxy.directory import Directory
+from proxy.events import EVENTS
+from proxy.formats import FORMATS
 from proxy.server.openapi import path_of
 from proxy.server.routes import ROUTES
 from proxy.tfstate.document import parse
 from proxy.tfstate.redact import Redactor
-from tests.documents import DOCS, FILES
+from tests.documents import DOCS, FILES, PLACES, SHOWN, check_entries
+from tests.examples import EXAMPLES, ORIGIN, entry_of, example
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_generated_documents_are_up_to_date(name: str) -> None:
     """What repeats the code was made from this code: else run ``python -m tests.documents``."""
     assert FILES[name]() == (DOCS / name).read_text("utf-8")
+
+
+def test_every_event_has_an_example() -> None:
+    """A new event of the catalogue needs one in tests/examples.py, and none is left behind."""
+    assert set(EVENTS) == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_example_is_a_real_entry(event: str) -> None:
+    """It fits the published schema and is of the event that it stands for."""
+    entry = entry_of(example(event))
+    check_entries([entry])
+    assert event == entry["event"]
+
+
+def test_examples_are_the_same_each_time_and_all_different() -> None:
+    """So that the documents change only with what they say."""
+    once, again = ([example(event).record for event in EVENTS] for _ in range(2))
+    assert once == again
+    assert len(once) == len({record.index for record in once})
+
+
+def test_things_stand_where_the_document_says() -> None:
+    """Each row of the table in docs/formats.md, by the event that is shown there."""
+    stored = example(SHOWN)
+    made = {name: make(entry_of(stored), stored.record, ORIGIN) for name, make in FORMATS.items()}
+    for ours, places in PLACES.items():
+        wanted = str(_at(made["native"], ours))
+        found = [
+            str(_at(made[name], place))
+            for name, place in zip(("cloudevents", "ocsf", "ecs"), places, strict=True)
+        ]
+        assert [wanted] * 3 == found, ours
+
+
+def _at(value: Any, path: str) -> Any:
+    """Return what stands at a dotted path; a number is a position in a list."""
+    for step in path.split("."):
+        value = value[int(step)] if step.isdigit() else value[step]
+    return value
 
 
 def test_the_policy_of_the_readme_is_taken(tmp_path: Path) -> None:
