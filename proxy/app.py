@@ -47,7 +47,7 @@ from proxy.server.handshakes import TLSSite
 from proxy.server.metrics import Metrics
 from proxy.server.middleware import Gatekeeper, Traffic
 from proxy.server.readiness import Readiness
-from proxy.server.routes import ENTRANCES, OPEN, add_routes
+from proxy.server.routes import ENTRANCES, OPEN, PUBLIC, add_routes
 from proxy.server.shortcut import Shortcut
 from proxy.server.tls import Revocations, open_tls
 from proxy.server_record import record_start, record_stop
@@ -116,6 +116,7 @@ def create_app(
         traffic or Traffic(),
         open_handlers=OPEN,
         entrances=ENTRANCES,
+        public=PUBLIC if config.audit.public_log else frozenset(),
         trusted_proxies=config.server.trusted_proxies,
         request_ids=ids,
         certificates=ClientCertificates(
@@ -132,6 +133,7 @@ def create_app(
     app[appkeys.STATES] = program.states
     app[appkeys.LOCKS] = program.locks
     app[appkeys.ADMIN] = program.admin
+    app[appkeys.PROOFS] = program.proofs
     app[appkeys.WORKSPACES] = program.workspaces
     app[appkeys.DIRECTORY] = program.directory
     app[appkeys.SINKS] = program.sinks
@@ -145,16 +147,17 @@ def create_app(
     app[appkeys.READINESS] = Readiness(program.store, time.monotonic)
     app[appkeys.SHORTCUT] = Shortcut(app, add_routes(app), gatekeeper.handle)
 
-    async def commit_failures(_: web.Application) -> AsyncIterator[None]:
+    async def commit_counts(_: web.Application) -> AsyncIterator[None]:
         yield
         await failures.aclose()
+        await program.readings.aclose()
 
     async def ask_issuers(_: web.Application) -> AsyncIterator[None]:
         async with discovery:
             yield
             await issuer_keys.aclose()
 
-    app.cleanup_ctx.extend((commit_failures, ask_issuers))
+    app.cleanup_ctx.extend((commit_counts, ask_issuers))
     return app
 
 

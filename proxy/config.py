@@ -206,6 +206,11 @@ class AuditConfig:
     flood_window: float = _setting(60.0, above=0)
     # So many failed logins of one address in a window get an entry each; the rest are counted.
     flood_immediate: int = _setting(10, low=1, high=1000)
+    # Whether anybody may read the whole log, with all that its entries say, as tiles (`/tile/`);
+    # else `log:read` is wanted, and for entries on all workspaces.
+    public_log: bool = False
+    # Further tiles that somebody reads are counted over so many seconds.
+    reading_window: float = _setting(60.0, above=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from proxy.keys import KeyRing, open_keys
 from proxy.lock_service import LockService
 from proxy.preparation import Keys
 from proxy.preparers import WorkerPool
+from proxy.proof_service import ProofService
+from proxy.reading_log import ReadingLog
 from proxy.secret_service import SecretService
 from proxy.sink_service import SinkService
 from proxy.sinks.opening import SinkOpener
@@ -55,6 +57,8 @@ class Program:
     states: StateService
     locks: LockService
     admin: AdminService
+    proofs: ProofService
+    readings: ReadingLog
     directory: DirectoryService
     exchange: TokenExchange
     people: People
@@ -101,6 +105,7 @@ async def open_program(
     async with store:
         await witness.check(store)
         policy = config.redaction.policy() if create else await _policy_in_force(store)
+        readings = ReadingLog(store, window=config.audit.reading_window, now=now)
         async with PasswordHasher() as hasher, WorkerPool(secrets, workers, policy) as preparer:
             yield Program(
                 config=config,
@@ -117,6 +122,13 @@ async def open_program(
                 ),
                 locks=LockService(store),
                 admin=AdminService(store, now, os.urandom),
+                proofs=ProofService(
+                    store,
+                    readings,
+                    NoteVerifier.parse(keys.vkey),
+                    is_public=config.audit.public_log,
+                ),
+                readings=readings,
                 directory=DirectoryService(store, now, os.urandom),
                 exchange=TokenExchange(store, clock, os.urandom),
                 people=_people(config, store, hasher),

@@ -150,12 +150,14 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
     return Answer(int(head[0].split()[1]), headers, body)
 
 
-def a_config(directory: Path, **server: Any) -> Config:
+def a_config(directory: Path, *, public_log: bool = False, **server: Any) -> Config:
     """Return a configuration whose waits are short enough for tests."""
     return Config(
         server=replace(ServerConfig(port=0), **server),
         data=DataConfig(directory / "data"),
-        audit=AuditConfig(origin="tfaudit.test/running", flood_immediate=1000),
+        audit=AuditConfig(
+            origin="tfaudit.test/running", flood_immediate=1000, public_log=public_log
+        ),
     )
 
 

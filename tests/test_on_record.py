@@ -61,6 +61,7 @@ READING: Final = {
     *(f"show{kind}" for kind in ("Principal", "Grant", "Issuer", "Sink", "Workspace", "Token")),
 }
 NOT_ADMINISTRATION: Final = {
+    *("proveEntry", "proveGrowth", "readTile"),
     *("readLog", "whoAmI", "showDescription", "login", "logout", "listSessions", "endSession"),
     *("changePassword", "exchangeToken", "endToken"),
 }

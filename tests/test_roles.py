@@ -24,6 +24,7 @@ from proxy.program import Program
 from proxy.refusals import LockRefusedError
 from proxy.server.openapi import path_of
 from proxy.server.routes import ROUTES
+from proxy.tlog.tiles import Bundle
 from tests import sample_sink
 from tests.running import SYSTEM, Answer, Face, a_face
 from tests.samples import a_draft, a_held_lock, a_lock_info, a_state
@@ -94,6 +95,9 @@ showToken            yes   -        -      -       -      -              -      
 rotateToken          yes   -        -      -       -      -              -       -
 revokeToken          yes   -        -      -       -      -              -       -
 readLog              yes   -        -      -       -      -              yes     -
+proveEntry           yes   -        -      -       -      -              yes     -
+proveGrowth          yes   -        -      -       -      -              yes     -
+readTile             yes   -        -      -       -      -              yes     -
 whoAmI               yes   yes      yes    yes     yes    yes            yes     yes
 """
 """What goes over HTTP: the state protocol in words, the API by the names of its document."""
@@ -118,6 +122,9 @@ admin.rotate_token   yes   -        -      -       -      -              -
 admin.revoke_token   yes   -        -      -       -      -              -
 admin.open_log       yes   -        -      -       -      -              yes
 admin.read_log       yes   -        -      -       -      -              yes
+proofs.prove_entry   yes   -        -      -       -      -              yes
+proofs.prove_growth  yes   -        -      -       -      -              yes
+proofs.tile          yes   -        -      -       -      -              yes
 directory.change     yes   -        -      -       -      -              -
 directory.create     yes   -        -      -       -      -              -
 directory.update     yes   -        -      -       -      -              -
@@ -154,7 +161,7 @@ ABOUT_ONESELF: Final = {
 ANYBODYS: Final = {"login", "showDescription"}
 """Wants no credentials."""
 
-NOT_ASKED_BY_ROLES: Final = {"workspaces.purge_due"}
+NOT_ASKED_BY_ROLES: Final = {"readings.record", "workspaces.purge_due"}
 """What the server does by itself, through what the table has."""
 
 STATE_ROUTES: Final = {
@@ -254,6 +261,10 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
 }
 
 
+QUERIES: Final = {"proveGrowth": "?from=1"}
+"""What an operation can't do without."""
+
+
 def asked_of_states() -> Iterator[tuple[str, str, str, bytes, str | None]]:
     """Yield row, method, ending of the path, body, and the operation that holds the lock."""
     plan, apply = "OperationTypePlan", "OperationTypeApply"
@@ -299,7 +310,7 @@ async def test_a_role_may_ask_of_the_api_what_the_table_says(face: Face, role: s
     """What is allowed is done, as far as there is something to do it with."""
     token = face.tokens["nobody"] if role == "nobody" else await face.token(Role(role))
     await face.program.directory.create(SYSTEM, "workspace", {"name": "some/where"})
-    names = {"name": "some/where", "ref": "none", "id": "none"}
+    names = {"name": "some/where", "ref": "none", "id": "none", "index": "0", "path": "0/000.p/1"}
     for route in ROUTES:
         operation = route.operation
         if operation is None or operation.id in ABOUT_ONESELF | ANYBODYS:
@@ -310,7 +321,7 @@ async def test_a_role_may_ask_of_the_api_what_the_table_says(face: Face, role: s
         body = BODIES.get(operation.id)
         answer = await face.ask(
             route.method,
-            path.format(**names),
+            path.format(**names) + QUERIES.get(operation.id, ""),
             None if body is None else json.dumps(body).encode(),
             token=token,
             headers={} if body is None else {"Content-Type": "application/json"},
@@ -392,6 +403,9 @@ def calls_of(program: Program, who: Caller, place: str) -> dict[str, Callable[[]
         "admin.revoke_token": lambda: admin.revoke_token(who, "none"),
         "admin.open_log": lambda: admin.open_log(who, LogQuery()),
         "admin.read_log": first,
+        "proofs.prove_entry": lambda: program.proofs.prove_entry(who, 0),
+        "proofs.prove_growth": lambda: program.proofs.prove_growth(who, 1, 2),
+        "proofs.tile": lambda: program.proofs.tile(who, Bundle(0, 1)),
         "directory.change": lambda: directory.change(who, [Change("delete", "grant", "none")]),
         "directory.create": lambda: directory.create(who, "principal", {"name": "p"}),
         "directory.update_told": lambda: directory.update_told(who, "principal", "none", {}),

@@ -15,6 +15,7 @@ from proxy.config import Config
 from proxy.contracts import Store
 from proxy.directory_service import DirectoryService
 from proxy.lock_service import LockService
+from proxy.proof_service import ProofService
 from proxy.server.metrics import Metrics
 from proxy.server.operations import Route
 from proxy.server.readiness import Readiness
@@ -29,6 +30,7 @@ STORE: Final = web.AppKey("store", Store)
 LOCKS: Final = web.AppKey("locks", LockService)
 STATES: Final = web.AppKey("states", StateService)
 WORKSPACES: Final = web.AppKey("workspaces", WorkspaceService)
+PROOFS: Final = web.AppKey("proofs", ProofService)
 ADMIN: Final = web.AppKey("admin", AdminService)
 EXCHANGE: Final = web.AppKey("exchange", TokenExchange)
 SINKS: Final = web.AppKey("sinks", SinkService)

@@ -122,6 +122,7 @@ class Gatekeeper:
         traffic: shared with whoever stops the server.
         open_handlers: those that anybody may call.
         entrances: those of them to which somebody comes to log in.
+        public: those that anybody may call, too, and that record by themselves that somebody did.
         trusted_proxies: networks whose X-Forwarded-For is believed.
         request_ids: an ID for each request, unique among servers and restarts.
         certificates: finds the client certificate behind a request; None believes none.
@@ -137,6 +138,7 @@ class Gatekeeper:
         *,
         open_handlers: frozenset[_Handler],
         entrances: frozenset[_Handler] = frozenset(),
+        public: frozenset[_Handler] = frozenset(),
         trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
         request_ids: Iterator[str],
         certificates: ClientCertificates | None = None,
@@ -148,6 +150,7 @@ class Gatekeeper:
         self._traffic = traffic
         self._open = open_handlers
         self._entrances = entrances
+        self._public = public
         self._trusted = trusted_proxies
         self._ids = request_ids
         self._certificates = certificates
@@ -204,6 +207,9 @@ class Gatekeeper:
         if asked in self._open:
             if asked in self._entrances:
                 return await self._admit(request, handler, request_id)
+            return await handler(request)
+        if asked in self._public:
+            request[CALLER] = self._caller(request, request_id, ANONYMOUS)
             return await handler(request)
         caller = request[CALLER] = await self._authenticate(request, request_id)
         try:

@@ -50,6 +50,7 @@ class Route(NamedTuple):
         handler: answers.
         operation: must be there for each path under ``/api/v1/``.
         is_open: no credentials are asked for: it tells nothing of a state or a workspace.
+        is_public: no credentials are asked for when the configuration makes the log public.
         is_entrance: it asks for them itself, and is on record as asked by nobody known.
     """
 
@@ -59,3 +60,4 @@ class Route(NamedTuple):
     operation: Operation | None = None
     is_open: bool = False
     is_entrance: bool = False
+    is_public: bool = False

@@ -108,9 +108,8 @@ def read_query(query: Mapping[str, str], to: type[S]) -> S:
         return msgspec.convert(found, to)
     except msgspec.ValidationError as error:
         failure = told(error, to, "the parameter", WORDS)
-        raise FieldError(str(failure).replace("parameter: ", "parameter ", 1), failure.field) from (
-            error
-        )
+        text = str(failure).replace("parameter: the field ", "parameter ", 1)
+        raise FieldError(text.replace("parameter: ", "parameter ", 1), failure.field) from error
 
 
 def _types(to: type[Struct]) -> dict[str, inspect.Type]:

@@ -10,6 +10,7 @@ from proxy.server import (
     api_exchange,
     api_log,
     api_openapi,
+    api_proof,
     api_tokens,
     api_whoami,
     backend,
@@ -157,6 +158,46 @@ ROUTES: Final[tuple[Route, ...]] = (
             "entry of the log itself. If the connection breaks, lines are missing.",
         ),
     ),
+    Route(
+        "GET",
+        "/api/v1/entries/{index}/proof",
+        api_proof.prove_entry,
+        Operation(
+            "proveEntry",
+            "Give an entry's receipt, which proves it to be in the log.",
+            Permission.LOG_READ,
+            media=api_proof.TEXT,
+            refusals=(404,),
+            description="A text (C2SP tlog-proof) that anybody can check with the log's public "
+            "checkpoint key alone. The entry's bytes are its `extra` line, in base64.",
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/v1/proofs/consistency",
+        api_proof.prove_growth,
+        Operation(
+            "proveGrowth",
+            "Prove that the log only grew between two sizes.",
+            Permission.LOG_READ,
+            reply=api_proof.Growth,
+            query=api_proof.GrowthParameters,
+            refusals=(404,),
+        ),
+    ),
+    Route(
+        "GET",
+        "/tile/{path:.+}",
+        api_proof.tile,
+        Operation(
+            "readTile",
+            "Read a tile of the log's tree, or an entry bundle (C2SP tlog-tiles).",
+            Permission.LOG_READ,
+            media=api_proof.BYTES,
+            refusals=(404,),
+        ),
+        is_public=True,
+    ),
     # For whoever is known
     Route(
         "GET",
@@ -187,6 +228,9 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 OPEN: Final = frozenset(route.handler for route in ROUTES if route.is_open)
 """Handlers that ask for no credentials: none of them tells anything of a state or a workspace."""
+
+PUBLIC: Final = frozenset(route.handler for route in ROUTES if route.is_public)
+"""Handlers that ask for no credentials when the configuration makes the log public."""
 
 ENTRANCES: Final = frozenset(route.handler for route in ROUTES if route.is_entrance)
 """Handlers to which whoever asks comes to prove who they are."""

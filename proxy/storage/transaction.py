@@ -315,7 +315,7 @@ class SQLiteTransaction:
     def append(self, draft: Draft) -> None:
         """Add an entry; nobody acts under a token or a right that ended while the request ran."""
         entry = draft.entry
-        if entry["outcome"] == "success":
+        if entry["outcome"] == "success" and not draft.is_past:
             actor = entry["actor"]
             token_id = actor["id"] if actor["type"] == "token" else actor.get("token")
             if token_id is not None:

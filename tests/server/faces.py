@@ -14,15 +14,18 @@ from proxy.auth.failures import FailureLog
 from proxy.config import Config
 from proxy.contracts import StoredToken
 from proxy.directory_service import DirectoryService
+from proxy.proof_service import ProofService
+from proxy.reading_log import ReadingLog
 from proxy.server import appkeys
 from proxy.server.connections import request_ids
 from proxy.server.metrics import Metrics
 from proxy.server.middleware import Gatekeeper, Traffic
 from proxy.server.readiness import Readiness
 from proxy.server.routes import OPEN, add_routes
+from proxy.tlog.note import NoteVerifier
 from proxy.token_exchange import TokenExchange
 from proxy.workspace_service import WorkspaceService
-from tests.fakes import START, FakeStore
+from tests.fakes import CHECKPOINT_KEY, ORIGIN, START, FakeStore
 
 Client = TestClient[web.Request, web.Application]
 Serve = Callable[[web.Application], Awaitable[Client]]
@@ -49,6 +52,9 @@ def api_app(store: FakeStore) -> web.Application:
     app[appkeys.CONFIG] = Config()
     app[appkeys.STORE] = store
     app[appkeys.ADMIN] = AdminService(store, lambda: NOW, lambda n: bytes([next(calls)]) * n)
+    readings = ReadingLog(store, window=3600, now=lambda: NOW)
+    verifier = NoteVerifier(ORIGIN, CHECKPOINT_KEY.public_key())
+    app[appkeys.PROOFS] = ProofService(store, readings, verifier)
     app[appkeys.DIRECTORY] = DirectoryService(
         store, lambda: NOW, lambda n: bytes([next(calls)]) * n
     )
@@ -62,6 +68,7 @@ def api_app(store: FakeStore) -> web.Application:
 
     async def close(_: web.Application) -> None:
         await failures.aclose()
+        await readings.aclose()
 
     app.on_cleanup.append(close)
     return app
