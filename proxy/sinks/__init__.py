@@ -18,6 +18,7 @@ GROUP: Final = "tfaudit.sinks"
 """The entry-point group of sinks that are not ours."""
 
 _OWN: Final[Mapping[str, str]] = {
+    "eventbridge": "proxy.sinks.eventbridge:EventBridge",
     "file": "proxy.sinks.file:FileSink",
     "datadog-logs": "proxy.sinks.datadog_logs:DatadogLogs",
     "datadog-events": "proxy.sinks.datadog_events:DatadogEvents",

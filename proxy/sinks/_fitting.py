@@ -19,12 +19,15 @@ _NEVER: Final = frozenset(
         "id",
         "index",
         "key_id",
+        "keyid",
         "leaf_hash",
+        "leafhash",
         "origin",
         "outcome",
         "signature",
         "source",
         "specversion",
+        "tfaudit",
         "time",
         "type",
         "type_uid",
@@ -71,8 +74,8 @@ def _size(part: tuple[int, str, Document, str]) -> int:
 
 
 def _mark(document: Document, gone: list[str]) -> None:
-    """Say what is gone; an OCSF object has a place for what its schema does not know."""
-    place = document.get("unmapped")
+    """Say what is gone; OCSF and ECS have a place for what they do not know."""
+    place = document.get("unmapped", document.get("tfaudit"))
     (place if isinstance(place, dict) else document)[TRIMMED] = ", ".join(gone)
 
 

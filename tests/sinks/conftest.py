@@ -1,14 +1,11 @@
-"""What tests of sinks share."""
-
-from collections.abc import AsyncIterator
+"""What tests of sinks share: one AWS for all of them."""
 
 import pytest
 
-from tests.receivers.intake import Intake, an_intake
+from tests.receivers.aws import Aws, shared_aws
 
 
-@pytest.fixture
-async def intake() -> AsyncIterator[Intake]:
-    """Run the far sides as their vendors document them."""
-    async with an_intake() as running:
-        yield running
+@pytest.fixture(scope="session")
+def aws() -> Aws:
+    """Run moto's server once; each test uses names of its own."""
+    return shared_aws()

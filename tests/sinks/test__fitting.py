@@ -1,12 +1,16 @@
 """What is left out of an event that is too long, and that the rest says so."""
 
+from base64 import b64encode
+
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.sinks._fitting import fitted
 from proxy.sinks._rendering import rendered
-from tests.fakes import ORIGIN
+from proxy.sinks.options import Format
+from tests.fakes import ORIGIN, START
 from tests.forwarded import an_entry, an_event_of
 
 TEXT = st.text(max_size=3000)
@@ -47,13 +51,18 @@ def test_an_object_of_ocsf_says_it_where_its_schema_has_a_place() -> None:
     assert {"unmapped": {"trimmed": "unmapped.changes"}, "time": 1} == found
 
 
-@settings(max_examples=30)
+@pytest.mark.parametrize("form", ["native", "cloudevents", "ocsf", "ecs"])
+@settings(max_examples=20)
 @given(parts=st.dictionaries(st.sampled_from(["run", "state", "changes", "extra"]), PARTS))
-def test_any_entry_fits_into_the_smallest_message_of_syslog(parts: dict[str, object]) -> None:
-    """Its identity and its evidence are in it."""
-    event = an_event_of(an_entry(3, **parts), 3)
-    found = fitted(rendered("native", event, ORIGIN), 1200, orjson.dumps)
-    assert len(orjson.dumps(found)) <= 1200
-    assert 3 == found["index"]
-    assert event.entry["id"] == found["entry"]["id"]
-    assert event.record.leaf_hash.hex() == found["leaf_hash"]
+def test_any_entry_fits_into_the_smallest_message_of_syslog(
+    form: Format, parts: dict[str, object]
+) -> None:
+    """Its identity and its evidence are in it, in every format."""
+    event = an_event_of(an_entry(3, extra=parts), 3)
+    found = orjson.dumps(fitted(rendered(form, event, ORIGIN), 1700, orjson.dumps)).decode()
+    assert len(found) <= 1700
+    assert event.entry["id"] in found
+    assert event.record.leaf_hash.hex() in found
+    assert event.record.key_id in found
+    assert b64encode(event.record.signature).decode() in found
+    assert event.entry["time"][:19] in found or str(START // 1000 + 3) in found

@@ -1,0 +1,247 @@
+"""Amazon EventBridge: each event on a bus, where rules of AWS decide who gets it.
+
+The detail is the entry itself, so that one event pattern means the same there and here; what proves
+it stands in ``evidence``. EventBridge keeps no order and may deliver twice: the detail has the
+entry's id and index.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
+
+import orjson
+from msgspec import Meta
+
+from proxy.client_text import client_text
+from proxy.sinks._aws import Aws, AwsError, AwsOptions
+from proxy.sinks._rendering import evidence
+from proxy.sinks.contract import (
+    Batch,
+    Context,
+    Event,
+    Limits,
+    NotTakenError,
+    Options,
+    Receipt,
+    RefusedError,
+)
+
+SOURCE: Final = "tfaudit"
+_MOST: Final = 10
+_LARGEST: Final = 256 * 1024
+"""Bytes of all entries of a request, which must stay below it."""
+_TIME_BYTES: Final = 14
+"""What a time counts in AWS's calculation of an entry's size."""
+_LONGEST_TYPE: Final = 128
+
+_AGAIN: Final = frozenset({"InternalFailure", "InternalException", "ThrottlingException"})
+"""Of one entry: AWS says that the same one may be taken later."""
+_REPAIR: Final = frozenset(
+    {
+        "AccessDeniedException",
+        "InvalidAccountIdException",
+        "NotAuthorizedForDetailTypeException",
+        "NotAuthorizedForSourceException",
+    }
+)
+"""Of one entry: nothing is wrong with it, but with what we may; the same will hold for the next."""
+_REFUSED: Final = frozenset(
+    {"RequestEntityTooLargeException", "SerializationException", "ValidationException"}
+)
+"""Of a whole request: something that is in it."""
+
+BUS_PATTERN: Final = (
+    r"^(arn:[a-z0-9-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[/.A-Za-z0-9_-]+$(?!\n)"
+)
+
+
+class EventBridgeOptions(AwsOptions, frozen=True):
+    """Which bus."""
+
+    bus: Annotated[
+        str,
+        Meta(
+            pattern=BUS_PATTERN,
+            max_length=1600,
+            description="Name of the event bus, or its ARN when it is another account's.",
+        ),
+    ]
+
+
+class _Entry(NamedTuple):
+    """What stands for one event in a request.
+
+    Attributes:
+        at: the event's place in the batch, from 0.
+        size: bytes, by AWS's calculation.
+        fields: as PutEvents takes them.
+    """
+
+    at: int
+    size: int
+    fields: Mapping[str, Any]
+
+
+class EventBridge:
+    """Puts events on a bus that was seen to exist.
+
+    A bus that does not exist swallows events, and AWS answers as if they were taken. So the bus is
+    looked for before the first events after a start, and again after each batch, before it counts.
+    """
+
+    options_type: ClassVar[type[Options]] = EventBridgeOptions
+
+    def __init__(self, options: EventBridgeOptions, context: Context) -> None:
+        self.limits = Limits(events=100)
+        self._bus = options.bus
+        self._aws = Aws("events", options, context, f"the event bus {options.bus}")
+        self._was_seen = False
+
+    async def send(self, batch: Batch) -> Receipt:
+        """Put the events on the bus, in as many requests as it takes."""
+        if not self._was_seen:
+            await self._look_for_bus()
+        rejected: dict[int, str] = {}
+        requests = list(_in_requests(_entries(batch, self._bus)))
+        for number, request in enumerate(requests):
+            later = [entry.at for each in requests[number + 1 :] for entry in each]
+            await self._put(request, later, rejected)
+        await self._look_for_bus()
+        taken = len(batch.events) - len(rejected)
+        return Receipt(f"{taken} events taken by {self._aws.who}", rejected)
+
+    async def probe(self) -> str:
+        """Look for the bus."""
+        arn = await self._look_for_bus()
+        return f"{self._aws.who} exists: {client_text(arn, 1600)}"
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._aws.aclose()
+
+    async def _look_for_bus(self) -> str:
+        self._was_seen = False
+        client = await self._aws.client()
+        hints = {
+            "ResourceNotFoundException": "there is no such bus in this region and account: make "
+            "it, or correct bus and region; what was put on it is sent again",
+            "AccessDeniedException": "allow events:DescribeEventBus: a bus that is gone swallows "
+            "events, so it must be seen to be there",
+        }
+        async with self._aws.told("show itself", hints):
+            found = await client.describe_event_bus(Name=self._bus)
+        self._was_seen = True
+        return str(found.get("Arn", ""))
+
+    async def _put(
+        self, request: Sequence[_Entry], later: Sequence[int], rejected: dict[int, str]
+    ) -> None:
+        """Send one request.
+
+        Args:
+            request: its entries.
+            later: indices of the events that come in later requests.
+            rejected: gets the events that will never be taken.
+
+        Raises:
+            NotTakenError: with all events that are left.
+            RefusedError: likewise.
+        """
+        indices = [entry.at for entry in request]
+        try:
+            client = await self._aws.client()
+            async with self._aws.told("take events"):
+                answer = await client.put_events(Entries=[entry.fields for entry in request])
+        except NotTakenError as error:
+            self._was_seen = False
+            if isinstance(error, AwsError) and (error.code in _REFUSED or error.status == 413):
+                failure: Exception = RefusedError(str(error), refused=indices, left=later)
+                if rejected:  # those are certain; the refused ones are found out on the next call
+                    failure = NotTakenError(
+                        str(error), left=[*indices, *later], rejected=rejected, retry_after=0.0
+                    )
+                raise failure from None
+            error.left = frozenset([*indices, *later])
+            error.rejected = rejected
+            raise
+        self._judge(indices, later, answer, rejected)
+
+    def _judge(
+        self,
+        indices: Sequence[int],
+        later: Sequence[int],
+        answer: Mapping[str, Any],
+        rejected: dict[int, str],
+    ) -> None:
+        """Look at each entry's result: HTTP's 200 says nothing of them."""
+        results = answer.get("Entries", [])
+        if len(results) != len(indices):
+            raise NotTakenError(
+                f"{self._aws.who} answered for {len(results)} events of {len(indices)}",
+                left=[*indices, *later],
+                rejected=rejected,
+            )
+        left: list[int] = []
+        reasons: list[str] = []
+        needs_repair = False
+        for index, result in zip(indices, results, strict=True):
+            code = result.get("ErrorCode")
+            if not code:
+                continue
+            reason = client_text(f"{code}: {result.get('ErrorMessage', '')}", 300)
+            if code in _AGAIN or code in _REPAIR:
+                left.append(index)
+                reasons.append(reason)
+                needs_repair = needs_repair or code in _REPAIR
+            else:
+                rejected[index] = reason
+        if left:
+            hint = "; allow events:PutEvents on it" if needs_repair else ""
+            raise NotTakenError(
+                f"{self._aws.who} did not take {len(left)} of {len(indices)} events: "
+                f"{reasons[0]}{hint}",
+                left=[*left, *later],
+                rejected=rejected,
+                needs_repair=needs_repair,
+            )
+
+
+def _entries(batch: Batch, bus: str) -> Iterator[_Entry]:
+    for index, event in enumerate(batch.events):
+        # An entry has at most 65,535 bytes, so that with its evidence it never is too large.
+        fields = _fields(event, batch, bus)
+        yield _Entry(index, _size(fields), fields)
+
+
+def _fields(event: Event, batch: Batch, bus: str) -> dict[str, Any]:
+    entry = event.entry
+    detail = {**entry, "evidence": evidence(event, batch.origin, batch.checkpoint)}
+    workspace = entry.get("workspace")
+    return {
+        "EventBusName": bus,
+        "Source": SOURCE,
+        "DetailType": entry["event"][:_LONGEST_TYPE],
+        "Detail": orjson.dumps(detail).decode(),
+        "Time": datetime.fromisoformat(entry["time"]),
+        "Resources": [workspace] if workspace else [],
+    }
+
+
+def _size(fields: Mapping[str, Any]) -> int:
+    """Return what AWS counts: a time as 14 bytes, the others' UTF-8."""
+    texts = (fields["Source"], fields["DetailType"], fields["Detail"], *fields["Resources"])
+    return _TIME_BYTES + sum(len(text.encode()) for text in texts)
+
+
+def _in_requests(entries: Iterator[_Entry]) -> Iterator[list[_Entry]]:
+    """Part the entries into requests that AWS takes, in order."""
+    request: list[_Entry] = []
+    size = 0
+    for entry in entries:
+        if request and (len(request) == _MOST or size + entry.size >= _LARGEST):
+            yield request
+            request, size = [], 0
+        request.append(entry)
+        size += entry.size
+    if request:
+        yield request
