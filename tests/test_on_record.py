@@ -212,6 +212,24 @@ LINES: Final[tuple[tuple[str, int, int], ...]] = (
     ("token rotate none", 1, 1),
     ("token revoke t", 0, 1),
     ("token revoke TOKEN", 1, 1),
+    (f"sink create s --type {sample_sink.TYPE} --option url=https://s.example", 0, 1),
+    ("sink create t --type none --option url=SECRET", 2, 1),
+    (f"sink create t --type {sample_sink.TYPE} --option url=https://s.example?SECRET", 2, 1),
+    # it could not send, so nothing was asked for
+    (f"sink create t --type {sample_sink.TYPE} -o url=https://t.example -o is_down=true", 2, 0),
+    ("sink update s --description SECRET", 0, 1),
+    ("sink update s --option size=SECRET", 2, 1),
+    ("sink pause s", 0, 1),
+    ("sink pause s", 0, 0),
+    ("sink resume s", 0, 1),
+    ("sink probe s", 0, 0),
+    ("sink test s", 0, 1),
+    ("sink test none", 1, 1),
+    ("sink replay s --from beginning", 1, 1),
+    ("sink dead-letters s", 0, 0),
+    ("sink types", 0, 0),
+    ("sink delete s", 0, 1),
+    ("sink delete TOKEN", 1, 1),
     ("workspace create some/where", 0, 1),
     ("workspace update some/where --description SECRET", 0, 1),
     ("workspace delete some/where --yes", 0, 1),
@@ -227,7 +245,7 @@ LINES: Final[tuple[tuple[str, int, int], ...]] = (
 def commands() -> Iterator[str]:
     """Yield every command of the groups that administer."""
     root: Any = typer.main.get_command(app)
-    for group in ("principal", "grant", "issuer", "token", "workspace"):
+    for group in ("principal", "grant", "issuer", "token", "sink", "workspace"):
         for verb in root.commands[group].commands:
             yield f"{group} {verb}"
 
@@ -250,7 +268,7 @@ def test_a_command_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     def run(line: str) -> Any:
         words = [word.replace("SECRET", SECRET).replace("TOKEN", token) for word in line.split()]
-        arguments = [*words, "--data", str(data)]
+        arguments = words if line == "sink types" else [*words, "--data", str(data)]
         return runner.invoke(app, arguments, input=f"{PASSWORD}\n")
 
     make_directory(data)

@@ -21,6 +21,7 @@ from proxy.cli import (
     principal,
     scan,
     serve,
+    sink,
     state,
     token,
     verify,
@@ -71,6 +72,7 @@ app.add_typer(principal.app, name="principal")
 app.add_typer(grant.app, name="grant")
 app.add_typer(issuer.app, name="issuer")
 app.add_typer(token.app, name="token")
+app.add_typer(sink.app, name="sink")
 app.command("log")(log.log)
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
