@@ -19,10 +19,11 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Annotated, Final, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import orjson
 from aiohttp import (
     BasicAuth,
     ClientConnectorCertificateError,
@@ -141,7 +142,16 @@ def address_of(
     if options.url is not None:
         require_safe_url(options.url, "url", allow_http=allow_http)
         return options.url, []
-    name = options.url_secret or ""
+    address = secret_address(context, options.url_secret or "", allow_http=allow_http)
+    return address, [address]
+
+
+def secret_address(context: Context, name: str, *, allow_http: bool = False) -> str:
+    """Return an address that is a secret.
+
+    Raises:
+        ConfigError: it is not there, or is no address.
+    """
     address = context.secret(name).reveal().strip()
     try:
         parts = urlsplit(address)
@@ -152,7 +162,7 @@ def address_of(
     if not is_safe or not host or not re.fullmatch("[!-~]+", address):
         # Outside of the handler: what urlsplit says quotes the address.
         raise ConfigError(f"the secret {name} is no address that begins with https://")
-    return address, [address]
+    return address
 
 
 def header_secret(context: Context, name: str) -> str:
@@ -437,6 +447,8 @@ def quoted(content: bytes, hidden: frozenset[bytes], sent: bytes) -> str:
         hidden: what ``runs_of`` gives for the sink's secrets.
         sent: the request's content.
     """
+    if not content:
+        return ""
     text = content[:MAX_ANSWER].decode("utf-8", "replace")
     text = " ".join(re.sub(r"<[^<>]*>", " ", text).split())[:_LOOKED_AT]
     text = _without(text, hidden.__contains__, _SECRET_RUN)
@@ -462,7 +474,7 @@ def _without(text: str, is_hidden: Callable[[bytes], bool], run: int) -> str:
 def runs_of(secrets: Iterable[str]) -> frozenset[bytes]:
     """Return all runs of 6 bytes in secrets, and in what an address makes of them.
 
-    Of a secret that is an address, its host is none.
+    Of a secret that is an address its host is none, nor is a plain word: ``services``.
     """
     found = set()
     for secret in secrets:
@@ -470,6 +482,7 @@ def runs_of(secrets: Iterable[str]) -> frozenset[bytes]:
         if secret.startswith(("https://", "http://")):
             parts = urlsplit(secret)
             forms = re.split(r"[/?&=#]", f"{parts.path}/{parts.query}")
+            forms = [form for form in forms if not re.fullmatch("[a-z]{1,10}", form)]
         for form in map(str.encode, forms):
             found |= {form[at : at + _SECRET_RUN] for at in range(len(form) - _SECRET_RUN + 1)}
     return frozenset(found)
@@ -490,6 +503,15 @@ def is_there(http: Http, answer: Answer) -> str:
             "takes events, only one can tell"
         )
     return http.require_well(answer)
+
+
+def object_of(answer: Answer) -> dict[str, Any]:
+    """Return the JSON object that an answer is; empty when it is none."""
+    try:
+        found = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 async def _packed(body: bytes) -> bytes:

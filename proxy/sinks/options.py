@@ -24,6 +24,9 @@ SecretName: TypeAlias = Annotated[
 ]
 TAG_PATTERN: Final = r"^[^\s,]+$(?!\n)"
 
+KEY_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_]*$(?!\n)"
+
+Key: TypeAlias = Annotated[str, Meta(pattern=KEY_PATTERN, max_length=100)]
 Tag: TypeAlias = Annotated[str, Meta(pattern=TAG_PATTERN, max_length=200)]
 Url: TypeAlias = Annotated[str, Meta(pattern=URL_PATTERN, max_length=2000)]
 Format: TypeAlias = Annotated[
@@ -37,6 +40,7 @@ AllowHttp: TypeAlias = Annotated[
 WORDS: Final = {
     SECRET_PATTERN: "the name of a secret: small letters, digits and '_', beginning with a letter",
     URL_PATTERN: "an address that begins with https://",
+    KEY_PATTERN: "letters, digits and '_', beginning with a letter",
     TAG_PATTERN: "text without spaces and commas, as env:prod",
 }
 """What the regular expressions of the options say, for people."""

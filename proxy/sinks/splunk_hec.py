@@ -22,6 +22,7 @@ from proxy.sinks._http import (
     in_order,
     in_parts,
     made,
+    object_of,
     verdict,
 )
 from proxy.sinks._rendering import rendered
@@ -252,27 +253,19 @@ class SplunkHec:
         """
         url, body = f"{self._collector}/ack", orjson.dumps({"acks": numbers})
         answer = await self._http.ask("POST", url, self._headers, body)
-        acks = _object(answer).get("acks")
+        acks = object_of(answer).get("acks")
         if verdict(answer.status) is not Verdict.TAKEN or not isinstance(acks, dict):
             self._require_well(answer)
         return {number for number in numbers if acks.get(str(number)) is True}
 
 
-def _object(answer: Answer) -> dict[str, Any]:
-    try:
-        found = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _code(answer: Answer) -> int | None:
-    code = _object(answer).get("code")
+    code = object_of(answer).get("code")
     return code if type(code) is int else None
 
 
 def _ack_id(who: str, answer: Answer) -> int:
-    found = _object(answer).get("ackId")
+    found = object_of(answer).get("ackId")
     if type(found) is int:
         return found
     raise NotTakenError(

@@ -256,11 +256,12 @@ class HttpSinkContract:
     async def test_every_status_is_understood(self, of: str, row: HttpRow) -> None:
         """From 100 to 599; of some the answer repeats the request and its credentials."""
         async with an_http_rig(of, row) as rig:
+            batch = batch_of(1)
             for status in range(100, 600):
                 if 200 <= status <= 299:
                     continue  # has the content of a success: the next test
                 rig.far.answer = echo(status) if status in QUOTED else bare(status)
-                said = await outcome(rig.sink, batch_of(1), rig.secrets)
+                said = await outcome(rig.sink, batch, rig.secrets)
                 assert expected(status, row) == said, status
 
     async def test_a_success_is_one(self, of: str, row: HttpRow) -> None:
