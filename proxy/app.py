@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import random
 import resource
 import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import fields
 from datetime import timedelta
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -28,11 +29,16 @@ from proxy.auth.issuers import Issuers
 from proxy.auth.logins import Logins
 from proxy.collector import settle
 from proxy.config import SECTIONS, Config, Secret
+from proxy.directory import Object
 from proxy.errors import ConfigError, ConflictError, InvalidInputError, TfauditError
+from proxy.forwarding.forwarder import Forwarder, Surroundings
+from proxy.forwarding.forwarders import Bell, Forwarders
+from proxy.forwarding.pace import Pace
 from proxy.housekeeping import SECONDS as HOUSEKEEPING_SECONDS
 from proxy.housekeeping import Housekeeper
 from proxy.keys import KeyRing
 from proxy.logs import configure_logging
+from proxy.patterns import parse
 from proxy.preparers import spare_cores
 from proxy.program import Program, now, open_program
 from proxy.server import appkeys
@@ -51,6 +57,7 @@ from proxy.server.routes import ENTRANCES, OPEN, PUBLIC, add_routes
 from proxy.server.shortcut import Shortcut
 from proxy.server.tls import Revocations, open_tls
 from proxy.server_record import record_start, record_stop
+from proxy.sink_status import record_of
 from proxy.sinks.record import mistakes_of
 
 _SERVER_LOCK: Final = "server.lock"
@@ -179,9 +186,14 @@ async def serve(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     config.data.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_server(config), suppress(asyncio.CancelledError):
-        metrics, traffic = Metrics(), Traffic()
+        metrics, traffic, bell = Metrics(), Traffic(), Bell()
+
+        def on_commit(jobs: int, entries: int, seconds: float) -> None:
+            metrics.on_commit(jobs, entries, seconds)
+            bell.ring(entries)
+
         async with open_program(
-            config, create=True, on_commit=metrics.on_commit, workers=spare_cores()
+            config, create=True, on_commit=on_commit, workers=spare_cores()
         ) as program:
             caller = _system("serve")
             await record_start(
@@ -211,14 +223,53 @@ async def serve(config: Config) -> None:
                     asyncio.create_task(_keep_house(program)),
                     asyncio.create_task(_keep_tiles(program)),
                 ]
-                await stop.wait()
-                await _drain(program, traffic, runner)
+                async with _forwarding(program, bell):
+                    await stop.wait()
+                    await _drain(program, traffic, runner)
                 for keeper in keepers:
                     keeper.cancel()
             finally:
                 await runner.cleanup()
                 await record_stop(program.store, caller)
     _log.info("stopped")
+
+
+@asynccontextmanager
+async def _forwarding(program: Program, bell: Bell) -> AsyncIterator[None]:
+    """Forward to all sinks meanwhile; a batch that is under way at the end may be answered."""
+    around = Surroundings(
+        store=program.store,
+        open_sink=program.open_sink,
+        origin=program.keys.origin,
+        caller=_system("forwarding"),
+        now=now,
+        monotonic=time.monotonic,
+        sleep=asyncio.sleep,
+        chance=random.random,
+        pace=Pace(),
+    )
+
+    def make(found: Object) -> Forwarder:
+        of = record_of(found).filter
+        return Forwarder(found, parse(of).is_match if of else _is_any, around)
+
+    forwarders = Forwarders(
+        program.store,
+        make,
+        bell,
+        sleep=asyncio.sleep,
+        monotonic=time.monotonic,
+    )
+    task = asyncio.create_task(forwarders.run(), name="forwarding")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _is_any(_: Mapping[str, Any]) -> bool:
+    return True
 
 
 async def require_address(config: Config) -> None:

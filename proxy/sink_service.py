@@ -86,6 +86,15 @@ class SinkService:
         """
         return await statuses(self._store, await self._view(caller, name), self._now())
 
+    async def measure(self) -> list[SinkStatus]:
+        """Return how all sinks are doing, for the server's own metrics.
+
+        Raises:
+            UnavailableError: it can't be told.
+        """
+        sinks = self._store.directory().objects("sink")
+        return await statuses(self._store, sinks, self._now())
+
     async def dead_letters(
         self, caller: Caller, name: str, first: int = 0, limit: int = 100
     ) -> list[DeadLetter]:
@@ -240,8 +249,8 @@ class SinkService:
             return Tested(is_taken=False, said=str(error))
         finally:
             await close(found.name, sink)
-        if index in receipt.rejected:
-            return Tested(is_taken=False, said=receipt.rejected[index])
+        if receipt.rejected:
+            return Tested(is_taken=False, said=next(iter(receipt.rejected.values())))
         unsure = "" if sink.limits.is_acknowledged else " (sent, unacknowledged)"
         return Tested(is_taken=True, said=f"{found_out}; {receipt.said}{unsure}")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import orjson
 
@@ -12,6 +12,7 @@ from proxy.directory import Object, SinkRecord
 from proxy.timestamps import micros_of
 
 State: TypeAlias = Literal["new", "ok", "retrying", "failing", "paused"]
+STATES: Final[tuple[State, ...]] = get_args(State)
 
 _TOGETHER: Final = 1000
 """Entries of one transaction among which a sink's own is looked for."""

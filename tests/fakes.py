@@ -560,8 +560,8 @@ class FakeSink(Sink):
     """A sink that plays a script, and takes whatever comes after it.
 
     Attributes:
-        sent: the indices of each batch that it was given, taken or not.
-        taken: the indices that it took, in their order.
+        sent: the entries' indices of each batch that it was given, taken or not.
+        taken: the entries' indices that it took, in their order.
         script: what it does next.
         always: what it does when the script is over.
         hang: ends HANG, when it is set.
@@ -609,7 +609,7 @@ class FakeSink(Sink):
         return receipt
 
     def _take(self, batch: Batch, but: frozenset[int]) -> None:
-        taken = [event for event in batch.events if event.record.index not in but]
+        taken = [event for at, event in enumerate(batch.events) if at not in but]
         self.taken += [event.record.index for event in taken]
         self.events += [event.entry["event"] for event in taken]
 
@@ -639,7 +639,7 @@ def refuse(*poison: int, reason: str = "not valid") -> Callable[[Batch], Receipt
     def step(batch: Batch) -> Receipt:
         indices = [event.record.index for event in batch.events]
         if set(poison) & set(indices):
-            raise RefusedError(reason, refused=indices)
+            raise RefusedError(reason, refused=range(len(indices)))
         return Receipt("200 OK")
 
     return step

@@ -81,6 +81,10 @@ class _RefusesAllError(NotTakenError):
     """So many events in a row were refused that it is rather the sink that is wrong."""
 
 
+class _NotMadeError(NotTakenError):
+    """The sink can't even be made: a secret is not there."""
+
+
 class Forwarder:
     """Forwards to one sink, as its object is: another one takes its place when that changes.
 
@@ -217,7 +221,7 @@ class Forwarder:
         try:
             sink = self._around.open_sink(self._found)
         except (InvalidInputError, ConfigError) as error:
-            raise NotTakenError(str(error), needs_repair=True) from error
+            raise _NotMadeError(str(error), needs_repair=True) from error
         self._sink = sink
         try:
             said = await self._call(sink.probe())
@@ -265,11 +269,10 @@ class Forwarder:
             except RefusedError as error:
                 parts += self._refused(window, part, error)
             except NotTakenError as error:
-                left = _indices(part) if error.left is None else error.left
-                self._took(window, part, left, error.rejected)
+                self._took(window, part, error.left, error.rejected)
                 raise
             else:
-                self._took(window, part, (), receipt.rejected)
+                self._took(window, part, frozenset(), receipt.rejected)
             finally:
                 self._sent_at = self._around.monotonic()
             in_a_row = self._suspected + len(window.suspects)
@@ -290,13 +293,25 @@ class Forwarder:
         self,
         window: Window,
         part: Sequence[Event],
-        left: Collection[int],
+        left: Collection[int] | None,
         refused: Mapping[int, str],
     ) -> None:
-        """Note what became of a part: what is neither left nor refused was taken."""
-        own = _indices(part)
-        window.refuse({index: why for index, why in refused.items() if index in own})
-        taken = own.difference(left, refused)
+        """Note what became of a part: what is neither left nor refused was taken.
+
+        Args:
+            window: of which it is a part.
+            part: as the sink was given it; it tells its events apart by their places there.
+            left: places of what was not taken; None is all that is not refused.
+            refused: places of what is never taken, each with the reason.
+        """
+        window.refuse(
+            {each.record.index: refused[at] for at, each in enumerate(part) if at in refused}
+        )
+        taken = {
+            each.record.index
+            for at, each in enumerate(part)
+            if left is not None and at not in left and at not in refused
+        }
         if not taken:
             return
         window.take(taken)
@@ -306,20 +321,23 @@ class Forwarder:
             delivery, delivered=delivery.delivered + len(taken), last_delivery=self._time()
         )
 
-    def _refused(self, window: Window, part: list[Event], error: RefusedError) -> list[list[Event]]:
+    def _refused(
+        self, window: Window, part: Sequence[Event], error: RefusedError
+    ) -> list[list[Event]]:
         """Note what became of a refused part; return what is to be given now, the first last."""
-        left = [each for each in part if each.record.index in error.left]
-        refused = [each for each in part if each.record.index in error.refused - error.left]
+        places = range(len(part))
+        refused = [at for at in places if at in error.refused and at not in error.left]
         if not refused:  # of a sink that says nothing of use, that it took them would be a guess
-            refused = [each for each in part if each.record.index not in error.left] or part
-            left = [] if refused is part else left
-        self._took(window, part, _indices(left) | _indices(refused), {})
-        rest = [left] if left else []
+            refused = list(places)
+        left = [at for at in places if at in error.left and at not in refused]
+        self._took(window, part, {*refused, *left}, {})
+        rest = [[part[at] for at in left]] if left else []
         if len(refused) == 1:
-            window.refuse({refused[0].record.index: str(error)})
+            window.refuse({part[refused[0]].record.index: str(error)})
             return rest
         half = (len(refused) + 1) // 2
-        return [*rest, refused[half:], refused[:half]]
+        halves = [refused[half:], refused[:half]]
+        return [*rest, *([part[at] for at in each] for each in halves)]
 
     # ------------------------------------------------------------ when it refuses everything
 
@@ -388,6 +406,7 @@ class Forwarder:
             is_open=is_open,
             needs_repair=error.needs_repair,
             retry_after=error.retry_after,
+            is_local=isinstance(error, _NotMadeError),
         )
         text = client_text(str(error), _ERROR)
         now = self._around.now()
@@ -503,10 +522,6 @@ class Forwarder:
 
     def _time(self) -> str:
         return rfc3339(_micros(self._around.now()))
-
-
-def _indices(events: Sequence[Event]) -> frozenset[int]:
-    return frozenset(each.record.index for each in events)
 
 
 def _micros(moment: datetime) -> int:

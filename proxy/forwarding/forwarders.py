@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
@@ -14,6 +15,9 @@ from proxy.sink_status import record_of
 POLL: Final = 1.0
 """Seconds between two looks at the store: the command line changes it, too."""
 
+GRACE: Final = 5.0
+"""Seconds that a call of a sink may still take when it is stopped; then it is cut off."""
+
 _GATHER: Final = 0.05
 """Seconds for which commits are gathered before anybody is woken for them."""
 
@@ -21,6 +25,40 @@ _FAULT_WAIT: Final = 60.0
 """Seconds before a forwarder that failed by a bug of ours is started again."""
 
 _log = structlog.get_logger("tfaudit.forwarder")
+
+
+class Bell:
+    """Rung for each commit, on whatever thread; heard once for many, on the event loop.
+
+    It exists before the store, which rings it, and whoever listens comes later.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._hear: Callable[[], None]
+        self._is_rung = False
+
+    def ring(self, entries: int) -> None:
+        """Tell that entries were committed, at hardly any cost."""
+        loop = self._loop
+        if entries and loop is not None and not self._is_rung:
+            self._is_rung = True
+            with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                loop.call_soon_threadsafe(loop.call_later, _GATHER, self._answer)
+
+    def _answer(self) -> None:
+        self._is_rung = False
+        if self._loop is not None:
+            self._hear()
+
+    def listen(self, hear: Callable[[], None]) -> None:
+        """Call this on the running event loop from now on."""
+        self._hear = hear
+        self._loop = asyncio.get_running_loop()
+
+    def hush(self) -> None:
+        """Call nobody any more."""
+        self._loop = None
 
 
 class Forwarding(Protocol):
@@ -50,58 +88,48 @@ class Forwarders:
     Args:
         store: has the directory and the log.
         make: makes a forwarder of a sink's object; InvalidInputError says why it can't.
+        bell: rung for each commit.
         sleep: waits so many seconds.
         monotonic: seconds of a clock that is never set back.
-        grace: seconds that a forwarder has to end when it is stopped.
     """
 
     def __init__(
         self,
         store: Store,
         make: Callable[[Object], Forwarding],
+        bell: Bell,
         *,
         sleep: Callable[[float], Coroutine[Any, Any, None]],
         monotonic: Callable[[], float],
-        grace: float,
     ) -> None:
         self._store = store
         self._make = make
+        self._bell = bell
         self._sleep = sleep
         self._monotonic = monotonic
-        self._grace = grace
         self._running: dict[str, _Running] = {}
         self._over: dict[str, Object] = {}
         self._faults: dict[str, float] = {}
         self._size = -1
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._is_rung = False
-
-    def on_commit(self, entries: int) -> None:
-        """Be told that entries were committed; from any thread, and at hardly any cost."""
-        if entries and not self._is_rung and self._loop is not None and self._running:
-            self._is_rung = True
-            try:
-                self._loop.call_soon_threadsafe(self._loop.call_later, _GATHER, self._wake)
-            except RuntimeError:  # the loop is closed: nobody forwards any more
-                self._loop = None
 
     def _wake(self) -> None:
-        self._is_rung = False
         for each in self._running.values():
             each.forwarder.wake()
 
     async def run(self) -> None:
         """Follow the directory until it is cancelled; then stop all forwarders."""
-        self._loop = asyncio.get_running_loop()
+        self._bell.listen(self._wake)
         try:
             while True:
                 try:
                     await self._look()
                 except UnavailableError as error:
                     _log.warning("forwarding waits for the store", error=str(error))
+                except Exception:  # noqa: BLE001 - the sinks that run must run on
+                    _log.exception("forwarding does not follow the directory")
                 await self._sleep(POLL)
         finally:
-            self._loop = None
+            self._bell.hush()
             await asyncio.gather(*(self._end(sink) for sink in list(self._running)))
 
     async def _look(self) -> None:
@@ -159,7 +187,7 @@ class Forwarders:
         """Stop a forwarder: what is under way may be answered, then it is cut off."""
         _, forwarder, task = self._running[sink]
         forwarder.stop()
-        await asyncio.wait({task}, timeout=self._grace)
+        await asyncio.wait({task}, timeout=GRACE)
         if not task.done():
             task.cancel()
             await asyncio.wait({task})

@@ -19,7 +19,6 @@ class Pace:
         save: how far a sink is is kept at least so often while it moves.
         store_wait: before the store is asked again when it failed.
         news: between two ``sink.failed`` of one sink, at least.
-        grace: what is under way may take so long when the sink is stopped.
         distrust_after: events refused in a row, none taken in between, after which it is not they
             that are wrong but the sink.
         look_ahead: events that are looked at, at most, for one that it takes.
@@ -36,11 +35,10 @@ class Pace:
     save: float = 1.0
     store_wait: float = 1.0
     news: float = 600.0
-    grace: float = 5.0
     distrust_after: int = 10
     look_ahead: int = 1000
 
-    def wait(
+    def wait(  # noqa: PLR0913 - what decides it
         self,
         failures: int,
         chance: float,
@@ -48,6 +46,7 @@ class Pace:
         is_open: bool,
         needs_repair: bool = False,
         retry_after: float | None = None,
+        is_local: bool = False,
     ) -> float:
         """Return the seconds until the next try.
 
@@ -60,8 +59,11 @@ class Pace:
             is_open: whether the circuit is open.
             needs_repair: whether somebody has to mend something first.
             retry_after: what the far side asks for; None when it does not.
+            is_local: whether a try asks nobody but this machine.
         """
-        if needs_repair:
+        if is_local:
+            wait = self.longest_wait
+        elif needs_repair:
             wait = self.repair_wait * (1 + chance) / 2
         elif is_open:
             wait = self.open_wait * (1 + chance) / 2

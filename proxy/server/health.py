@@ -7,7 +7,7 @@ import structlog
 from aiohttp import web
 
 from proxy.errors import NotFoundError, UnavailableError
-from proxy.server.appkeys import METRICS, READINESS, STORE
+from proxy.server.appkeys import METRICS, READINESS, SINKS, STORE
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -40,8 +40,12 @@ async def metrics(request: web.Request) -> web.Response:
         locks_held = float(len(await request.app[STORE].locks()))
     except UnavailableError:
         locks_held = math.nan
+    try:
+        sinks = await request.app[SINKS].measure()
+    except UnavailableError:
+        sinks = []
     return web.Response(
-        body=request.app[METRICS].render(locks_held),
+        body=request.app[METRICS].render(locks_held, sinks),
         headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
     )
 

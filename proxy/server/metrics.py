@@ -1,6 +1,9 @@
-"""What Prometheus can ask: counts and times, never a path, a workspace or a name as a label."""
+"""What Prometheus can ask: counts and times, never a path or a workspace as a label.
 
-from collections.abc import Iterator
+The one name that is a label is that of a sink: they are few, and the administrator's own.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import (
@@ -12,8 +15,10 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from proxy.sink_status import STATES, SinkStatus
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "LOCK", "UNLOCK", "OPTIONS"})
 _SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -50,6 +55,60 @@ class _Requests(Collector):
         )
 
 
+_SINK_GAUGES: Final[Mapping[str, tuple[str, Callable[[SinkStatus], float]]]] = {
+    "tfaudit_sink_lag_entries": (
+        "Entries of the log that the sink was not given yet.",
+        lambda sink: sink.lag,
+    ),
+    "tfaudit_sink_lag_seconds": (
+        "Age of the oldest of those.",
+        lambda sink: sink.age,
+    ),
+    "tfaudit_sink_dead_letters": (
+        "Entries that are set aside for the sink.",
+        lambda sink: sink.dead_letters,
+    ),
+}
+
+_SINK_COUNTERS: Final[Mapping[str, tuple[str, Callable[[SinkStatus], float]]]] = {
+    "tfaudit_sink_delivered": (
+        "Entries that the far side took.",
+        lambda sink: sink.delivered,
+    ),
+    "tfaudit_sink_retries": (
+        "Batches that the sink was given again.",
+        lambda sink: sink.retries,
+    ),
+}
+
+
+class _Sinks(Collector):
+    """Says how the sinks are doing, as asked of the store for this scrape."""
+
+    def __init__(self) -> None:
+        self.statuses: Sequence[SinkStatus] = ()
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        """Yield the numbers of each sink for a scrape."""
+        state = GaugeMetricFamily(
+            "tfaudit_sink_state", "1 for the state that the sink is in.", labels=("sink", "state")
+        )
+        for sink in self.statuses:
+            for each in STATES:
+                state.add_metric((sink.name, each), float(each == sink.state))
+        yield state
+        for name, (help_text, read) in _SINK_GAUGES.items():
+            gauge = GaugeMetricFamily(name, help_text, labels=("sink",))
+            for sink in self.statuses:
+                gauge.add_metric((sink.name,), read(sink))
+            yield gauge
+        for name, (help_text, read) in _SINK_COUNTERS.items():
+            counter = CounterMetricFamily(name, help_text, labels=("sink",))
+            for sink in self.statuses:
+                counter.add_metric((sink.name,), read(sink))
+            yield counter
+
+
 class Metrics:
     """The counters of one program, in a registry of their own."""
 
@@ -59,6 +118,8 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         self._requests = _Requests()
         self.registry.register(self._requests)
+        self._sinks = _Sinks()
+        self.registry.register(self._sinks)
         self._commit = Histogram(
             "tfaudit_commit_seconds",
             "Seconds a batch's transaction took, fsync included.",
@@ -98,11 +159,13 @@ class Metrics:
         self._batch.observe(jobs)
         self._entries.inc(entries)
 
-    def render(self, locks_held: float) -> bytes:
+    def render(self, locks_held: float, sinks: Sequence[SinkStatus] = ()) -> bytes:
         """Return the text exposition format.
 
         Args:
             locks_held: asked of the store for this scrape; NaN when it could not tell.
+            sinks: asked of it the same way; none when it could not tell.
         """
         self._locks.set(locks_held)
+        self._sinks.statuses = sinks
         return generate_latest(self.registry)

@@ -73,8 +73,8 @@ class Receipt:
 
     Attributes:
         said: a few words of the answer for people, without any secret: ``202 Accepted``.
-        rejected: the events, by index, that it will never take, each with the reason: these are
-            set aside, the others are delivered.
+        rejected: the events that it will never take, by their places in the batch (from 0), each
+            with the reason: these are set aside, the others are delivered.
     """
 
     said: str
@@ -85,7 +85,8 @@ class NotTakenError(SinkUnavailableError):
     """The far side did not take all events: give the same ones again, later.
 
     Attributes:
-        left: indices of the events that were not taken; None when none was, or nobody knows.
+        left: places of the events in the batch (from 0) that were not taken; None when none was,
+            or nobody knows.
         rejected: as in ``Receipt``: events that it will never take.
         retry_after: seconds that the far side asks to be left alone; None when it does not say.
         needs_repair: waiting does not help: somebody has to mend the credentials, the address or
@@ -116,8 +117,8 @@ class RefusedError(SinkRejectedError):
     stands alone. Those are set aside.
 
     Attributes:
-        refused: indices of the events that were refused together.
-        left: indices of the events that were not tried; those in neither were taken.
+        refused: places of the events in the batch (from 0) that were refused together.
+        left: places of the events that were not tried; those in neither were taken.
     """
 
     def __init__(

@@ -144,7 +144,7 @@ async def test_what_was_not_taken_is_given_again_after_longer_and_longer_waits()
 
 async def test_only_what_was_left_is_given_again() -> None:
     """Before anything that comes after it."""
-    left = NotTakenError("throttled", left=[2, 4])
+    left = NotTakenError("throttled", left=[1, 3])
     world, sink = World(), FakeSink(left, limits=Limits(4))
     found = await world.add_sink()
     await world.append(6)
@@ -284,7 +284,7 @@ async def test_a_far_side_that_wants_no_more_disables_the_sink() -> None:
 
 async def test_a_stop_keeps_what_was_taken() -> None:
     """Also when the rest of the batch was not."""
-    world, sink = World(), FakeSink(NotTakenError("throttled", left=[3]))
+    world, sink = World(), FakeSink(NotTakenError("throttled", left=[2]))
     world.chance = 0.0
     found = await world.add_sink()
     await world.append(3)

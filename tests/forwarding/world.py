@@ -10,7 +10,7 @@ from proxy.contracts import Delivery, Store, Transaction
 from proxy.directory import Object, SinkRecord, document_of
 from proxy.forwarding.forwarder import Forwarder, Surroundings
 from proxy.forwarding.pace import Pace
-from proxy.sinks.contract import Event, NotTakenError, Receipt
+from proxy.sinks.contract import Batch, NotTakenError, Receipt
 from proxy.timestamps import uuid7
 from tests.fakes import START, FakeSink, FakeStore, a_caller
 from tests.samples import a_draft, log_of
@@ -159,13 +159,13 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
             await asyncio.sleep(0.001)
 
 
-def rejecting(*indices: int) -> Callable[..., Receipt]:
-    """Return a step that takes a batch but for these."""
+def rejecting(*indices: int) -> Callable[[Batch], Receipt]:
+    """Return a step that takes a batch but for these entries."""
     return lambda batch: Receipt(
         "200 OK",
-        {event.record.index: "not valid" for event in batch.events if _index(event) in indices},
+        {
+            at: f"not valid: {event.record.index}"
+            for at, event in enumerate(batch.events)
+            if event.record.index in indices
+        },
     )
-
-
-def _index(event: Event) -> int:
-    return event.record.index

@@ -22,10 +22,11 @@ from proxy.server.metrics import Metrics
 from proxy.server.middleware import Gatekeeper, Traffic
 from proxy.server.readiness import Readiness
 from proxy.server.routes import OPEN, add_routes
+from proxy.sink_service import SinkService
 from proxy.tlog.note import NoteVerifier
 from proxy.token_exchange import TokenExchange
 from proxy.workspace_service import WorkspaceService
-from tests.fakes import CHECKPOINT_KEY, ORIGIN, START, FakeStore
+from tests.fakes import CHECKPOINT_KEY, ORIGIN, START, FakeSink, FakeStore
 
 Client = TestClient[web.Request, web.Application]
 Serve = Callable[[web.Application], Awaitable[Client]]
@@ -62,6 +63,7 @@ def api_app(store: FakeStore) -> web.Application:
     app[appkeys.WORKSPACES] = WorkspaceService(
         store, lambda: NOW, lambda n: bytes([next(calls)]) * n, grace_days=30
     )
+    app[appkeys.SINKS] = SinkService(store, FakeSink().make, ORIGIN, lambda: NOW, bytes)
     app[appkeys.METRICS] = metrics
     app[appkeys.READINESS] = Readiness(store, lambda: 0.0)
     add_routes(app)

@@ -4,10 +4,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.audit_log import draft
-from proxy.contracts import HeldLock
+from proxy.contracts import DeadLetter, Delivery, HeldLock, Transaction
 from proxy.tlog.checkpoint import verify_checkpoint
 from proxy.tlog.note import NoteVerifier
 from tests.fakes import CHECKPOINT_KEY, ORIGIN, FakeStore, Fault, a_caller
+from tests.forwarding.world import World
 from tests.server.faces import Client, Serve, api_app
 
 
@@ -99,7 +100,44 @@ async def test_metrics_tell_the_locks_that_are_held(client: Client, store: FakeS
 
 
 async def test_metrics_are_there_when_the_store_is_not(client: Client, store: FakeStore) -> None:
-    """A scrape during an outage succeeds; what can't be told is not a number."""
+    """A scrape during an outage succeeds; what can't be told is not a number, or not there."""
+    await World(store).add_sink()
     store.is_readable = False
-    value = (await samples(client))["tfaudit_locks_held"]
-    assert "nan" == str(value)
+    found = await samples(client)
+    assert "nan" == str(found["tfaudit_locks_held"])
+    assert "tfaudit_sink_lag_entries siem" not in found
+
+
+async def test_metrics_tell_how_each_sink_is_doing(client: Client, store: FakeStore) -> None:
+    """How far behind it is, what it took, and its state; readiness does not depend on it."""
+    world = World(store)
+    failing, paused = await world.add_sink(), await world.add_sink("off", 2, enabled=False)
+    await world.append(3)
+    kept = Delivery(
+        failing.id,
+        cursor=3,
+        delivered=2,
+        retries=4,
+        failing_since="2026-11-22T10:00:00.000000Z",
+        is_open=True,
+    )
+    letter = DeadLetter(failing.id, 1, "not valid", "2026-11-22T10:00:00.000000Z")
+
+    def job(tx: Transaction) -> None:
+        tx.keep_delivery(kept)
+        tx.note_dead_letters([letter])
+
+    await store.write(job)
+    found = await samples(client)
+    assert (2, 2, 4, 1) == (
+        found["tfaudit_sink_lag_entries siem"],
+        found["tfaudit_sink_delivered_total siem"],
+        found["tfaudit_sink_retries_total siem"],
+        found["tfaudit_sink_dead_letters siem"],
+    )
+    assert (1, 0) == (
+        found["tfaudit_sink_state failing siem"],
+        found["tfaudit_sink_state ok siem"],
+    )
+    assert 1 == found[f"tfaudit_sink_state {paused.name} paused"]
+    assert 200 == (await client.get("/readyz")).status
