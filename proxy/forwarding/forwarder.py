@@ -8,6 +8,7 @@ and what was under way. An entry's ID is the same each time.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -152,7 +153,8 @@ class Forwarder:
         await self._drop_sink()
         if self._source is not None:
             self._move(self._source)
-            await self._try_to_save()
+            with suppress(GoneError):
+                await self._try_to_save()
 
     # ------------------------------------------------------------ one turn
 
