@@ -5,7 +5,7 @@ A new event of the catalogue needs a line in `EXAMPLES`.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -603,6 +603,7 @@ EXAMPLES: Final[Mapping[str, Callable[[], Draft]]] = {
 """What makes the example of each event."""
 
 
+@cache
 def example(event: str, outcome: str | None = None) -> StoredRecord:
     """Return the example of an event as it is committed: really signed, and always the same.
 

@@ -351,7 +351,7 @@ def _agree(pattern: dict[str, Any], event: dict[str, Any]) -> None:
         assert is_match(pattern, event) == parsed.is_match(event)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(_patterns(_steps), _events(_steps))
 def test_any_pattern_is_read_as_the_reference_reads_it(
     pattern: dict[str, Any], event: dict[str, Any]
@@ -363,7 +363,7 @@ def test_any_pattern_is_read_as_the_reference_reads_it(
 _dotted = st.sampled_from(["a", "b", "a.b", "a.a.b"])
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(_patterns(_dotted), _events(_dotted, lists=False))
 def test_a_name_with_a_dot_is_a_field_of_an_object(
     pattern: dict[str, Any], event: dict[str, Any]

@@ -1,6 +1,7 @@
 """What every format is tried with: each event with each outcome, and entries with odd members."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 from proxy.access import Caller
@@ -29,8 +30,13 @@ def bare(event: str, caller: Caller, **parts: Any) -> Draft:
     return draft(event, "denied", "it was refused", caller, **parts)
 
 
-def odd() -> Iterator[StoredRecord]:
-    """Yield entries in which something is empty, missing or of an unusual form."""
+@cache
+def odd() -> tuple[StoredRecord, ...]:
+    """Return entries in which something is empty, missing or of an unusual form."""
+    return tuple(_odd())
+
+
+def _odd() -> Iterator[StoredRecord]:
     counted = Caller(NOBODY, "", "", "api", "", "")
     zone = Caller(NOBODY, "fe80::1%eth0", "r", "terraform", "LOCK", "/state/a", "", ("unknown",))
     named = Caller(ROOT, "localhost", "r", "cli", "state pull", "")
