@@ -415,7 +415,7 @@ def _as_long(old: StoredToken, now: str) -> str | None:
     return rfc3339(micros_of(now) + micros_of(old.expires) - micros_of(old.created))
 
 
-def _append(entry: Draft) -> Callable[[Transaction], None]:
+def _append(entry: Draft) -> Callable[[Transaction], int]:
     return lambda tx: tx.append(entry)
 
 

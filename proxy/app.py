@@ -386,14 +386,21 @@ async def _keep_witness(program: Program, revocations: Revocations) -> None:
 
 
 async def _keep_house(program: Program) -> None:
-    """Purge what was deleted long enough ago, at the start and each minute from then on."""
-    keeper = Housekeeper(program.store, program.workspaces, program.states, _system("housekeeping"))
+    """Purge what is due and tell of runs that take long, at the start and each minute from then."""
+    keeper = Housekeeper(
+        program.store, program.workspaces, program.states, program.locks, _system("housekeeping")
+    )
+    rounds = (
+        (keeper.alert, "a run holds its lock for longer than its workspace allows"),
+        (keeper.tidy, "purged"),
+    )
     while True:
-        try:
-            for name in await keeper.tidy():
-                _log.info("purged", workspace=name)
-        except TfauditError as error:
-            _log.warning("housekeeping is not done yet", error=str(error))
+        for work, done in rounds:
+            try:
+                for name in await work():
+                    _log.info(done, workspace=name)
+            except TfauditError as error:
+                _log.warning("housekeeping is not done yet", error=str(error))
         await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from proxy.access import EVERYTHING, Principal, View, taker_of
 from proxy.directory import Directory, Object, WorkspaceRecord
+from proxy.runs import Run
 from proxy.tlog.entry import Record
 from proxy.tlog.tiles import Tile
 
@@ -231,7 +232,8 @@ class Committed(Generic[T]):
 
     Attributes:
         value: the job's return value.
-        index: of the last entry the job appended (from 0); None when it appended none.
+        index: of the last entry the job appended (from 0) that tells of what was asked for, not
+            of what was inferred from it; None when it appended none.
     """
 
     value: T
@@ -350,8 +352,11 @@ class Transaction(Protocol):
 
     time: str
 
-    def append(self, draft: Draft) -> None:
+    def append(self, draft: Draft) -> int:
         """Add an entry to the log, in order of the calls.
+
+        Returns:
+            Its index, if the job is kept.
 
         Raises:
             UnauthenticatedError: it tells of a success, and the token, session or identity token
@@ -397,6 +402,15 @@ class Transaction(Protocol):
 
     def clear_lock(self, workspace: str) -> None:
         """Release the lock, whoever holds it."""
+
+    def run(self, workspace: str) -> Run | None:
+        """Return the run under way; None also when its lock was taken by an older release."""
+
+    def set_run(self, run: Run) -> None:
+        """Keep a run in place of what was kept of it before."""
+
+    def clear_run(self, workspace: str) -> None:
+        """Forget the run, because it is over."""
 
     def token(self, name_or_id: str) -> StoredToken | None:
         """Return the token of this name that is not revoked or replaced, or any token by ID."""
@@ -568,6 +582,10 @@ class Store(Protocol):
 
     async def locks(self) -> list[HeldLock]:
         """Return all locks that are held, oldest first."""
+        ...
+
+    async def runs(self) -> list[Run]:
+        """Return all runs that are under way, by workspace."""
         ...
 
     async def tokens(self) -> list[StoredToken]:

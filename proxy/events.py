@@ -13,7 +13,7 @@ class Event(NamedTuple):
 
 OUTCOMES: Final = ("success", "denied", "conflict", "error")
 """``success``: done. ``denied``: not allowed. ``conflict``: allowed, but what is stored forbids
-it. ``error``: the request was malformed or failed."""
+it. ``error``: the request was malformed or failed, or the run errored."""
 
 EVENTS: Final[Mapping[str, Event]] = {
     "state.read": Event("state access", "a workspace's newest state was asked for and sent"),
@@ -29,6 +29,12 @@ EVENTS: Final[Mapping[str, Event]] = {
     "state.force_unlocked": Event(
         "locks", "the lock was released by another than its holder, or without its ID"
     ),
+    "run.created": Event("runs", "a lock was taken, so that a run began"),
+    "run.needs_attention": Event(
+        "runs", "a run holds its lock for long, is waited for, or did what is rarely meant"
+    ),
+    "run.completed": Event("runs", "a run released its lock, and nothing is known to have failed"),
+    "run.errored": Event("runs", "a run is over that could not save, left a failure or was broken"),
     "workspace.created": Event("objects", "a workspace was made, by its first write or ahead"),
     "workspace.updated": Event("objects", "a workspace's settings were changed"),
     "workspace.deleted": Event("objects", "a workspace was deleted, and can still be restored"),

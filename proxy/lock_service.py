@@ -1,11 +1,13 @@
 """Takes, confirms, waits for, releases and forces the lock of a workspace."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn
 
+from proxy import run_entries, runs
 from proxy.access import Caller, Permission, Principal, require, taker_of
 from proxy.audit_log import draft
 from proxy.client_text import LOOKED_AT, client_text
@@ -160,34 +162,33 @@ class LockService:
             if held is None:
                 if not may_take:
                     return False
-                transaction.set_lock(
-                    HeldLock(
-                        workspace=workspace,
-                        id=info.id,
-                        info=_shown(info).to_json(),
-                        md5=locks.content_md5(body),
-                        operation=client_text(info.operation),
-                        who=client_text(info.who),
-                        version=client_text(info.version),
-                        actor=caller.principal.name,
-                        taken=transaction.time,
-                        taker=taker_of(caller.principal.actor()),
-                    )
+                taken = HeldLock(
+                    workspace=workspace,
+                    id=info.id,
+                    info=_shown(info).to_json(),
+                    md5=locks.content_md5(body),
+                    operation=client_text(info.operation),
+                    who=client_text(info.who),
+                    version=client_text(info.version),
+                    actor=caller.principal.name,
+                    taken=transaction.time,
+                    taker=taker_of(caller.principal.actor()),
                 )
+                transaction.set_lock(taken)
                 note = ""
             elif (
                 held.id == info.id
                 and held.operation == client_text(info.operation)
                 and held.is_of(caller.principal)
             ):
-                note = " again: it holds it already"
+                taken, note = None, " again: it holds it already"
             elif final:
                 message = (
                     f"{workspace} is locked by {held.who or held.actor} ({held.operation}) since "
                     f"{held.taken}: wait, or look at `tfaudit lock list`"
                 )
                 refusal = LockRefusedError(message, held.info)
-                transaction.append(
+                index = transaction.append(
                     refused(
                         "state.lock_refused",
                         "conflict",
@@ -198,10 +199,11 @@ class LockService:
                         holder=holder_of(held),
                     )
                 )
+                run_entries.refuse_other(transaction, caller, held, index)
                 return refusal
             else:
                 return False
-            transaction.append(
+            index = transaction.append(
                 draft(
                     "state.locked",
                     "success",
@@ -212,6 +214,8 @@ class LockService:
                     **who,
                 )
             )
+            if taken is not None:
+                run_entries.begin(transaction, caller, taken, index)
             return True
 
         committed = await self._store.write(job)
@@ -220,6 +224,32 @@ class LockService:
             value.audit_index = committed.index
             raise value
         return Committed(None, committed.index) if value else None
+
+    async def alert_overdue(self, caller: Caller) -> Sequence[str]:
+        """Record each run that has held its lock for longer than its workspace allows, once.
+
+        Args:
+            caller: the system.
+
+        Returns:
+            The names of their workspaces.
+
+        Raises:
+            UnavailableError: the next call finds them again.
+        """
+        directory = self._store.directory()
+        limited = [
+            run.workspace
+            for run in await self._store.runs()
+            if directory.workspace(run.workspace).lock_alert_minutes is not None
+            and runs.LOCK_HELD_LONG not in run.attention
+        ]
+        found = []
+        for workspace in limited:
+            job = partial(run_entries.alert_overdue, caller=caller, workspace=workspace)
+            if (await self._store.write(job)).value:
+                found.append(workspace)
+        return found
 
     async def refuse_unread(
         self, caller: Caller, workspace: str, event: str, error: InvalidInputError
@@ -470,7 +500,7 @@ def _release(
     else:
         transaction.clear_lock(workspace)
         message = f"{name_of(caller)} unlocked {workspace} after {held.operation or 'a run'}{note}"
-    transaction.append(
+    index = transaction.append(
         draft(
             "state.unlocked",
             "success",
@@ -481,6 +511,8 @@ def _release(
             **run_of(held, caller),
         )
     )
+    if held is not None:
+        run_entries.end(transaction, caller, held, "state.unlocked", index)
 
 
 def _force(transaction: Transaction, caller: Caller, workspace: str, held: HeldLock | None) -> None:
@@ -495,6 +527,8 @@ def _force(transaction: Transaction, caller: Caller, workspace: str, held: HeldL
             f"{name_of(caller)} forced the lock of {workspace}, held by {held.who or held.actor} "
             f"({held.operation}) since {held.taken}"
         )
-    transaction.append(
+    index = transaction.append(
         draft("state.force_unlocked", "success", message, caller, 200, workspace=workspace, **parts)
     )
+    if held is not None:
+        run_entries.end(transaction, caller, held, "state.force_unlocked", index, is_forced=True)

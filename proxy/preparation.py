@@ -17,6 +17,7 @@ from proxy.contracts import StateVersion
 from proxy.errors import InvalidInputError, TfauditError, UnavailableError
 from proxy.refusals import DamagedUploadError
 from proxy.sealing import seal, unseal
+from proxy.tfstate.aftermath import Aftermath
 from proxy.tfstate.commitment import workspace_key
 from proxy.tfstate.document import Document, NotAStateError, NotJsonError, parse
 from proxy.tfstate.policy import STANDARD, Policy
@@ -54,6 +55,7 @@ class Order(msgspec.Struct, array_like=True, tag=True):
         base_body: that version's body, if it is at hand.
         base_sealed: else its sealed body.
         number: tells orders apart that are under way together.
+        is_of_run: whether to tell what it leaves behind, too.
     """
 
     workspace: str
@@ -65,6 +67,7 @@ class Order(msgspec.Struct, array_like=True, tag=True):
     base_body: bytes | None = None
     base_sealed: bytes | None = None
     number: int = 0
+    is_of_run: bool = False
 
     def without_base(self) -> "Order":
         """Return the order for who remembers the version before."""
@@ -76,6 +79,7 @@ class Order(msgspec.Struct, array_like=True, tag=True):
             self.content_md5,
             self.base,
             number=self.number,
+            is_of_run=self.is_of_run,
         )
 
 
@@ -94,6 +98,7 @@ class Prepared(msgspec.Struct, array_like=True, tag=True):
         document: the whole redacted change document, when ``changes`` had to be cut.
         summary: the changes in a few words.
         number: the order's.
+        aftermath: what it leaves behind, when the order asks for that.
     """
 
     kind: str
@@ -107,6 +112,7 @@ class Prepared(msgspec.Struct, array_like=True, tag=True):
     document: bytes | None
     summary: str
     number: int = 0
+    aftermath: Aftermath | None = None
 
 
 class Failed(msgspec.Struct, array_like=True, tag=True):
@@ -179,7 +185,11 @@ class Preparation:
         check_md5(body, order.content_md5)
         document = parse(body)
         key = workspace_key(self._keys.redaction, order.workspace, order.salt)
-        redacted, summary = self._redactor.change(self._base(order), document, key)
+        base, left = self._base(order), None
+        if order.is_of_run:
+            redacted, summary, left = self._redactor.save(base, document, key)
+        else:
+            redacted, summary = self._redactor.change(base, document, key)
         sealed = seal(
             body,
             master_key=self._keys.master,
@@ -200,6 +210,7 @@ class Preparation:
             redacted.document,
             summary,
             order.number,
+            left,
         )
 
     def _base(self, order: Order) -> Document | None:

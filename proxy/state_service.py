@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn, cast
 
+from proxy import run_entries
 from proxy.access import Caller, Permission
 from proxy.audit_log import draft
 from proxy.body_cache import BodyCache
@@ -47,6 +48,7 @@ from proxy.state_entries import (
     upload_of,
     written,
 )
+from proxy.statuses import status_of
 from proxy.tfstate import document as documents
 from proxy.tfstate.commitment import SALT_BYTES, workspace_key
 from proxy.tfstate.fitting import RedactedChanges
@@ -431,10 +433,7 @@ class StateService:
             try:
                 require_writable(transaction.directory().workspace(workspace), caller.principal)
             except (WorkspaceDeletedError, ProtectedError) as error:
-                run = {"run": {"id": client_text(lock_id)}} if lock_id else {}
-                transaction.append(
-                    refused("state.write_refused", _outcome(error), error, caller, workspace, **run)
-                )
+                _refuse_save(transaction, _outcome(error), error, caller, workspace, lock_id)
                 return error
             return None
 
@@ -561,6 +560,7 @@ class StateService:
         for _ in range(_ATTEMPTS):
             salt = self._random(SALT_BYTES) if base.salt is None else base.salt.value
             order = Order(workspace, salt, version_id, cast("bytes", body), content_md5, base.head)
+            order.is_of_run = bool(lock_id)
             try:
                 prepared = await self._prepare(order)
             except (InvalidInputError, DamagedUploadError) as error:
@@ -574,7 +574,7 @@ class StateService:
                 continue
 
             attempt = _Attempt(version_id, prepared, base, salt)
-            job = partial(_store, caller, attempt, self._policy, decide, event, workspace)
+            job = partial(_store, caller, attempt, self._policy, decide, event, workspace, lock_id)
             committed = await self._store.write(job)
             value = committed.value
             if isinstance(value, Written):
@@ -610,9 +610,11 @@ class StateService:
         error: TfauditError,
         lock_id: str | None,
     ) -> NoReturn:
-        run = {"run": {"id": client_text(lock_id)}} if lock_id else {}
-        refusal = refused("state.write_refused", outcome, error, caller, workspace, **run)
-        error.audit_index = (await self._store.write(lambda tx: tx.append(refusal))).index
+
+        def job(transaction: Transaction) -> None:
+            _refuse_save(transaction, outcome, error, caller, workspace, lock_id)
+
+        error.audit_index = (await self._store.write(job)).index
         raise error
 
     # ------------------------------------------------------------ shared
@@ -689,7 +691,7 @@ class StateService:
 
     async def _record_version_read(
         self, caller: Caller, verb: str, version: StateVersion
-    ) -> Committed[None]:
+    ) -> Committed[int]:
         entry = draft(
             "state.version_read",
             "success",
@@ -756,6 +758,7 @@ def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before 
     decide: _Judge,
     event: str,
     workspace: str,
+    lock_id: str | None,
     transaction: Transaction,
 ) -> Written | TfauditError | _Base:
     """Judge an upload by what is stored now, and store it if it was prepared for that."""
@@ -764,7 +767,8 @@ def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before 
     head = base.head
     _require_in_force(policy, transaction)
     lock = transaction.lock(workspace)
-    run = run_of(lock, caller)
+    run = None if lock is None else transaction.run(workspace)
+    said = run_of(lock, caller)
     directory = transaction.directory()
     record = directory.workspace(workspace)
     try:
@@ -772,13 +776,13 @@ def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before 
         require_size(record, prepared.size)
         accepted = decide(prepared, head, lock, record)
     except TfauditError as error:
-        parts = {**run, **upload_of(prepared)}
-        transaction.append(
-            refused("state.write_refused", _outcome(error), error, caller, workspace, **parts)
-        )
+        parts = {**said, **upload_of(prepared)}
+        _refuse_save(transaction, _outcome(error), error, caller, workspace, lock_id, **parts)
         return error
     if accepted.repeated and head is not None:
-        transaction.append(repeated(event, caller, head, accepted.note, run))
+        index = transaction.append(repeated(event, caller, head, accepted.note, said))
+        if run is not None:
+            run_entries.save_again(transaction, run, index)
         return Written(head, None, repeated=True)
     if base != attempt.base:
         return base
@@ -788,8 +792,38 @@ def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before 
     if head is None and not directory.is_set(workspace):  # else it was made ahead
         transaction.append(created(caller, workspace))
     transaction.add_version(version, prepared.sealed)
-    transaction.append(written(event, caller, version, head, prepared, note=accepted.note, run=run))
+    if run is not None:
+        said["run"] |= run_entries.left_by(prepared)
+    index = transaction.append(
+        written(event, caller, version, head, prepared, note=accepted.note, run=said)
+    )
+    if run is not None:
+        run_entries.save(transaction, caller, run, prepared, version, accepted.forced, index)
     return Written(version, None, repeated=False)
+
+
+def _refuse_save(  # noqa: PLR0913, PLR0917 - the parts of one refusal
+    transaction: Transaction,
+    outcome: str,
+    error: TfauditError,
+    caller: Caller,
+    workspace: str,
+    lock_id: str | None,
+    **parts: Any,  # noqa: ANN401 - JSON of any shape
+) -> None:
+    """Record the refusal of an upload, and whether it was one of the run that holds the lock."""
+    lock = transaction.lock(workspace) if lock_id else None
+    is_own = lock is not None and lock.id == lock_id
+    if is_own:
+        parts |= run_of(lock, caller)
+        parts["run"]["unsaved"] = True
+    elif lock_id and "run" not in parts:
+        parts["run"] = {"id": client_text(lock_id)}
+    index = transaction.append(
+        refused("state.write_refused", outcome, error, caller, workspace, **parts)
+    )
+    if is_own:
+        run_entries.refuse_save(transaction, workspace, status_of(error), index)
 
 
 def _require_in_force(policy: Policy, transaction: Transaction) -> None:

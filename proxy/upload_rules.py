@@ -44,10 +44,12 @@ class Accepted(NamedTuple):
     Attributes:
         repeated: it is the stored state again, byte for byte: store nothing.
         note: what was unusual, for the entry's message; empty when nothing was.
+        forced: what of the stored state it does not continue: ``serial``, ``lineage`` or nothing.
     """
 
     repeated: bool = False
     note: str = ""
+    forced: str = ""
 
 
 def judge(
@@ -92,11 +94,12 @@ def judge(
                 f"{head.lineage}: another state would be replaced; if that is meant, run "
                 "`terraform state push -force` with locking on"
             )
-        return Accepted(note=f"lineage forced from {head.lineage}")
+        return Accepted(note=f"lineage forced from {head.lineage}", forced="lineage")
     if upload.serial > head.serial:
         return Accepted(note=note)
     if may_force:
-        return Accepted(note=f"serial forced from {head.serial} to {upload.serial}")
+        note = f"serial forced from {head.serial} to {upload.serial}"
+        return Accepted(note=note, forced="serial")
     if upload.serial == head.serial:
         raise LostUpdateError(
             f"{workspace} already has a different state with serial {head.serial}: somebody else "

@@ -19,6 +19,7 @@ from proxy.events import EVENTS, OUTCOMES
 from proxy.formats import FORMATS
 from proxy.formats.ecs import VERSION as ECS_VERSION
 from proxy.formats.ocsf import VERSION as OCSF_VERSION
+from proxy.runs import REASONS
 from proxy.tfstate.detectors import KINDS
 from proxy.tlog.entry import MAX_ENTRY_BYTES
 from tests.examples import ORIGIN, entry_of, example
@@ -34,6 +35,19 @@ _NATURAL: Final[dict[str, Any]] = {"type": "integer", "minimum": 0, "maximum": 2
 _TIME: Final[dict[str, Any]] = {
     "type": "string",
     "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
+}
+_LEFT: Final = {
+    "tainted": "redacted addresses of objects that were changed and are tainted now",
+    "untainted": "of objects that were tainted before a save, and are not any more",
+    "failed_checks": "of checks and conditions that fail by the newest save",
+}
+_ADDRESSES: Final[dict[str, Any]] = {
+    key: value
+    for name, description in _LEFT.items()
+    for key, value in {
+        name: {"description": description, "type": "array", "items": _TEXT},
+        f"{name}_omitted": {"description": "how many more there are", **_NATURAL},
+    }.items()
 }
 
 
@@ -78,6 +92,16 @@ def events() -> str:
             group = event.group
             lines += ["", f"## {group.capitalize()}", "", "| event | means |", "|---|---|"]
         lines.append(f"| [`{name}`](#{_anchor(name)}) | {event.meaning} |")
+    lines += [
+        "",
+        "## Why a run errored or needs attention",
+        "",
+        "In `run.reasons` of `run.errored` and `run.needs_attention`; of each run each once.",
+        "",
+        "| reason | means |",
+        "|---|---|",
+        *(f"| `{reason}` | {meaning} |" for reason, meaning in REASONS.items()),
+    ]
     lines += [
         "",
         "## Examples",
@@ -320,7 +344,8 @@ def schema() -> str:
             },
             "workspace": _TEXT,
             "run": {
-                "description": "what Terraform says of itself in its lock",
+                "description": "what Terraform says of itself in its lock; of a run's event, and "
+                "of a save, also what became of it",
                 "type": "object",
                 "properties": {
                     "id": _TEXT,
@@ -328,8 +353,59 @@ def schema() -> str:
                     "who": _TEXT,
                     "terraform_version": _TEXT,
                     "who_differs_from_actor": {"const": True},
+                    "unsaved": {
+                        "description": "the upload that was refused carries the lock's ID",
+                        "const": True,
+                    },
+                    "started": {"description": "when it took the lock", **_TIME},
+                    "ended": {"description": "when its lock came free", **_TIME},
+                    "seconds": {"description": "that it held its lock so far", **_NATURAL},
+                    "writes": {"description": "states that it stored", **_NATURAL},
+                    "first_serial": {"description": "of the first of them", **_NATURAL},
+                    "last_serial": {"description": "of the last of them", **_NATURAL},
+                    "resources": {
+                        "description": "summed over its writes, each compared with the one before",
+                        "type": "object",
+                        "required": ["added", "changed", "removed"],
+                        "properties": {
+                            "added": _NATURAL,
+                            "changed": _NATURAL,
+                            "removed": _NATURAL,
+                        },
+                        "additionalProperties": False,
+                    },
+                    "unknown_writes": {
+                        "description": "writes of encrypted states: nothing is known of resources",
+                        **_NATURAL,
+                    },
+                    "reasons": {
+                        "description": "why it errored or needs attention",
+                        "type": "array",
+                        "items": {"enum": list(REASONS)},
+                    },
+                    "lock_alert_minutes": {
+                        "description": "for so long a run may hold the lock there",
+                        **_NATURAL,
+                    },
+                    **_ADDRESSES,
                 },
                 "additionalProperties": False,
+            },
+            "inferred_from": {
+                "description": "the entries from which a run's event follows, of each kind the "
+                "newest; of several also the first, and how many there are",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["event", "index"],
+                    "properties": {
+                        "event": {"enum": list(EVENTS)},
+                        "index": _NATURAL,
+                        "first": _NATURAL,
+                        "times": _NATURAL,
+                    },
+                    "additionalProperties": False,
+                },
             },
             "holder": {
                 "description": "whose lock stood in the way, or was taken away",

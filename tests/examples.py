@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from proxy import sink_entries, state_entries
+from proxy import run_entries, runs, sink_entries, state_entries
 from proxy.access import Caller, Principal
 from proxy.audit_log import AuditLog, LogHead, draft
 from proxy.contracts import (
@@ -34,9 +34,10 @@ from proxy.directory import (
 )
 from proxy.outputs import Outputs
 from proxy.refusals import LockRefusedError, SerialRegressionError
+from proxy.runs import Addresses, Save
 from proxy.timestamps import rfc3339, uuid7
 from proxy.token_entries import token_part
-from tests.fakes import CHECKPOINT_KEY, ENTRY_KEY, START
+from tests.fakes import CHECKPOINT_KEY, ENTRY_KEY, START, FakeTransaction, _Contents
 
 ORIGIN: Final = "tfaudit.example.com/log"
 WORKSPACE: Final = "prod/network"
@@ -195,7 +196,7 @@ def _write_refused() -> Draft:
         _terraform("POST"),
         WORKSPACE,
         **state,
-        run=_RUN,
+        run={**_RUN, "unsaved": True},
     )
 
 
@@ -396,6 +397,25 @@ def _key_rotated() -> Draft:
     )
 
 
+# ---------------------------------------------------------------- runs
+
+
+def _run(event: str) -> Draft:
+    """Return an event of the pipeline's run, as it follows from entries around index 8000."""
+    transaction = FakeTransaction(_Contents(), _time(0))
+    run_entries.begin(transaction, _terraform("LOCK"), _LOCK, 8000)
+    run = transaction.run(WORKSPACE)
+    assert run is not None
+    left = Addresses(("aws_instance.web[1]",)) if event == "run.errored" else Addresses()
+    transaction.set_run(runs.saved(run, Save(42, (1, 2, 0), left), 8003))
+    transaction.add_version(_version(), b"")
+    if event == "run.needs_attention":
+        run_entries.refuse_other(transaction, _terraform("LOCK"), _LOCK, 8005)
+    else:
+        run_entries.end(transaction, _terraform("UNLOCK"), _LOCK, "state.unlocked", 8006)
+    return next(each for each in transaction.drafts if each.entry["event"] == event)
+
+
 # ---------------------------------------------------------------- sinks
 
 
@@ -458,6 +478,10 @@ EXAMPLES: Final[Mapping[str, Callable[[], Draft]]] = {
         _api("UNLOCK", f"/state/{WORKSPACE}"),
         holder=state_entries.holder_of(_LOCK),
     ),
+    "run.created": lambda: _run("run.created"),
+    "run.needs_attention": lambda: _run("run.needs_attention"),
+    "run.completed": lambda: _run("run.completed"),
+    "run.errored": lambda: _run("run.errored"),
     "workspace.created": lambda: state_entries.created(_terraform("POST"), WORKSPACE),
     "workspace.updated": partial(_administered, "workspace.updated"),
     "workspace.deleted": partial(_workspace, "workspace.deleted"),

@@ -36,6 +36,7 @@ from proxy.contracts import (
 from proxy.directory import RECORDS, Directory, Object
 from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from proxy.refusals import AccessChangedError
+from proxy.runs import Run
 from proxy.sinks.contract import (
     Batch,
     Limits,
@@ -74,6 +75,7 @@ class _Contents:
     versions: dict[str, list[StateVersion]] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
     locks: dict[str, HeldLock] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
     tokens: dict[bytes, StoredToken] = field(default_factory=dict)
     records: list[StoredRecord] = field(default_factory=list)
     checkpoints: list[tuple[int, str]] = field(default_factory=list)
@@ -93,6 +95,7 @@ class _Contents:
             {name: list(versions) for name, versions in self.versions.items()},
             dict(self.bodies),
             dict(self.locks),
+            dict(self.runs),
             dict(self.tokens),
             list(self.records),
             list(self.checkpoints),
@@ -117,7 +120,7 @@ class FakeTransaction(Transaction):
         self.drafts: list[Draft] = []
         self._contents = contents
 
-    def append(self, draft: Draft) -> None:
+    def append(self, draft: Draft) -> int:
         principal = draft.principal
         if (
             draft.entry["outcome"] == "success"
@@ -129,6 +132,7 @@ class FakeTransaction(Transaction):
         if draft.entry["outcome"] == "success" and principal is not None and not draft.is_past:
             self._require_session(principal)
         self.drafts.append(draft)
+        return self._contents.head.size + len(self.drafts) - 1
 
     def _require_session(self, principal: Principal) -> None:
         session = self.session(principal.session)
@@ -171,6 +175,15 @@ class FakeTransaction(Transaction):
 
     def clear_lock(self, workspace: str) -> None:
         self._contents.locks.pop(workspace, None)
+
+    def run(self, workspace: str) -> Run | None:
+        return self._contents.runs.get(workspace)
+
+    def set_run(self, run: Run) -> None:
+        self._contents.runs[run.workspace] = run
+
+    def clear_run(self, workspace: str) -> None:
+        self._contents.runs.pop(workspace, None)
 
     def token(self, name_or_id: str) -> StoredToken | None:
         for token in self._contents.tokens.values():
@@ -378,7 +391,13 @@ class FakeStore(Store):
         self._contents = contents
         if self.fault is Fault.ANSWER_LOST:
             raise UnavailableError("the fake store persisted this, but its answer got lost")
-        return Committed(value, records[-1].index if records else None)
+        told = [
+            record.index
+            for record, draft in zip(records, transaction.drafts, strict=True)
+            if "inferred_from" not in draft.entry
+        ]
+        inferred = records[-1].index if records else None
+        return Committed(value, told[-1] if told else inferred)
 
     def _read(self) -> _Contents:
         if not self.is_readable:
@@ -423,6 +442,9 @@ class FakeStore(Store):
 
     async def locks(self) -> list[HeldLock]:
         return sorted(self._read().locks.values(), key=lambda lock: lock.taken)
+
+    async def runs(self) -> list[Run]:
+        return [run for _, run in sorted(self._read().runs.items())]
 
     async def tokens(self) -> list[StoredToken]:
         return list(self._read().tokens.values())

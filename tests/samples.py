@@ -180,13 +180,18 @@ async def log_of(store: Store, query: LogQuery = EVERYTHING) -> list[dict[str, A
 
 
 async def last_of(store: Store) -> dict[str, Any]:
-    """Return the newest entry, parsed."""
-    return (await log_of(store))[-1]
+    """Return the newest entry that was not inferred from others, parsed."""
+    return [entry for entry in await log_of(store) if "inferred_from" not in entry][-1]
 
 
 async def events_of(store: Store) -> list[str]:
-    """Return the names of the committed events, oldest first."""
-    return [entry["event"] for entry in await log_of(store)]
+    """Return the names of the committed events, oldest first, without what was inferred."""
+    return [entry["event"] for entry in await log_of(store) if "inferred_from" not in entry]
+
+
+async def runs_of(store: Store) -> list[dict[str, Any]]:
+    """Return the entries that were inferred from others, parsed, oldest first."""
+    return [entry for entry in await log_of(store) if "inferred_from" in entry]
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:

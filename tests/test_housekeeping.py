@@ -14,12 +14,17 @@ from tests.test_workspace_service import DAY, World
 ADMIN = a_caller()
 
 
+def a_keeper(world: World) -> Housekeeper:
+    """Return what tidies up in a world."""
+    return Housekeeper(world.store, world.workspaces, world.states, world.locks, ADMIN)
+
+
 async def test_a_round_purges_what_is_due_and_empties_the_memory(tmp_path: Path) -> None:
     """Once; as long as nothing is purged, what is in memory stays there."""
     clock = Clock()
     async with SQLiteStore(tmp_path / "db", an_audit_log(clock), create=True) as store:
         world = World(store, clock)
-        keeper = Housekeeper(store, world.workspaces, world.states, ADMIN)
+        keeper = a_keeper(world)
         version = (await write(world.states, a_state(1))).version
         await world.workspaces.delete(ADMIN, WORKSPACE)
         assert [] == await keeper.tidy()
@@ -44,7 +49,7 @@ async def test_what_another_process_purged_leaves_the_memory(tmp_path: Path) -> 
         await other.workspaces.delete(ADMIN, WORKSPACE)
         await other.workspaces.purge(ADMIN, WORKSPACE, at_once=True)
         store._directory = None  # it may be a second old
-        await Housekeeper(store, server.workspaces, server.states, ADMIN).tidy()
+        await a_keeper(server).tidy()
         assert server.states._bodies.get(version.id) is None
 
 
@@ -64,7 +69,7 @@ async def test_a_running_server_writes_to_a_name_that_another_process_freed(
         await other.workspaces.reuse(ADMIN, WORKSPACE, {})
         store._directory = None  # it may be a second old
         if is_forgotten:
-            await Housekeeper(store, server.workspaces, server.states, ADMIN).tidy()
+            await a_keeper(server).tidy()
             assert not server.states._newest
         else:
             server.states._bodies.clear()  # others' states may take its place
@@ -81,7 +86,7 @@ async def test_a_round_that_fails_is_caught_up(
     clock = Clock()
     async with SQLiteStore(tmp_path / "db", an_audit_log(clock), create=True) as store:
         world = World(store, clock)
-        keeper = Housekeeper(store, world.workspaces, world.states, ADMIN)
+        keeper = a_keeper(world)
         await write(world.states, a_state(1))
         await world.workspaces.delete(ADMIN, WORKSPACE)
         clock.micros += 31 * DAY
@@ -106,7 +111,7 @@ async def test_a_server_that_purged_nothing_leaves_the_files_alone(tmp_path: Pat
             raise AssertionError("it was scrubbed")
 
         setattr(store, "scrub", scrub)  # noqa: B010 - in place of a method
-        keeper = Housekeeper(store, world.workspaces, world.states, ADMIN)
+        keeper = a_keeper(world)
         assert [] == await keeper.tidy()
 
 

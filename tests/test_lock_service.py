@@ -96,7 +96,7 @@ async def test_the_holder_is_confirmed(store: Store, locks: LockService) -> None
     """A LOCK that is sent again because its answer got lost."""
     await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     committed = await locks.lock(OPERATOR, WORKSPACE, MINE, None)
-    assert 1 == committed.index
+    assert 2 == committed.index
     assert ["state.locked", "state.locked"] == await events_of(store)
 
 
@@ -107,7 +107,7 @@ async def test_a_held_lock_is_refused_with_its_holder(store: Store, locks: LockS
         await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     entry = await last_of(store)
     assert THEIRS == caught.value.info
-    assert (1, "state.lock_refused", "conflict", 423) == (
+    assert (2, "state.lock_refused", "conflict", 423) == (
         caught.value.audit_index,
         entry["event"],
         entry["outcome"],
@@ -372,7 +372,7 @@ async def test_a_body_that_was_stripped_releases_no_other_lock(
     await locks.lock(BOB, WORKSPACE, THEIRS, None)
     with pytest.raises(StrippedUnlockError) as caught:
         await locks.unlock(OPERATOR, WORKSPACE, b"", md5_of(MINE))
-    assert (1, "lock-2") == (caught.value.audit_index, await held_by(store))
+    assert (2, "lock-2") == (caught.value.audit_index, await held_by(store))
     assert "state.unlock_refused" == (await last_of(store))["event"]
 
 
@@ -417,7 +417,7 @@ async def test_whoever_may_not_unlock_is_refused(
     await locks.lock(OPERATOR, WORKSPACE, MINE, None)
     with pytest.raises(ForbiddenError) as caught:
         await locks.unlock(READER, WORKSPACE, body, None)
-    assert (1, "access.denied", "lock-1") == (
+    assert (2, "access.denied", "lock-1") == (
         caught.value.audit_index,
         (await last_of(store))["event"],
         await held_by(store),

@@ -161,7 +161,7 @@ ABOUT_ONESELF: Final = {
 ANYBODYS: Final = {"login", "showDescription"}
 """Wants no credentials."""
 
-NOT_ASKED_BY_ROLES: Final = {"readings.record", "workspaces.purge_due"}
+NOT_ASKED_BY_ROLES: Final = {"locks.alert_overdue", "readings.record", "workspaces.purge_due"}
 """What the server does by itself, through what the table has."""
 
 STATE_ROUTES: Final = {

@@ -85,7 +85,8 @@ def test_a_push_or_migration_may_bring_any_serial_and_lineage(
 ) -> None:
     """It is legal under such a lock, and noted; an operation that is not known is one of these."""
     forced = upload(serial, lineage=lineage, lock_id="lock-1")
-    assert Accepted(note=note) == judge(forced, HEAD, locked(operation))
+    accepted = judge(forced, HEAD, locked(operation))
+    assert Accepted(note=note, forced=note.split(maxsplit=1)[0]) == accepted
 
 
 def test_a_state_without_a_lineage_is_judged_by_its_serial() -> None:
@@ -109,7 +110,7 @@ def test_a_run_whose_lock_was_forced_may_save_the_first_state() -> None:
 def test_an_unlocked_force_is_accepted_where_the_configuration_says_so() -> None:
     """accept_unlocked_force is for people who run ``state push -force -lock=false``."""
     accepted = judge(upload(2), HEAD, None, accept_unlocked_force=True)
-    assert Accepted(note="serial forced from 5 to 2") == accepted
+    assert Accepted(note="serial forced from 5 to 2", forced="serial") == accepted
 
 
 # ---------------------------------------------------------------- what is refused

@@ -9,6 +9,7 @@ from proxy.cli._output import clean, time_text
 from proxy.contracts import StoredRecord
 
 _COLOURS: Final = {"denied": "red", "conflict": "yellow", "error": "red"}
+_ATTENTION: Final = "run.needs_attention"
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _PATHS: Final[dict[str, tuple[str, ...]]] = {
     "time": ("time",),
@@ -32,6 +33,7 @@ _PATHS: Final[dict[str, tuple[str, ...]]] = {
     "run_id": ("run", "id"),
     "operation": ("run", "operation"),
     "who": ("run", "who"),
+    "run_reasons": ("run", "reasons"),
     "lineage": ("state", "lineage"),
     "serial": ("state", "serial"),
     "state_version": ("state", "version"),
@@ -61,7 +63,7 @@ def people_line(stored: StoredRecord) -> str:
         f"{_text(entry, 'event'):<21}  {outcome:<8}  {actor:<14}  "
         f"{_text(entry, 'source', 'ip') or '-':<15}  {place:<20}  "
     )
-    colour = _COLOURS.get(outcome)
+    colour = "yellow" if entry.get("event") == _ATTENTION else _COLOURS.get(outcome)
     return (typer.style(head, fg=colour) if colour else head) + _text(entry, "message")
 
 

@@ -13,6 +13,7 @@ from proxy.cli._comparing import is_moment as _is_moment
 from proxy.cli._comparing import is_printed as _is_printed
 from proxy.cli._comparing import printed as _printed
 from proxy.cli._replay_people import PeopleReplay
+from proxy.cli._replay_runs import RunsReplay
 from proxy.cli._uses import Uses
 from proxy.contracts import HeldLock, StateVersion
 from proxy.directory import Object
@@ -121,6 +122,7 @@ class Replay:
         last_time: of the newest entry; empty before the first.
         is_running: whether a server started and did not stop.
         people: what follows for passwords and sessions.
+        runs: what follows for runs.
     """
 
     by_version: dict[str, Promise] = field(default_factory=dict)
@@ -129,6 +131,7 @@ class Replay:
     last_time: str = ""
     is_running: bool = False
     people: PeopleReplay = field(default_factory=PeopleReplay)
+    runs: RunsReplay = field(default_factory=RunsReplay)
     _policy: tuple[int, bytes] | None = None
     _tokens: dict[str, _Token] = field(default_factory=dict)
     _locks: dict[str, _Lock] = field(default_factory=dict)
@@ -141,10 +144,10 @@ class Replay:
             VerificationError: it contradicts an earlier one, or is not what its kind must be.
         """
         self.last_time = entry["time"]
-        if entry.get("outcome") != "success":
-            return
         try:
-            self._follow(index, entry)
+            self.runs.note(index, entry)
+            if entry.get("outcome") == "success":
+                self._follow(index, entry)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise VerificationError(
                 f"Entry {index} does not say what an entry of its kind must say.", index

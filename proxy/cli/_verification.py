@@ -229,6 +229,7 @@ async def verify_store(
     await _verify_states(store, keys, snapshot, replay, advance)
     replay.check_tokens(snapshot.tokens)
     replay.check_locks(snapshot.locks)
+    replay.runs.check(snapshot.runs)
     replay.check_policy(snapshot.policy)
     replay.check_objects(snapshot.objects)
     replay.people.check_passwords(snapshot.passwords)

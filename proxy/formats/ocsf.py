@@ -67,9 +67,6 @@ CLASSES: Final[Mapping[str, tuple[_Class, int | str, int]]] = {
     "state.force_unlocked": (_FILE, 11, 3),
     "run.created": (_LIFE, 3, 1),
     "run.needs_attention": (_LIFE, "Needs Attention", 3),
-    "run.approved": (_LIFE, "Approve", 1),
-    "run.denied": (_LIFE, "Deny", 2),
-    "run.canceled": (_LIFE, 4, 1),
     "run.completed": (_LIFE, 4, 1),
     "run.errored": (_LIFE, 4, 3),
     "workspace.created": (_ENTITY, 1, 1),
@@ -115,7 +112,7 @@ CLASSES: Final[Mapping[str, tuple[_Class, int | str, int]]] = {
     "sink.replayed": (_LIFE, "Replay", 1),
 }
 """By event: its class, the activity (or the name of one that OCSF doesn't know), and the severity
-that it has at least. Those of runs stand here before anything makes them."""
+that it has at least."""
 
 _BY_OUTCOME: Final = {"success": 1, "conflict": 1, "denied": 2, "error": 2}
 """The severity that an outcome has at least."""

@@ -242,3 +242,14 @@ def tiles(db: Database) -> None:
         pk=("level", "number"),
         not_null={"root", "hashes"},
     )
+
+
+@MIGRATIONS()
+def runs(db: Database) -> None:
+    """Create the runs that are under way.
+
+    One whose lock was taken before has no row: nothing was followed of it.
+    """
+    db.table("run").create(
+        {"workspace": str, "document": bytes}, pk="workspace", not_null={"document"}
+    )

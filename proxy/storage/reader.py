@@ -42,6 +42,7 @@ class Snapshot:
         bodies: the IDs of all versions that have a body.
         heads: the ID of the newest version, by workspace.
         locks: every lock.
+        runs: every run as it stands in the table: workspace, document.
         tokens: every token as it stands in the table, by column; with ``digest``.
         policy: the redaction policy in force, packed; None without one.
         objects: every object of the directory as it stands in the table.
@@ -58,6 +59,7 @@ class Snapshot:
     bodies: frozenset[str]
     heads: dict[str, str]
     locks: list[HeldLock]
+    runs: list[tuple[object, object]]
     tokens: list[dict[str, Any]]
     policy: object
     objects: list[Object]
@@ -128,6 +130,7 @@ class SQLiteReader(SQLiteStore):
                 bodies=frozenset(row[0] for row in read("SELECT id FROM state_body")),
                 heads=dict(read("SELECT name, head FROM workspace").fetchall()),
                 locks=read_locks(connection),
+                runs=_runs(connection),
                 tokens=_tokens(connection),
                 policy=_policy(connection),
                 objects=_objects(connection),
@@ -219,6 +222,13 @@ def _tokens(connection: sqlite3.Connection) -> list[dict[str, Any]]:
 def _has_table(connection: sqlite3.Connection, name: str) -> bool:
     sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?"
     return bool(connection.execute(sql, (name,)).fetchone()[0])
+
+
+def _runs(connection: sqlite3.Connection) -> list[tuple[object, object]]:
+    """Return the runs under way; an older database has no place for them."""
+    if not _has_table(connection, "run"):
+        return []
+    return connection.execute("SELECT workspace, document FROM run").fetchall()
 
 
 def _objects(connection: sqlite3.Connection) -> list[Object]:

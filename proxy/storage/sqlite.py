@@ -47,6 +47,7 @@ from proxy.errors import (
     TfauditError,
     UnavailableError,
 )
+from proxy.runs import Run
 from proxy.storage.migrations import MIGRATIONS
 from proxy.storage.tiles import KeptTile, read_tiles, unkept_tiles
 from proxy.storage.transaction import (
@@ -64,6 +65,7 @@ from proxy.storage.transaction import (
     insert_rows,
     read_directory,
     replay_of,
+    run_of_row,
     token_of,
 )
 from proxy.timestamps import rfc3339
@@ -342,7 +344,7 @@ class SQLiteStore:
         answers: list[_Answer] = []
         rows: list[tuple[Any, ...]] = []
         for job in batch:
-            drafts = transaction.begin_job()
+            drafts = transaction.begin_job(log.size)
             try:
                 value = job.run(transaction)
                 transaction.require_record()
@@ -354,7 +356,7 @@ class SQLiteStore:
                 continue
             transaction.keep_job()
             rows += map(_row, records, drafts)
-            answers.append(_Answer(job, Committed(value, log.size - 1 if records else None), None))
+            answers.append(_Answer(job, Committed(value, _told_index(records, drafts)), None))
         transaction.apply()
         head = self._append(log, rows, head)
         connection.execute("COMMIT")
@@ -595,6 +597,11 @@ class SQLiteStore:
         )
         return [HeldLock(*row) for row in rows]
 
+    async def runs(self) -> list[Run]:
+        """Return all runs that are under way, by workspace."""
+        rows = await asyncio.to_thread(self._rows, "SELECT document FROM run ORDER BY workspace")
+        return [run_of_row(row[0]) for row in rows]
+
     async def tokens(self) -> list[StoredToken]:
         """Return all tokens, oldest first."""
         rows = await asyncio.to_thread(
@@ -790,6 +797,14 @@ class SQLiteStore:
             raise UnavailableError(f"the backup {target} failed: {error}") from error
         finally:
             copy.close()
+
+
+def _told_index(records: list[Record], drafts: list[Draft]) -> int | None:
+    """Return the index of a job's last entry that was not inferred from another of its entries."""
+    for record, draft in zip(reversed(records), reversed(drafts), strict=True):
+        if "inferred_from" not in draft.entry:
+            return record.index
+    return records[-1].index if records else None
 
 
 def _resolve(answers: list[_Answer]) -> None:

@@ -15,6 +15,8 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
+import msgspec
+
 from proxy.access import Principal
 from proxy.contracts import (
     DeadLetter,
@@ -31,6 +33,7 @@ from proxy.contracts import (
 from proxy.directory import RECORDS, Directory, Object
 from proxy.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from proxy.refusals import AccessChangedError
+from proxy.runs import Run
 from proxy.storage.tiles import TILE_COLUMNS, KeptTile
 
 MAX_KNOWN: Final = 10_000
@@ -78,6 +81,7 @@ _COLUMNS: Final = {
     "workspace": "name, created, head",
 }
 _KEEP_TILE: Final = f"INSERT OR IGNORE INTO tile ({TILE_COLUMNS}) VALUES (?, ?, ?, ?)"  # noqa: S608
+_RUN: Final = msgspec.json.Decoder(Run)
 _LOCK_ROW: Final = attrgetter(*(field.name for field in fields(HeldLock)))
 _MOST_ROWS: Final = 32
 """Rows in one INSERT: a usual batch's are one, and there are few enough to be prepared once."""
@@ -118,6 +122,20 @@ def replay_of(row: Sequence[Any]) -> SinkReplay:
     return replay._replace(only_dead_letters=bool(replay.only_dead_letters))
 
 
+def run_of_row(document: bytes) -> Run:
+    """Return the run that a row of the table holds.
+
+    Raises:
+        UnavailableError: it is not what was kept.
+    """
+    try:
+        return _RUN.decode(document)
+    except (msgspec.DecodeError, TypeError) as error:
+        raise UnavailableError(
+            "a run in the database can't be read: it was altered; run `tfaudit verify`"
+        ) from error
+
+
 def read_directory(connection: sqlite3.Connection) -> Directory:
     """Return the directory as the connection sees it; it must be in one view for both statements.
 
@@ -149,6 +167,7 @@ class Known:
     def __init__(self) -> None:
         self.heads: dict[str, StateVersion | None] = {}
         self.locks: dict[str, HeldLock | None] = {}
+        self.runs: dict[str, Run | None] = {}
         self.salts: dict[str, Salt | None] = {}
         # The policy in force; an empty list before it is read.
         self.policy: list[bytes | None] = []
@@ -164,6 +183,7 @@ class Known:
         """Read everything anew from now on."""
         self.heads.clear()
         self.locks.clear()
+        self.runs.clear()
         self.salts.clear()
         self.policy.clear()
         self.tokens.clear()
@@ -176,6 +196,7 @@ class Known:
         known: tuple[Sized, ...] = (
             self.heads,
             self.locks,
+            self.runs,
             self.salts,
             self.tokens,
             self.sessions,
@@ -198,6 +219,8 @@ class SQLiteTransaction:
         self._drafts: list[Draft] = []
         self._versions: list[tuple[StateVersion, bytes]] = []
         self._locks: dict[str, HeldLock | None] = {}
+        self._runs: dict[str, Run | None] = {}
+        self._first = 0
         self._salts: dict[str, Salt | None] = {}
         self._policy: list[bytes | None] = []
         self._statements: list[tuple[str, tuple[Any, ...]]] = []
@@ -219,11 +242,13 @@ class SQLiteTransaction:
 
     # ------------------------------------------------------------ for the writer
 
-    def begin_job(self) -> list[Draft]:
-        """Start anew with a job; return the list its entries will be in."""
+    def begin_job(self, first: int) -> list[Draft]:
+        """Start anew with a job, whose first entry gets this index; return the list of them."""
+        self._first = first
         self._drafts = []
         self._versions = []
         self._locks = {}
+        self._runs = {}
         self._salts = {}
         self._policy = []
         self._statements = []
@@ -249,6 +274,8 @@ class SQLiteTransaction:
         for version, _ in self._versions:
             self._known.heads[version.workspace] = version
         self._known.locks.update(self._locks)
+        if self._runs:
+            self._known.runs.update(self._runs)
         if self._salts:
             self._known.salts.update(self._salts)
         if self._policy:
@@ -312,7 +339,7 @@ class SQLiteTransaction:
 
     # ------------------------------------------------------------ for jobs
 
-    def append(self, draft: Draft) -> None:
+    def append(self, draft: Draft) -> int:
         """Add an entry; nobody acts under a token or a right that ended while the request ran."""
         entry = draft.entry
         if entry["outcome"] == "success" and not draft.is_past:
@@ -329,6 +356,7 @@ class SQLiteTransaction:
             if draft.principal is not None:
                 self._require_rights(draft.principal)
         self._drafts.append(draft)
+        return self._first + len(self._drafts) - 1
 
     def require_in_force(self, principal: Principal) -> None:
         """Pass when the principal still is who they were and may what they might."""
@@ -455,6 +483,29 @@ class SQLiteTransaction:
         """Release the lock, whoever holds it."""
         self._locks[workspace] = None
         self._statements.append(("DELETE FROM lock WHERE workspace = ?", (workspace,)))
+
+    def run(self, workspace: str) -> Run | None:
+        """Return the run under way."""
+        runs = self._known.runs
+        if workspace not in runs:
+            row = self._read("SELECT document FROM run WHERE workspace = ?", (workspace,))
+            runs[workspace] = None if row is None else run_of_row(row[0])
+        return runs[workspace]
+
+    def set_run(self, run: Run) -> None:
+        """Keep a run in place of what was kept of it before."""
+        self._runs[run.workspace] = run
+        self._statements.append(
+            (
+                "INSERT OR REPLACE INTO run (workspace, document) VALUES (?, ?)",
+                (run.workspace, msgspec.json.encode(run)),
+            )
+        )
+
+    def clear_run(self, workspace: str) -> None:
+        """Forget the run, because it is over."""
+        self._runs[workspace] = None
+        self._statements.append(("DELETE FROM run WHERE workspace = ?", (workspace,)))
 
     def token(self, name_or_id: str) -> StoredToken | None:
         """Return a token that is not revoked by name, or any token by ID."""

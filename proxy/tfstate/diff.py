@@ -781,14 +781,14 @@ def _output_parts(output: Output | None) -> dict[str, Value]:
 
 def _check_changes(before: Slice, after: Slice) -> Iterator[CheckChange]:
     """The check results that differ, object by object."""
-    old, new = dict(_checks(before)), dict(_checks(after))
+    old, new = dict(checks(before)), dict(checks(after))
     for address in {**old, **new}:
         found = tuple(differences(old.get(address, {}), new.get(address, {})))
         if found:
             yield CheckChange(address, found)
 
 
-def _checks(slice_: Slice) -> Iterator[tuple[str, dict[str, Value]]]:
+def checks(slice_: Slice) -> Iterator[tuple[str, dict[str, Value]]]:
     """Each checked object's address with its result; a check without objects stands for itself."""
     for check_slice in _elements(slice_):
         check = members(check_slice)

@@ -11,6 +11,7 @@ import hashlib
 import sys
 from typing import Final
 
+from proxy.tfstate.aftermath import Aftermath, aftermath
 from proxy.tfstate.diff import ABSENT, Changes, OutputChange, Value, diff
 from proxy.tfstate.document import Document
 from proxy.tfstate.fitting import DEFAULT_LIMIT_BYTES, RedactedChanges, fit
@@ -54,13 +55,30 @@ class Redactor:
             key: the workspace's, see `commitment.workspace_key`.
             limit_bytes: the most that the entry's part may have as canonical JSON; at least 8,192.
         """
+        changes, renderer = self._compare(old, new, key)
+        return _told(changes, renderer, limit_bytes), summary(changes)
+
+    def save(
+        self, old: Document | None, new: Document, key: bytes
+    ) -> tuple[RedactedChanges, str, Aftermath]:
+        """Tell the same as `change` of what a run saved, and what it leaves behind."""
+        changes, renderer = self._compare(old, new, key)
+        added, changed, removed = counts(changes.resources).values()
+        left = aftermath(
+            old,
+            new,
+            changes,
+            (added, changed, removed),
+            renderer.address,
+            renderer.address_text,
+        )
+        return _told(changes, renderer, DEFAULT_LIMIT_BYTES), summary(changes), left
+
+    def _compare(self, old: Document | None, new: Document, key: bytes) -> tuple[Changes, Renderer]:
+        """What differs between two versions, and what renders it."""
         changes = diff(old, new)
-        if changes.is_empty:
-            renderer = self._renderer(changes, Lesson(), key)
-        else:
-            renderer = self._renderer(changes, self._learner.learn(old, new, changes), key)
-        number = len(changes.resources) + len(changes.outputs) + len(changes.checks)
-        return fit(renderer.head(), renderer.items(), number, limit_bytes), summary(changes)
+        lesson = Lesson() if changes.is_empty else self._learner.learn(old, new, changes)
+        return changes, self._renderer(changes, lesson, key)
 
     def document(self, document: Document, key: bytes) -> dict[str, Shown]:
         """Show a whole state, without its secrets.
@@ -155,6 +173,12 @@ class _Watcher(Renderer):
         """Take note of a secret inside a text."""
         self._hid = True
         return super().marker(secret)
+
+
+def _told(changes: Changes, renderer: Renderer, limit_bytes: int) -> RedactedChanges:
+    """A change as an entry and the document beside it hold it."""
+    number = len(changes.resources) + len(changes.outputs) + len(changes.checks)
+    return fit(renderer.head(), renderer.items(), number, limit_bytes)
 
 
 def summary(changes: Changes) -> str:

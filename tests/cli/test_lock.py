@@ -71,7 +71,12 @@ def test_a_release_frees_the_lock_and_is_on_record(tfaudit: Tfaudit, locked: str
     """As a force-unlock, since the holder's ID was not shown."""
     assert "OperationTypeApply" in tfaudit("lock", "release", locked, "--yes").stdout
     assert [] == json.loads(tfaudit("lock", "list", "--json").stdout)
-    assert ["state.locked", "state.force_unlocked"] == events(tfaudit)[:2]
+    assert [
+        "state.locked",
+        "run.created",
+        "state.force_unlocked",
+        "run.errored",
+    ] == events(tfaudit)[:4]
 
 
 @pytest.mark.parametrize(

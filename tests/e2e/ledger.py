@@ -43,8 +43,8 @@ output "value" { value = terraform_data.a.triggers_replace }
 HOLDER: Final = "11111111-2222-3333-4444-555555555555"
 """The lock ID with which `Ledger.hold` takes the lock."""
 
-_OUR_OWN: Final = ("audit.", "token.created")
-"""Entries of the test's own questions and preparations."""
+_NOT_STEPS: Final = ("audit.", "token.created", "run.")
+"""Entries of the test's own questions and preparations, and what is inferred from steps."""
 
 
 class Step(NamedTuple):
@@ -130,6 +130,7 @@ class Ledger:
         self.server = server
         self.name = name
         self._next = 0
+        self._inferred: list[Record] = []
         self.token = self.new_token("operator", name)
         self.skip()
 
@@ -216,11 +217,21 @@ class Ledger:
         return [lock for lock in listed if lock["workspace"].startswith(f"{self.name}/")]
 
     def records(self) -> list[Record]:
-        """Return what was recorded since the last time this was asked, oldest first."""
+        """Return what was recorded since the last time this was asked, oldest first.
+
+        What was inferred of runs is left out, and kept for `runs`.
+        """
         found = self._read(self._next)
         if found:
             self._next = found[-1].index + 1
-        return [record for record in found if not record.event.startswith(_OUR_OWN)]
+        self._inferred += [record for record in found if record.event.startswith("run.")]
+        return [record for record in found if not record.event.startswith(_NOT_STEPS)]
+
+    def runs(self) -> list[Record]:
+        """Return what was inferred of runs since the last time this was asked, oldest first."""
+        self.records()
+        found, self._inferred = self._inferred, []
+        return found
 
     def steps(self) -> list[Step]:
         """Return the same as `records`, each as a step."""
@@ -228,7 +239,7 @@ class Ledger:
 
     def skip(self) -> None:
         """Leave out what was recorded so far."""
-        self.records()
+        self.runs()
 
     def wait_for(self, step: Step, timeout: float = 30) -> None:
         """Wait until this step is on record after those that were returned already.
@@ -241,7 +252,7 @@ class Ledger:
             seen = [
                 self._step(record)
                 for record in self._read(self._next)
-                if not record.event.startswith(_OUR_OWN)
+                if not record.event.startswith(_NOT_STEPS)
             ]
             if step in seen:
                 return

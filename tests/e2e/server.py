@@ -302,8 +302,12 @@ class Server:
         return [Record(**json.loads(line)) for line in text.splitlines()]
 
     def events(self, workspace: str) -> list[str]:
-        """Return the names of a workspace's events, oldest first."""
-        return [record.event for record in self.log() if record.entry.get("workspace") == workspace]
+        """Return the names of a workspace's events, oldest first, without what was inferred."""
+        return [
+            record.event
+            for record in self.log()
+            if record.entry.get("workspace") == workspace and "inferred_from" not in record.entry
+        ]
 
     def verify(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run ``tfaudit verify``; exit code 0: whole, 1: tampered with, 2: could not tell."""

@@ -151,7 +151,7 @@ _SHIFT_DOWN = "UPDATE entry SET idx = idx - 1 WHERE idx > {read}"
 _COPY = """INSERT INTO entry SELECT {to}, time, event, outcome, workspace, actor, actor_id,
     source_ip, key_id, leaf_hash, signature, entry, document FROM entry WHERE idx = {of}"""
 _EXCHANGE = """UPDATE checkpoint SET note = (SELECT note FROM checkpoint WHERE size = {read} + 1)
-    WHERE size = {unlocked} + 1"""
+    WHERE size = {unlocked} + 2"""
 _ALTER_BODY = """UPDATE state_body SET
     sealed = CAST(substr(sealed, 1, 99) || x'00' || substr(sealed, 101) AS BLOB)
     WHERE id = '{v_a2}'"""
