@@ -44,6 +44,7 @@ _REPAIR: Final = {
 
 _AGAIN: Final = frozenset(
     {
+        "BadDigest",
         "BandwidthLimitExceeded",
         "InternalException",
         "InternalFailure",
@@ -59,6 +60,7 @@ _AGAIN: Final = frozenset(
         "ThrottlingException",
         "TooManyRequestsException",
         "TransactionInProgressException",
+        "XAmzContentSHA256Mismatch",
     }
 )
 """Errors that waiting mends, whatever the status is. Any other answer of 3xx and 4xx speaks of the

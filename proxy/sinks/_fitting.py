@@ -12,6 +12,7 @@ _NEVER: Final = frozenset(
     {
         "action",
         "category",
+        "checkpoint",
         "class_uid",
         "data",
         "entry",

@@ -1,5 +1,6 @@
 """An event as JSON in the format that a sink's options choose."""
 
+from base64 import b64encode
 from typing import Any
 
 import orjson
@@ -35,6 +36,22 @@ def evidence(event: Event, origin: str, checkpoint: str) -> dict[str, Any]:
         **proof(event.record),
         "checkpoint": checkpoint,
     }
+
+
+def with_checkpoint(form: Format, document: dict[str, Any], checkpoint: str) -> dict[str, Any]:
+    """Return an event that carries the newest checkpoint, where its format has a place for such.
+
+    Args:
+        form: the format's name.
+        document: the event in that format; it is not changed.
+        checkpoint: signed. CloudEvents has no line ends in an attribute: there it is in base64.
+    """
+    place = {"ocsf": "unmapped", "ecs": "tfaudit"}.get(form)
+    if place is not None:
+        return {**document, place: {**document.get(place, {}), "checkpoint": checkpoint}}
+    if form == "cloudevents":
+        checkpoint = b64encode(checkpoint.encode()).decode()
+    return {**document, "checkpoint": checkpoint}
 
 
 def json_line(form: Format, event: Event, origin: str) -> bytes:

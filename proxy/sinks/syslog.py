@@ -25,7 +25,7 @@ from msgspec import Meta
 
 from proxy.fields import FieldError
 from proxy.sinks._fitting import fitted
-from proxy.sinks._rendering import rendered
+from proxy.sinks._rendering import rendered, with_checkpoint
 from proxy.sinks._thread import OneThread
 from proxy.sinks.contract import Batch, Context, Event, Limits, NotTakenError, Options, Receipt
 from proxy.sinks.options import Format
@@ -372,8 +372,8 @@ class SyslogSink:
         if self._options.message == "text":
             return head + _BOM + _cut(_one_line(entry["message"]), room - len(_BOM))
         document = rendered(self._options.format, event, origin)
-        if checkpoint and self._options.format == "native":
-            document = {**document, "checkpoint": checkpoint}
+        if checkpoint:
+            document = with_checkpoint(self._options.format, document, checkpoint)
         # In ASCII: a message in UTF-8 would have to begin with a byte order mark (section 6.4),
         # and few receivers take one for the beginning of JSON.
         return head + _ascii_json(fitted(document, room, _ascii_json))
