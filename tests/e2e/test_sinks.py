@@ -1,0 +1,181 @@
+"""Events of a real apply reach a receiver, through sinks that are administered while it runs."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import MakeServer, MakeTerraform
+from tests.e2e.ledger import Ledger
+from tests.e2e.receiver import Receiver
+from tests.e2e.server import HTTP_BACKEND, Server
+
+KEY = bytes(range(32))
+CONFIG = 'resource "terraform_data" "main" {\n  input = "one"\n}\n'
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Return a receiver that knows the key."""
+    with Receiver(KEY) as running:
+        yield running
+
+
+def keep_secret(server: Server, key: bytes = KEY) -> None:
+    """Put the webhook's secret where the server and the command line find it."""
+    directory = server.data / "secrets"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    path = directory / "hook"
+    path.write_text(f"whsec_{base64.b64encode(key).decode()}\n")
+    path.chmod(0o600)
+
+
+def create(server: Server, receiver: Receiver, *args: str) -> str:
+    """Make the webhook by the command line; return what it says."""
+    options = (f"url={receiver.url}", "signing_secrets=hook")
+    given = [text for option in options for text in ("--option", option)]
+    return server.cli("sink", "create", "hook", "--type", "webhook", *given, *args).stdout
+
+
+def api(server: Server, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    """Ask the API as the administrator."""
+    content = None if body is None else json.dumps(body).encode()
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    reply = server.request(
+        method, f"/api/v1/{path}", content, token=server.admin_token, headers=headers
+    )
+    return reply.status, json.loads(reply.body)
+
+
+def until(condition: Callable[[], bool], about: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, about()
+        time.sleep(0.05)
+
+
+def status(server: Server) -> dict[str, Any]:
+    """Return how the webhook is doing."""
+    code, found = api(server, "GET", "sinks/hook/status")
+    assert 200 == code, found
+    return dict(found)
+
+
+def test_events_of_an_apply_arrive(
+    server: Server, receiver: Receiver, make_terraform: MakeTerraform
+) -> None:
+    """From the first sink, made by one command, to its test, its pause, and a replay of all."""
+    keep_secret(server)
+    assert "Probed: " in create(server, receiver, "--from", "beginning")
+    terraform = make_terraform(env=Ledger(server, "events").backend())
+    terraform.write(HTTP_BACKEND + CONFIG)
+    terraform.run("init")
+    terraform.run("apply", "-auto-approve")
+    receiver.wait_for("state.unlocked")
+    log = server.log()
+    ids = [record.entry["id"] for record in log]
+    came = [identity for identity, _ in receiver.got]
+    assert ids[: len(came)] == came  # each, in the order of the log, and once
+    assert {"tfaudit.audit.started", "tfaudit.state.locked", "tfaudit.state.written"} <= set(
+        receiver.types
+    )
+
+    # paused: events wait, a test is sent all the same
+    assert "is paused" in server.cli("sink", "pause", "hook").stdout
+    time.sleep(1.5)  # the server looks each second at what the command line changed
+    before = len(receiver.got)
+    server.token("reader", name="made-while-paused")
+    assert "Taken" in server.cli("sink", "test", "hook").stdout
+    assert ["sink.tested"] == [kind.removeprefix("tfaudit.") for kind in receiver.types[before:]]
+    assert "paused" == status(server)["state"]
+    assert 2 < status(server)["lag"]
+
+    # it goes on, over HTTP
+    assert 200 == api(server, "PATCH", "sinks/hook", {"enabled": True})[0]
+    receiver.wait_for("sink.enabled")
+    assert "made-while-paused" in json.dumps(receiver.got[before:])
+    code, tested = api(server, "POST", "sinks/hook/test")
+    assert (200, True) == (code, tested["is_taken"])
+
+    # once more, with the IDs that they had
+    until(lambda: status(server)["lag"] == 0, lambda: status(server))
+    before = len(receiver.got)
+    code, replay = api(server, "POST", "sinks/hook/replays", {"first": 0, "until": 3})
+    assert 202 == code, replay
+    until(lambda: not status(server)["replays"], lambda: status(server))
+    again = [identity for identity, _ in receiver.got[before:] if identity in ids[:3]]
+    assert ids[:3] == again
+    row = server.cli("sink", "list").stdout.splitlines()[1].split()
+    assert ["hook", "webhook", "ok"] == row[:3]
+    server.stop()
+    assert 0 == server.verify().returncode
+
+
+def test_a_secret_is_replaced_while_the_server_runs(server: Server, receiver: Receiver) -> None:
+    """What was refused for the old one waits, and is sent with the new one; nothing is lost."""
+    wrong = bytes(32)
+    keep_secret(server, wrong)
+    create(server, receiver, "--from", "beginning")
+    until(lambda: status(server)["state"] == "failing", lambda: status(server))
+    assert "401" in status(server)["error"]
+    assert [] == receiver.got
+    keep_secret(server)
+    # Whoever mended it need not wait for the next try.
+    for enabled in (False, True):
+        assert 200 == api(server, "PATCH", "sinks/hook", {"enabled": enabled})[0]
+    receiver.wait_for("sink.enabled")
+    ids = [record.entry["id"] for record in server.log()]
+    came = [identity for identity, _ in receiver.got]
+    # The news of its own failure alone does not come: its recovery says it again.
+    failed = [r.entry["id"] for r in server.log() if r.event == "sink.failed"]
+    expected = [each for each in ids if each not in failed]
+    assert expected[: len(came)] == came
+
+
+def test_sinks_of_the_configuration_are_put_in_force(
+    make_server: MakeServer, tmp_path: Path
+) -> None:
+    """At each start, by the system, on record; they are changed nowhere else."""
+    path = tmp_path / "events.jsonl"
+    table = {"type": "file", "options": {"path": str(path)}, "start": 0}
+    config = tmp_path / "sinks.toml"
+    config.write_text(
+        f'[sinks.archive]\ntype = "file"\nstart = 0\n[sinks.archive.options]\npath = "{path}"\n'
+    )
+    server = make_server(env={"TFAUDIT_SINKS": json.dumps({"archive": table})})
+    until(lambda: path.exists() and "sink.created" in path.read_text(), lambda: server.stderr)
+    [created] = [r.entry for r in server.log() if r.event == "sink.created"]
+    assert ("system", "configuration") == (
+        created["actor"]["type"],
+        created["object"]["after"]["managed"],
+    )
+    refused = server.cli("sink", "pause", "archive", check=False)
+    assert 1 == refused.returncode
+    assert "change [sinks.archive] there" in refused.stderr
+    # the same from a file changes nothing; a mistake, or a name that is taken, ends the start
+    server.stop()
+    del server.env["TFAUDIT_SINKS"]
+    server.env["TFAUDIT_CONFIG"] = str(config)
+    server.start()
+    done = [r for r in server.log() if "object" in r.entry and r.entry["object"]["kind"] == "sink"]
+    assert ["sink.created"] == [r.event for r in done]
+    server.stop()
+    config.write_text('[sinks.archive]\ntype = "fiel"\n[sinks.b]\ntype = "file"\n')
+    with pytest.raises(AssertionError, match=r"ended with 2") as caught:
+        server.start()
+    said = str(caught.value)
+    assert "[sinks.archive] there is no type 'fiel' of sink" in said
+    assert "[sinks.b] file options: the field path is missing" in said
+    config.write_text("")
+    server.start()
+    assert "sink.deleted" in [r.event for r in server.log()]
+    assert 201 == api(server, "POST", "sinks", {"name": "archive", **table})[0]
+    server.stop()
+    server.env["TFAUDIT_SINKS"] = json.dumps({"archive": table})
+    with pytest.raises(AssertionError, match=r"tfaudit sink delete archive"):
+        server.start()
