@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from proxy import app
 from proxy.config import Config, DataConfig, RedactionConfig
+from proxy.directory import SinkRecord
 from proxy.errors import ConfigError, UnavailableError
 from proxy.program import Program, open_program
 from proxy.tfstate.policy import Policy
@@ -147,6 +148,26 @@ async def entry_events(directory: Path) -> list[str]:
 def data(tmp_path: Path) -> Path:
     """Name a data directory that is not there yet."""
     return tmp_path / "data"
+
+
+# ---------------------------------------------------------------- sinks of the configuration
+
+
+def test_all_mistakes_of_configured_sinks_are_told_before_anything_is_made(data: Path) -> None:
+    """Of all sinks at once, each with its place."""
+    good = SinkRecord(name="good", type="syslog", options={"host": "siem.example"})
+    wrong = SinkRecord(name="a", type="syslog", options={"hsot": "x", "port": "y"})
+    unknown = SinkRecord(name="b", type="fiel")
+    config = Config(data=DataConfig(data), sinks={"good": good, "a": wrong, "b": unknown})
+    with pytest.raises(ConfigError) as caught:
+        app.require_sinks(config)
+    mistakes = str(caught.value).split("\n")[1:]
+    assert 3 == len(mistakes)
+    assert "[sinks.a] syslog options: there is no field 'hsot'" in mistakes[0]
+    assert "[sinks.a] syslog options: port: Expected int" in mistakes[1]
+    assert "[sinks.b] there is no type 'fiel' of sink" in mistakes[2]
+    app.require_sinks(Config(data=DataConfig(data), sinks={"good": good}))
+    assert not data.exists()
 
 
 # ---------------------------------------------------------------- start and stop

@@ -143,4 +143,4 @@ def test_the_access_file_that_is_documented_can_be_applied(tmp_path: Path) -> No
     path = tmp_path / "access.toml"
     file = read_access_file(str(path), text.encode())
     require_known(str(path), file, Directory())
-    assert {"principal", "grant", "issuer", "workspace"} == file.kinds
+    assert {"principal", "grant", "issuer", "workspace", "sink"} == file.kinds

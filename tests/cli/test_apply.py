@@ -312,3 +312,46 @@ def test_what_was_shown_is_what_is_done(
     monkeypatch.setattr("proxy.cli.apply.confirm", meanwhile)
     assert "somebody else changed" in tfaudit("apply", write(FILE), code=1).stderr
     assert ["eve"] == objects(tfaudit, "principal")
+
+
+SINK = """
+[[sink]]
+name = "siem"
+type = "syslog"
+filter = { event = ["state.written"] }
+[sink.options]
+host = "siem.example"
+"""
+
+
+def test_sinks_are_brought_to_what_the_file_says(tfaudit: Tfaudit, write: Write) -> None:
+    """Options and filter are what the file says and no more; taken out of it, it is pruned."""
+    tfaudit("apply", write(SINK), "--yes")
+    changed = SINK.replace('host = "siem.example"', 'host = "b.example"\nfacility = "user"')
+    tfaudit("apply", write(changed.replace('["state.written"]', "[]") + "x = 1"), code=2)
+    shown = tfaudit("apply", write(changed.replace("filter", "#")), "--yes").stdout
+    assert "~ sink siem" in shown
+    found = json.loads(tfaudit("sink", "show", "siem", "--json").stdout)
+    assert ({"host": "b.example", "facility": "user"}, {}) == (found["options"], found["filter"])
+    tfaudit("apply", write(SINK), "--yes")
+    assert {"host": "siem.example"} == (
+        json.loads(tfaudit("sink", "show", "siem", "--json").stdout)["options"]
+    )
+    again = json.loads(tfaudit("apply", write(SINK), "--yes", "--json").stdout)
+    assert [] == again["changes"]
+    tfaudit("apply", write("sink = []"), "--prune", "--yes")
+    assert [] == objects(tfaudit, "sink")
+
+
+def test_all_mistakes_of_sinks_are_told_at_once(tfaudit: Tfaudit, write: Write) -> None:
+    """With the line of their table, and the place in it."""
+    text = SINK.replace("host", "hsot") + 'port = "x"\n[[sink]]\nname = "b"\ntype = "x"\n'
+    text += '[[sink]]\nname = "c"\ntype = "file"\nmanaged = "configuration"\n'
+    said = tfaudit("apply", write(text), code=2).stderr
+    for mistake in (
+        "access.toml:2: sink siem: syslog options: there is no field 'hsot'",
+        "access.toml:2: sink siem: syslog options: port: Expected int",
+        "there is no type 'x' of sink",
+        "sink: managed says who made it, and can't be set",
+    ):
+        assert mistake in said
