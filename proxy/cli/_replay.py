@@ -14,6 +14,7 @@ from proxy.cli._comparing import is_printed as _is_printed
 from proxy.cli._comparing import printed as _printed
 from proxy.cli._replay_people import PeopleReplay
 from proxy.cli._replay_runs import RunsReplay
+from proxy.cli._replay_sinks import SinksReplay
 from proxy.cli._uses import Uses
 from proxy.contracts import HeldLock, StateVersion
 from proxy.directory import Object
@@ -123,6 +124,7 @@ class Replay:
         is_running: whether a server started and did not stop.
         people: what follows for passwords and sessions.
         runs: what follows for runs.
+        sinks: what follows for what is set aside for sinks, and what they get once more.
     """
 
     by_version: dict[str, Promise] = field(default_factory=dict)
@@ -132,6 +134,7 @@ class Replay:
     is_running: bool = False
     people: PeopleReplay = field(default_factory=PeopleReplay)
     runs: RunsReplay = field(default_factory=RunsReplay)
+    sinks: SinksReplay = field(default_factory=SinksReplay)
     _policy: tuple[int, bytes] | None = None
     _tokens: dict[str, _Token] = field(default_factory=dict)
     _locks: dict[str, _Lock] = field(default_factory=dict)
@@ -144,6 +147,7 @@ class Replay:
             VerificationError: it contradicts an earlier one, or is not what its kind must be.
         """
         self.last_time = entry["time"]
+        self.sinks.note_any(index, entry)
         try:
             self.runs.note(index, entry)
             if entry.get("outcome") == "success":
@@ -160,6 +164,7 @@ class Replay:
         if (known := self._tokens.get(token_id)) is not None:
             known.uses.note(entry["time"], entry["source"]["ip"])
         self.people.note(index, entry)
+        self.sinks.note(index, entry)
         if "object" in entry:
             self._note_object(index, entry["object"])
         if event in _STORING:

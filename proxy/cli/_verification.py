@@ -234,6 +234,9 @@ async def verify_store(
     replay.check_objects(snapshot.objects)
     replay.people.check_passwords(snapshot.passwords)
     replay.people.check_sessions(snapshot.sessions)
+    replay.sinks.check_deliveries(snapshot.deliveries, verifier.size)
+    replay.sinks.check_dead_letters(snapshot.dead_letters)
+    replay.sinks.check_replays(snapshot.replays)
     _check_schema(snapshot.schema)
     findings.states = sum(
         not replay.is_destroyed(promise) for promise in replay.by_version.values()

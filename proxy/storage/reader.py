@@ -9,16 +9,29 @@ from pathlib import Path
 from queue import LifoQueue
 from typing import Any, Final, Self, TypeVar
 
-from proxy.contracts import Committed, HeldLock, LogQuery, StateVersion, StoredRecord
+from proxy.contracts import (
+    Committed,
+    DeadLetter,
+    Delivery,
+    HeldLock,
+    LogQuery,
+    SinkReplay,
+    StateVersion,
+    StoredRecord,
+)
 from proxy.directory import EMPTY, Directory, Object
 from proxy.errors import ConfigError, UnavailableError
 from proxy.storage.schema import Part, parts
 from proxy.storage.sqlite import BUSY_SECONDS, SQLiteStore, read_locks
 from proxy.storage.transaction import (
+    DEAD_LETTER_COLUMNS,
+    DELIVERY_COLUMNS,
     OBJECT_COLUMNS,
+    REPLAY_COLUMNS,
     SESSION_COLUMNS,
     TOKEN_COLUMNS,
     VERSION_COLUMNS,
+    delivery_of,
 )
 from proxy.tlog.tiles import Tile
 
@@ -49,6 +62,9 @@ class Snapshot:
         schema: what the database is made of.
         passwords: every password as it stands in the table: principal, hash, changed.
         sessions: every session as it stands in the table, by column; with ``digest``.
+        deliveries: how far each sink is.
+        dead_letters: what is set aside for sinks.
+        replays: what sinks are to be given once more.
         tiles: level and number of each tile that is kept.
     """
 
@@ -65,6 +81,9 @@ class Snapshot:
     objects: list[Object]
     passwords: list[tuple[Any, ...]]
     sessions: list[dict[str, Any]]
+    deliveries: list[Delivery]
+    dead_letters: list[DeadLetter]
+    replays: list[SinkReplay]
     tiles: list[tuple[object, object]]
 
     schema: frozenset[Part]
@@ -137,6 +156,16 @@ class SQLiteReader(SQLiteStore):
                 schema=parts(connection),
                 passwords=_passwords(connection),
                 sessions=_sessions(connection),
+                deliveries=[
+                    delivery_of(row) for row in _rows_of(connection, "delivery", DELIVERY_COLUMNS)
+                ],
+                dead_letters=[
+                    DeadLetter(*row)
+                    for row in _rows_of(connection, "dead_letter", DEAD_LETTER_COLUMNS)
+                ],
+                replays=[
+                    SinkReplay(*row) for row in _rows_of(connection, "replay", REPLAY_COLUMNS)
+                ],
                 tiles=_tile_places(connection),
             )
 
@@ -260,6 +289,13 @@ def _tile_places(connection: sqlite3.Connection) -> list[tuple[object, object]]:
     if not _has_table(connection, "tile"):
         return []
     return connection.execute("SELECT level, number FROM tile").fetchall()
+
+
+def _rows_of(connection: sqlite3.Connection, table: str, columns: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a table; an older database has no such table."""
+    if not _has_table(connection, table):
+        return []
+    return connection.execute(f"SELECT {columns} FROM {table}").fetchall()  # noqa: S608
 
 
 def _policy(connection: sqlite3.Connection) -> object:
