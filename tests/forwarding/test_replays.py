@@ -62,9 +62,10 @@ async def test_a_replay_waits_for_a_sink_and_goes_on_after_a_restart() -> None:
     world, sink = World(), FakeSink(limits=Limits(100))
     found = await delivered(world, sink, 250)
     await service(world).replay(SYSTEM, "siem", 1)
-    sink.script.extend([None, None, DOWN])
+    sink.script.extend([None, None])
+    sink.always = DOWN
     async with world.forwarding(found, sink):
-        await until(lambda: len(sink.taken) >= 150)
+        await until(lambda: len(sink.taken) >= 101)
     [left] = await world.store.replays()
     assert left.cursor > left.first == 1
     sink.always = None
