@@ -20,6 +20,7 @@ GROUP: Final = "tfaudit.sinks"
 _OWN: Final[Mapping[str, str]] = {
     "eventbridge": "proxy.sinks.eventbridge:EventBridge",
     "file": "proxy.sinks.file:FileSink",
+    "otlp": "proxy.sinks.otlp:Otlp",
     "s3": "proxy.sinks.s3:S3",
     "datadog-logs": "proxy.sinks.datadog_logs:DatadogLogs",
     "datadog-events": "proxy.sinks.datadog_events:DatadogEvents",

@@ -12,10 +12,7 @@ from msgspec import Meta
 from proxy.client_text import client_text
 from proxy.fields import FieldError
 from proxy.sinks.contract import Context, NotTakenError, Options
-from proxy.sinks.options import SecretName, Url, require_safe_url
-
-REGION_PATTERN: Final = r"^[a-z0-9-]+$(?!\n)"
-ROLE_PATTERN: Final = r"^arn:[a-z0-9-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$(?!\n)"
+from proxy.sinks.options import REGION_PATTERN, ROLE_PATTERN, SecretName, Url, require_safe_url
 
 _REPAIR: Final = {
     "AccessDenied": "allow it in the policy of its role or user, and on the far side",
@@ -105,7 +102,7 @@ class AwsOptions(Options, frozen=True, kw_only=True):
             "environment, files, container or instance role.",
         ),
     ] = None
-    secret_access_key: Annotated[
+    access_key_secret: Annotated[
         SecretName | None, Meta(description="Name of the secret that belongs to `access_key_id`.")
     ] = None
     ca: Annotated[
@@ -124,10 +121,10 @@ class AwsOptions(Options, frozen=True, kw_only=True):
         """Refuse what does not go together."""
         if self.endpoint_url is not None:
             require_safe_url(self.endpoint_url, "endpoint_url")
-        if (self.access_key_id is None) != (self.secret_access_key is None):
+        if (self.access_key_id is None) != (self.access_key_secret is None):
             raise FieldError(
-                "access_key_id and secret_access_key go together; leave both out to use a role",
-                "secret_access_key",
+                "access_key_id and access_key_secret go together; leave both out to use a role",
+                "access_key_secret",
             )
         if self.external_id is not None and self.role_arn is None:
             raise FieldError("external_id is for a role_arn", "external_id")
@@ -173,7 +170,7 @@ class Aws:
         from aiobotocore.config import AioConfig  # noqa: PLC0415 - a second that no start waits for
 
         options = self._options
-        key = options.secret_access_key
+        key = options.access_key_secret
         common = {
             "region_name": options.region,
             "config": AioConfig(

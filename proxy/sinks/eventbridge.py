@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from proxy.client_text import client_text
 from proxy.sinks._aws import Aws, AwsError, AwsOptions
+from proxy.sinks._http import Part, in_order
 from proxy.sinks._rendering import evidence
 from proxy.sinks.contract import (
     Batch,
@@ -25,6 +26,7 @@ from proxy.sinks.contract import (
     Receipt,
     RefusedError,
 )
+from proxy.sinks.options import BUS_PATTERN
 
 SOURCE: Final = "tfaudit"
 _MOST: Final = 10
@@ -49,10 +51,6 @@ _REFUSED: Final = frozenset(
     {"RequestEntityTooLargeException", "SerializationException", "ValidationException"}
 )
 """Of a whole request: something that is in it."""
-
-BUS_PATTERN: Final = (
-    r"^(arn:[a-z0-9-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[/.A-Za-z0-9_-]+$(?!\n)"
-)
 
 
 class EventBridgeOptions(AwsOptions, frozen=True):
@@ -101,14 +99,12 @@ class EventBridge:
         """Put the events on the bus, in as many requests as it takes."""
         if not self._was_seen:
             await self._look_for_bus()
-        rejected: dict[int, str] = {}
-        requests = list(_in_requests(_entries(batch, self._bus)))
-        for number, request in enumerate(requests):
-            later = [entry.at for each in requests[number + 1 :] for entry in each]
-            await self._put(request, later, rejected)
+        requests = {entries[0].at: entries for entries in _in_requests(_entries(batch, self._bus))}
+        parts = [Part(tuple(entry.at for entry in each), ()) for each in requests.values()]
+        receipt = await in_order(parts, lambda part: self._put(requests[part.indices[0]]))
         await self._look_for_bus()
-        taken = len(batch.events) - len(rejected)
-        return Receipt(f"{taken} events taken by {self._aws.who}", rejected)
+        taken = len(batch.events) - len(receipt.rejected)
+        return Receipt(f"{taken} events taken by {self._aws.who}", receipt.rejected)
 
     async def probe(self) -> str:
         """Look for the bus."""
@@ -133,77 +129,52 @@ class EventBridge:
         self._was_seen = True
         return str(found.get("Arn", ""))
 
-    async def _put(
-        self, request: Sequence[_Entry], later: Sequence[int], rejected: dict[int, str]
-    ) -> None:
+    async def _put(self, request: Sequence[_Entry]) -> Receipt:
         """Send one request.
 
-        Args:
-            request: its entries.
-            later: indices of the events that come in later requests.
-            rejected: gets the events that will never be taken.
-
         Raises:
-            NotTakenError: with all events that are left.
-            RefusedError: likewise.
+            NotTakenError: with the events of it that are left.
+            RefusedError: AWS refuses the request for what is in it.
         """
-        indices = [entry.at for entry in request]
         try:
             client = await self._aws.client()
             async with self._aws.told("take events"):
                 answer = await client.put_events(Entries=[entry.fields for entry in request])
-        except NotTakenError as error:
+        except AwsError as error:
             self._was_seen = False
-            if isinstance(error, AwsError) and (error.code in _REFUSED or error.status == 413):
-                failure: Exception = RefusedError(str(error), refused=indices, left=later)
-                if rejected:  # those are certain; the refused ones are found out on the next call
-                    failure = NotTakenError(
-                        str(error), left=[*indices, *later], rejected=rejected, retry_after=0.0
-                    )
-                raise failure from None
-            error.left = frozenset([*indices, *later])
-            error.rejected = rejected
+            if error.code in _REFUSED or error.status == 413:
+                refused = [entry.at for entry in request]
+                raise RefusedError(str(error), refused=refused) from None
             raise
-        self._judge(indices, later, answer, rejected)
+        return self._judged(request, answer.get("Entries", []))
 
-    def _judge(
-        self,
-        indices: Sequence[int],
-        later: Sequence[int],
-        answer: Mapping[str, Any],
-        rejected: dict[int, str],
-    ) -> None:
+    def _judged(self, request: Sequence[_Entry], results: Sequence[Mapping[str, Any]]) -> Receipt:
         """Look at each entry's result: HTTP's 200 says nothing of them."""
-        results = answer.get("Entries", [])
-        if len(results) != len(indices):
+        if len(results) != len(request):
             raise NotTakenError(
-                f"{self._aws.who} answered for {len(results)} events of {len(indices)}",
-                left=[*indices, *later],
-                rejected=rejected,
+                f"{self._aws.who} answered for {len(results)} events of {len(request)}"
             )
-        left: list[int] = []
-        reasons: list[str] = []
+        left: dict[int, str] = {}
+        rejected: dict[int, str] = {}
         needs_repair = False
-        for index, result in zip(indices, results, strict=True):
+        for entry, result in zip(request, results, strict=True):
             code = result.get("ErrorCode")
             if not code:
                 continue
+            is_left = code in _AGAIN or code in _REPAIR
             reason = client_text(f"{code}: {result.get('ErrorMessage', '')}", 300)
-            if code in _AGAIN or code in _REPAIR:
-                left.append(index)
-                reasons.append(reason)
-                needs_repair = needs_repair or code in _REPAIR
-            else:
-                rejected[index] = reason
+            (left if is_left else rejected)[entry.at] = reason
+            needs_repair = needs_repair or code in _REPAIR
         if left:
             hint = "; allow events:PutEvents on it" if needs_repair else ""
             raise NotTakenError(
-                f"{self._aws.who} did not take {len(left)} of {len(indices)} events: "
-                f"{reasons[0]}{hint}",
-                left=[*left, *later],
+                f"{self._aws.who} did not take {len(left)} of {len(request)} events: "
+                f"{next(iter(left.values()))}{hint}",
+                left=left,
                 rejected=rejected,
                 needs_repair=needs_repair,
             )
+        return Receipt("", rejected)
 
 
 def _entries(batch: Batch, bus: str) -> Iterator[_Entry]:

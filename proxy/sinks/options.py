@@ -26,6 +26,18 @@ TAG_PATTERN: Final = r"^[^\s,]+$(?!\n)"
 
 KEY_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_]*$(?!\n)"
 
+HOST_PATTERN: Final = r"^[A-Za-z0-9.:_-]+$(?!\n)"
+PRINTABLE_PATTERN: Final = r"^[!-~]*$(?!\n)"
+REGION_PATTERN: Final = r"^[a-z0-9-]+$(?!\n)"
+ROLE_PATTERN: Final = r"^arn:[a-z0-9-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$(?!\n)"
+BUS_PATTERN: Final = (
+    r"^(arn:[a-z0-9-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[/.A-Za-z0-9_-]+$(?!\n)"
+)
+BUCKET_PATTERN: Final = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$(?!\n)"
+PREFIX_PATTERN: Final = r"^[A-Za-z0-9!_.*'()=-]+(/[A-Za-z0-9!_.*'()=-]+)*$(?!\n)"
+ACCOUNT_PATTERN: Final = r"^[0-9]{12}$(?!\n)"
+HEADER_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$(?!\n)"
+
 Key: TypeAlias = Annotated[str, Meta(pattern=KEY_PATTERN, max_length=100)]
 Tag: TypeAlias = Annotated[str, Meta(pattern=TAG_PATTERN, max_length=200)]
 Url: TypeAlias = Annotated[str, Meta(pattern=URL_PATTERN, max_length=2000)]
@@ -41,6 +53,15 @@ WORDS: Final = {
     SECRET_PATTERN: "the name of a secret: small letters, digits and '_', beginning with a letter",
     URL_PATTERN: "an address that begins with https://",
     KEY_PATTERN: "letters, digits and '_', beginning with a letter",
+    HOST_PATTERN: "the name or address of a machine",
+    PRINTABLE_PATTERN: "ASCII text without spaces",
+    REGION_PATTERN: "a region such as eu-central-1",
+    ROLE_PATTERN: "the ARN of a role, arn:aws:iam::123456789012:role/NAME",
+    BUS_PATTERN: "the name of an event bus, or its ARN",
+    BUCKET_PATTERN: "the name of a bucket: 3 to 63 small letters, digits, '.' and '-'",
+    PREFIX_PATTERN: "path/of/names without a slash at its beginning and its end",
+    ACCOUNT_PATTERN: "an account's 12 digits",
+    HEADER_PATTERN: "the name of an HTTP header",
     TAG_PATTERN: "text without spaces and commas, as env:prod",
 }
 """What the regular expressions of the options say, for people."""

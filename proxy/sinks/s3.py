@@ -26,11 +26,8 @@ from proxy.sinks.contract import (
     Receipt,
     RefusedError,
 )
-from proxy.sinks.options import Format
+from proxy.sinks.options import ACCOUNT_PATTERN, BUCKET_PATTERN, PREFIX_PATTERN, Format
 
-BUCKET_PATTERN: Final = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$(?!\n)"
-PREFIX_PATTERN: Final = r"^[A-Za-z0-9!_.*'()=-]+(/[A-Za-z0-9!_.*'()=-]+)*$(?!\n)"
-ACCOUNT_PATTERN: Final = r"^[0-9]{12}$(?!\n)"
 _LONGEST_RETENTION: Final = 36_500
 _HINTS: Final = {
     "403": "allow s3:ListBucket and s3:PutObject on it",

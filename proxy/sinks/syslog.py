@@ -28,7 +28,7 @@ from proxy.sinks._fitting import fitted
 from proxy.sinks._rendering import rendered, with_checkpoint
 from proxy.sinks._thread import OneThread
 from proxy.sinks.contract import Batch, Context, Event, Limits, NotTakenError, Options, Receipt
-from proxy.sinks.options import Format
+from proxy.sinks.options import HOST_PATTERN, PRINTABLE_PATTERN, Format
 
 _BOM: Final = b"\xef\xbb\xbf"
 _LARGEST_DATAGRAM: Final = 65_507
@@ -51,9 +51,6 @@ _FACILITIES: Final = {
 }
 _SEVERITIES: Final = {"success": 6, "conflict": 5, "denied": 4, "error": 3}
 """RFC 5424 table 2: informational, notice, warning, error."""
-
-HOST_PATTERN: Final = r"^[A-Za-z0-9.:_-]+$(?!\n)"
-NAME_PATTERN: Final = r"^[!-~]*$(?!\n)"
 
 
 class SyslogOptions(Options, frozen=True):
@@ -120,12 +117,14 @@ class SyslogOptions(Options, frozen=True):
         Meta(description="Facility (RFC 5424 table 1); the severity follows the outcome."),
     ] = "audit"
     app_name: Annotated[
-        str, Meta(pattern=NAME_PATTERN, min_length=1, max_length=48, description="APP-NAME.")
+        str, Meta(pattern=PRINTABLE_PATTERN, min_length=1, max_length=48, description="APP-NAME.")
     ] = "tfaudit"
     hostname: Annotated[
         str,
         Meta(
-            pattern=NAME_PATTERN, max_length=255, description="HOSTNAME; empty is this machine's."
+            pattern=PRINTABLE_PATTERN,
+            max_length=255,
+            description="HOSTNAME; empty is this machine's.",
         ),
     ] = ""
     max_bytes: Annotated[

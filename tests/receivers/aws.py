@@ -18,7 +18,7 @@ import boto3
 from tests.e2e.server import free_port
 
 REGION = "eu-central-1"
-KEYS = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "aws_key"}
+KEYS = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "access_key_secret": "aws_key"}
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # from AWS's own documentation
 
 
