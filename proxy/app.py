@@ -8,7 +8,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import fields
 from datetime import timedelta
@@ -29,7 +29,7 @@ from proxy.auth.issuers import Issuers
 from proxy.auth.logins import Logins
 from proxy.collector import settle
 from proxy.config import SECTIONS, Config, Secret
-from proxy.directory import Object
+from proxy.directory import Object, SinkRecord
 from proxy.errors import ConfigError, ConflictError, InvalidInputError, TfauditError
 from proxy.forwarding.forwarder import Forwarder, Surroundings
 from proxy.forwarding.forwarders import Bell, Forwarders
@@ -58,6 +58,7 @@ from proxy.server.shortcut import Shortcut
 from proxy.server.tls import Revocations, open_tls
 from proxy.server_record import record_start, record_stop
 from proxy.sink_status import record_of
+from proxy.sinks import default_filter
 from proxy.sinks.record import mistakes_of
 
 _SERVER_LOCK: Final = "server.lock"
@@ -250,8 +251,7 @@ async def _forwarding(program: Program, bell: Bell) -> AsyncIterator[None]:
     )
 
     def make(found: Object) -> Forwarder:
-        of = record_of(found).filter
-        return Forwarder(found, parse(of).is_match if of else _is_any, around)
+        return Forwarder(found, _matcher(record_of(found)), around)
 
     forwarders = Forwarders(
         program.store,
@@ -266,6 +266,12 @@ async def _forwarding(program: Program, bell: Bell) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait({task})
+
+
+def _matcher(record: SinkRecord) -> Callable[[Mapping[str, Any]], bool]:
+    """Return what tells whether an entry is for a sink."""
+    of = record.filter or default_filter(record.type)
+    return parse(of).is_match if of else _is_any
 
 
 def _is_any(_: Mapping[str, Any]) -> bool:

@@ -42,7 +42,7 @@ from proxy.errors import ConflictError, InvalidInputError, NotFoundError, Tfaudi
 from proxy.fields import FieldError
 from proxy.gate import gate
 from proxy.rules import prepare
-from proxy.sinks import sink_class
+from proxy.sinks import default_filter, sink_class
 from proxy.sinks.record import Manager, require_manager, require_usable
 from proxy.statuses import status_of
 from proxy.timestamps import uuid7
@@ -660,7 +660,9 @@ def _in_short(done: Changed) -> str:
         whom = record.principal or f"identities of {record.issuer}"
         return f": it {verb} {whom} {record.grant()}"
     if done.after is not None and isinstance(record := done.after.record, SinkRecord):
-        what = "what its filter names" if record.filter else "every entry"
+        what = "what its filter names"
+        if not record.filter:
+            what = "what its type gets by default" if default_filter(record.type) else "every entry"
         return f": {record.type}, for {what}{'' if record.enabled else ', paused'}"
     return ""
 

@@ -31,6 +31,7 @@ from proxy.tfstate.policy import Policy
 from proxy.tlog.tiles import Tile
 from tests.contracts.store_contract import appends, recorded
 from tests.e2e.server import free_port
+from tests.forwarded import an_entry
 from tests.running import SYSTEM, Answer, read_answer
 from tests.samples import a_lock_info, a_state, log_of, until
 
@@ -521,3 +522,21 @@ async def test_the_log_of_many_starts_verifies(data: Path) -> None:
     async with open_program(Config(data=DataConfig(data)), create=False) as program:
         assert await program.store.size() > 6
         assert len(await log_of(program.store)) == await program.store.size()
+
+
+@pytest.mark.parametrize(
+    ("of", "pattern", "events"),
+    [
+        ("webhook", {}, ["state.read", "run.errored"]),
+        ("slack", {}, ["run.errored"]),
+        ("slack", {"event": ["state.read"]}, ["state.read"]),
+    ],
+)
+def test_a_sink_gets_what_its_filter_names(
+    of: str, pattern: dict[str, Any], events: list[str]
+) -> None:
+    """Without one a record of the log gets all, people what is notable."""
+    is_match = app._matcher(SinkRecord(name="siem", type=of, filter=pattern))
+    assert events == [
+        event for event in ("state.read", "run.errored") if is_match(an_entry(event=event))
+    ]

@@ -84,6 +84,17 @@ async def test_each_change_of_a_sink_is_one_entry(
     assert {**OPTIONS, "tags": ["a", "b"], "size": 7} == after["options"]
 
 
+async def test_what_a_notification_gets_by_default_is_not_every_entry(
+    store: FakeStore, directory: DirectoryService
+) -> None:
+    """And the entry says so."""
+    fields = {"name": "chat", "type": "slack", "options": {"url_secret": "slack"}}
+    await directory.create(ADMIN, "sink", fields)
+    assert [
+        ("sink.created", "created the sink chat: slack, for what its type gets by default")
+    ] == told(store)
+
+
 async def test_an_option_is_put_back_by_null(directory: DirectoryService) -> None:
     """As in a JSON merge patch (RFC 7396); what must be there can't be taken away."""
     await directory.create(ADMIN, "sink", FIELDS)

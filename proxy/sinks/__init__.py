@@ -68,6 +68,19 @@ def sink_class(of: str) -> type[Sink]:
         ) from error
 
 
+def default_filter(of: str) -> Mapping[str, Any]:
+    """Return the filter of a sink of this type whose own is empty; empty is every entry.
+
+    A notification for each reading of a state would be none: what people get names in its class
+    what is worth one. A filter of the sink's own takes its place.
+
+    Raises:
+        FieldError: there is no such type, or a package's sink can't be loaded.
+    """
+    found: Mapping[str, Any] = getattr(sink_class(of), "default_filter", {})
+    return found
+
+
 def read_options(of: str, options: Mapping[str, Any]) -> Options:
     """Return the options of a type, checked.
 

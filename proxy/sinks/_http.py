@@ -25,7 +25,6 @@ from urllib.request import getproxies, proxy_bypass
 
 import orjson
 from aiohttp import (
-    BasicAuth,
     ClientConnectorCertificateError,
     ClientConnectorDNSError,
     ClientConnectorSSLError,
@@ -40,6 +39,7 @@ from aiohttp import (
     InvalidURL,
     ServerDisconnectedError,
     TCPConnector,
+    encode_basic_auth,
     hdrs,
 )
 from msgspec import Meta
@@ -264,7 +264,7 @@ class Http:
         self._hidden = runs_of(secrets)
         self._session: ClientSession | None = None
         self._is_closed = False
-        self._proxies: dict[str, tuple[URL | None, BasicAuth | None]] = {}
+        self._proxies: dict[str, tuple[URL | None, dict[str, str]]] = {}
 
     async def ask(
         self,
@@ -290,15 +290,21 @@ class Http:
         try:
             session = await self._opened()
             sent = await _packed(body) if is_packed else body
-            proxy, proxy_auth = self._proxy_of(url)
+            proxy, login = self._proxy_of(url)
+            headers = dict(headers)
+            if is_packed:
+                headers[hdrs.CONTENT_ENCODING] = "gzip"
+            if login and not url.startswith("https:"):
+                # Else it is for the proxy alone, with what opens the tunnel.
+                headers |= login
             async with session.request(
                 method,
                 URL(url, encoded=True),
                 data=sent or None,
-                headers={**headers, hdrs.CONTENT_ENCODING: "gzip"} if is_packed else headers,
+                headers=headers,
                 allow_redirects=False,
                 proxy=proxy,
-                proxy_auth=proxy_auth,
+                proxy_headers=dict(login) if login else None,
             ) as response:
                 content = await _read(response)
                 status, retry_after = response.status, _retry_after(response, self._now())
@@ -411,14 +417,13 @@ class Http:
                     password=lambda: "",  # one that needs a password must not ask a terminal
                 )
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            reason = error.strerror if isinstance(error, OSError) and error.errno else "no PEM file"
-            failure = f"{self.who} can't be asked: the file of the option {name}: {reason}"
+            failure = f"{self.who} can't be asked: the file of the option {name}: {_why(error)}"
         else:
             return context
         raise NotTakenError(failure, needs_repair=True)
 
-    def _proxy_of(self, url: str) -> tuple[URL | None, BasicAuth | None]:
-        """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for an address.
+    def _proxy_of(self, url: str) -> tuple[URL | None, dict[str, str]]:
+        """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, and its login.
 
         ClientSession's own way would also send what ~/.netrc has for the host.
         """
@@ -427,9 +432,10 @@ class Http:
         if origin not in self._proxies:
             found = getproxies().get(parts.scheme)
             proxy = URL(found) if found and not proxy_bypass(parts.netloc) else None
-            login = None
+            login: dict[str, str] = {}
             if proxy is not None and (user := proxy.user) is not None:
-                proxy, login = proxy.with_user(None), BasicAuth(user, proxy.password or "")
+                login[hdrs.PROXY_AUTHORIZATION] = encode_basic_auth(user, proxy.password or "")
+                proxy = proxy.with_user(None)
             self._proxies[origin] = proxy, login
         return self._proxies[origin]
 
@@ -450,7 +456,8 @@ def quoted(content: bytes, hidden: frozenset[bytes], sent: bytes) -> str:
     if not content:
         return ""
     text = content[:MAX_ANSWER].decode("utf-8", "replace")
-    text = " ".join(re.sub(r"<[^<>]*>", " ", text).split())[:_LOOKED_AT]
+    text = re.sub(r"<[^<>]*>", " ", "".join(x if x.isprintable() else " " for x in text))
+    text = " ".join(text.split())[:_LOOKED_AT]
     text = _without(text, hidden.__contains__, _SECRET_RUN)
     text = client_text(_without(text, sent.__contains__, _SENT_RUN), _LOOKED_AT)
     return text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…"
@@ -592,6 +599,13 @@ _ERRNO: Final = {
     errno.ECONNREFUSED: "refuses the connection",
     errno.ECONNRESET: "reset the connection before it answered",
 }
+
+
+def _why(error: OSError | ValueError) -> str:
+    """Return why a PEM file can't be used."""
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        return (error.strerror or type(error).__name__).lower()
+    return "it has not what it should have, as PEM"
 
 
 def _reason_of_tls(error: Exception) -> str:
