@@ -29,7 +29,9 @@ Site: TypeAlias = Literal[
 class DatadogOptions(HttpOptions, frozen=True, kw_only=True):
     """Which Datadog, and how events are marked there."""
 
-    api_key_secret: SecretName
+    api_key_secret: Annotated[
+        SecretName, Meta(description="Name of the secret that is an API key of the organisation.")
+    ]
     site: Annotated[Site, Meta(description="Datadog site of the organisation.")] = "datadoghq.com"
     tags: Annotated[
         tuple[Tag, ...], Meta(max_length=50, description="Tags of every event: `env:prod`.")

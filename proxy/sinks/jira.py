@@ -34,7 +34,9 @@ class JiraOptions(HttpOptions, frozen=True, kw_only=True):
     user: Annotated[
         str, Meta(min_length=3, max_length=254, description="Mail address of whose token it is.")
     ]
-    token_secret: SecretName
+    token_secret: Annotated[
+        SecretName, Meta(description="Name of the secret that is an API token of the user.")
+    ]
     project: Annotated[Key, Meta(description="Key of the project: `OPS`.")]
     issue_type: Annotated[
         str, Meta(min_length=1, max_length=100, description="Type of the issues.")

@@ -25,7 +25,10 @@ MAX_DETAIL: Final = 10_000
 class PagerDutyOptions(HttpOptions, frozen=True, kw_only=True):
     """Which service is alerted."""
 
-    routing_key_secret: SecretName
+    routing_key_secret: Annotated[
+        SecretName,
+        Meta(description="Name of the secret that is the integration key of the service."),
+    ]
     resolve: Annotated[
         bool,
         Meta(

@@ -43,7 +43,9 @@ _FOR_NOTHING: Final = frozenset(
 class SlackOptions(HttpOptions, frozen=True, kw_only=True):
     """Which channel, by the webhook that was made for it."""
 
-    url_secret: SecretName
+    url_secret: Annotated[
+        SecretName, Meta(description="Name of the secret that is the webhook's address.")
+    ]
     prefix: Annotated[
         str, Meta(max_length=80, description="Text that each message begins with: `[prod]`.")
     ] = ""

@@ -70,7 +70,9 @@ class SplunkHecOptions(HttpOptions, frozen=True, kw_only=True):
     url: Annotated[
         Url, Meta(description="Address of the collector without a path: `https://splunk:8088`.")
     ]
-    token_secret: SecretName
+    token_secret: Annotated[
+        SecretName, Meta(description="Name of the secret that is the collector's token.")
+    ]
     acknowledge: Annotated[
         bool,
         Meta(

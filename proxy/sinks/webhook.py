@@ -43,7 +43,13 @@ class WebhookOptions(HttpOptions, frozen=True, kw_only=True):
     """Where a webhook goes, and how it is signed."""
 
     url: Annotated[Url, Meta(description="Address that events are posted to.")] | None = None
-    url_secret: SecretName | None = None
+    url_secret: (
+        Annotated[
+            SecretName,
+            Meta(description="Name of the secret that is the address, if a secret is in it."),
+        ]
+        | None
+    ) = None
     signing_secrets: Annotated[
         tuple[SecretName, ...],
         Meta(
@@ -53,7 +59,13 @@ class WebhookOptions(HttpOptions, frozen=True, kw_only=True):
             "replace one, add the new, let the receiver take it, then remove the old.",
         ),
     ]
-    authorization_secret: SecretName | None = None
+    authorization_secret: (
+        Annotated[
+            SecretName,
+            Meta(description="Name of the secret that is sent as `Authorization`: `Bearer …`."),
+        ]
+        | None
+    ) = None
     format: Format = "cloudevents"
     batch: Annotated[
         int,
