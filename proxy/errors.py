@@ -56,6 +56,10 @@ class VerificationError(TfauditError):
         self.index = index
 
 
+class MissingError(VerificationError):
+    """What the evidence promises is not there."""
+
+
 class SinkUnavailableError(TfauditError):
     """The far side did not take the entries: call again with the same ones."""
 

@@ -197,9 +197,14 @@ class ProofService:
         verify_consistency(old_size, old.root, new_size, new.root, proof)
         return ProvedGrowth(old, new, tuple(proof), newest, recorded)
 
+    async def root(self, size: int) -> bytes | None:
+        """Return the root of the log at a size; None when it never had so many entries."""
+        if size > await self._store.size():
+            return None
+        return root_hash(size, await self._hashes(root_nodes(size), size))
+
     async def _log_at(self, size: int) -> LogAt:
-        nodes = root_nodes(size)
-        root = root_hash(size, await self._hashes(nodes, size))
+        root = root_hash(size, await self._hashes(root_nodes(size), size))
         note = await self._store.checkpoint(size) if size else ""
         if note and verify_checkpoint(note, self._verifier).root != root:
             raise VerificationError(f"the checkpoint of {size} entries has another root")

@@ -19,6 +19,7 @@ from proxy.cli import (
     lock,
     log,
     principal,
+    receipt,
     scan,
     serve,
     sink,
@@ -76,6 +77,7 @@ app.add_typer(sink.app, name="sink")
 app.command("log")(log.log)
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
+app.command("receipt")(receipt.receipt)
 app.command("scan")(scan.scan)
 app.command("whose-secret")(whose_secret.whose_secret)
 app.command("forget")(forget.forget)

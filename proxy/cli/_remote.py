@@ -94,13 +94,21 @@ def _split(url: str) -> tuple[str, str | None]:
             "--url must be the server's address, such as https://tfaudit.example.com, or that of a "
             "state on it; credentials come from the environment"
         )
-    if parts.scheme == "http" and not _is_here(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         notice(f"The credentials go to {parts.hostname} in clear: use https.")
     before, is_state, workspace = parts.path.partition(_STATE)
     return f"{parts.scheme}://{parts.netloc}{before.rstrip('/')}", workspace if is_state else None
 
 
-def _is_here(host: str) -> bool:
+def authorization_if_any() -> str:
+    """Return the header of the credentials in the environment; empty without any."""
+    if not (os.environ.get(CLIENT_TOKEN) or os.environ.get("TF_HTTP_PASSWORD")):
+        return ""
+    return _authorization()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether what is sent to the host never leaves this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

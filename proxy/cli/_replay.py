@@ -18,7 +18,7 @@ from proxy.cli._replay_sinks import SinksReplay
 from proxy.cli._uses import Uses
 from proxy.contracts import HeldLock, StateVersion
 from proxy.directory import Object
-from proxy.errors import VerificationError
+from proxy.errors import MissingError, VerificationError
 from proxy.tfstate.policy import Policy
 
 _STORING: Final = frozenset({"state.written", "state.rolled_back"})
@@ -327,7 +327,7 @@ class Replay:
                 self.last_time
             ):
                 continue  # those are not kept for long after their end
-            raise VerificationError(
+            raise MissingError(
                 f"The token {token.columns['name']} that entry {token.index} recorded is gone "
                 "from the store.",
                 token.index,
@@ -353,7 +353,7 @@ class Replay:
                     lock.index,
                 )
         for workspace, lock in left.items():
-            raise VerificationError(
+            raise MissingError(
                 f"The lock of {workspace} that entry {lock.index} gave is gone from the store, "
                 "and no entry released it.",
                 lock.index,
@@ -379,7 +379,7 @@ class Replay:
                     made.index,
                 )
         for (kind, name), made in left.items():
-            raise VerificationError(
+            raise MissingError(
                 f"The {kind} {name} that entry {made.index} recorded is gone from the store.",
                 made.index,
             )

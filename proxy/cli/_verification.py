@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from proxy.cli._kept_tiles import KeptTiles
 from proxy.cli._replay import Promise, Replay
 from proxy.contracts import StateVersion, StoredRecord
-from proxy.errors import InvalidInputError, UnavailableError, VerificationError
+from proxy.errors import InvalidInputError, MissingError, UnavailableError, VerificationError
 from proxy.keys import KeyRing
 from proxy.sealing import unseal
 from proxy.storage.reader import Snapshot, SQLiteReader
@@ -161,6 +161,8 @@ class Findings:
         root: root hash of the tree over all entries, hex; empty for an empty log.
         unchecked: what could not be checked, and why.
         is_proved: whether a checkpoint covers all entries.
+        proved_index: of the one entry that a receipt proves; None when it was no receipt.
+        proved_entry: its bytes.
     """
 
     entries: int = 0
@@ -169,6 +171,8 @@ class Findings:
     root: str = ""
     unchecked: list[str] = field(default_factory=list)
     is_proved: bool = True
+    proved_index: int | None = None
+    proved_entry: bytes | None = None
 
 
 # ---------------------------------------------------------------- a store
@@ -220,7 +224,7 @@ async def verify_store(
         root = verifier.finish(newest).root
         findings.root = root.hex()
     elif verifier.size or promised_size:
-        raise VerificationError("No checkpoint covers the log: they were removed.", 0)
+        raise MissingError("No checkpoint covers the log: they were removed.", 0)
     else:
         _require_no_promise(keys, trusted)
     _check_head(snapshot, verifier.size, root, replay)
@@ -298,7 +302,7 @@ def _check_head(snapshot: Snapshot, size: int, root: bytes, replay: Replay) -> N
         VerificationError: the log would go on from another place, another tree or another time.
     """
     if snapshot.head is None:
-        raise VerificationError("The log's head is missing from the database.")
+        raise MissingError("The log's head is missing from the database.")
     told, frontier, micros, running = snapshot.head
     for counted in (told, snapshot.end, snapshot.newest):
         if type(counted) is not int or counted != size:
@@ -336,9 +340,7 @@ def _require_no_promise(keys: TrustedKeys, trusted: Iterable[str]) -> None:
     for note in trusted:
         size = verify_checkpoint(note, *keys.checkpoint).size
         if size:
-            raise VerificationError(
-                f"The log is empty, a signed checkpoint promises {size} entries.", 0
-            )
+            raise MissingError(f"The log is empty, a signed checkpoint promises {size} entries.", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,7 +410,7 @@ def _check_document(
     document: object = stored.document
     if document is None:
         if digest is not None and required:
-            raise VerificationError(f"The change document of entry {index} is missing.", index)
+            raise MissingError(f"The change document of entry {index} is missing.", index)
         return
     if not isinstance(document, bytes) or hashlib.sha256(document).hexdigest() != digest:
         raise VerificationError(f"The change document of entry {index} was changed.", index)
@@ -422,7 +424,7 @@ async def _verify_states(
     for version_id, promise in replay.by_version.items():
         version = listed.pop(version_id, None)
         if version is None:
-            raise VerificationError(
+            raise MissingError(
                 f"The state of {promise.workspace} that entry {promise.index} recorded, version "
                 f"{version_id}, is gone from the store.",
                 promise.index,

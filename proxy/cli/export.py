@@ -4,7 +4,7 @@ import csv
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from io import StringIO
@@ -30,7 +30,7 @@ from proxy.cli._filters import (
 from proxy.cli._output import count_text, print_json
 from proxy.cli._records import CSV_COLUMNS, csv_row
 from proxy.contracts import StoredRecord
-from proxy.errors import InvalidInputError
+from proxy.errors import InvalidInputError, VerificationError
 from proxy.records import json_line
 
 if TYPE_CHECKING:
@@ -44,16 +44,28 @@ class Format(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    TILES = "tiles"
 
 
 def export(
     *,
     form: Annotated[
-        Format, typer.Option("--format", help="jsonl can be verified, csv not.")
+        Format,
+        typer.Option(
+            "--format",
+            help="jsonl can be verified, csv not; tiles are a directory that any web server serves "
+            "and that anybody can verify (C2SP tlog-tiles).",
+        ),
     ] = Format.JSONL,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="A new file. Default: stdout."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|DIR",
+            help="A new file; default: stdout. Of tiles a directory, which is brought up to date "
+            "when they were exported there before.",
+        ),
     ] = None,
     checkpoint_out: Annotated[
         Path | None,
@@ -87,6 +99,9 @@ def export(
     filters = Filters(
         workspace, event, actor, source_ip, outcome, since, until, limit, tuple(claim or ())
     )
+    if form is Format.TILES:
+        _export_tiles(filters, output, checkpoint_out, data, config, as_json=as_json)
+        return
     if checkpoint_out is None and output is not None and form is Format.JSONL and filters.is_whole:
         checkpoint_out = output.with_name(output.name + CHECKPOINT_SUFFIX)
     elif checkpoint_out is not None and not (form is Format.JSONL and filters.is_whole):
@@ -121,6 +136,74 @@ def export(
     notice(f"Exported {count_text(count, 'entry', 'entries')}{place}.")
     if checkpoint_out:
         notice(f"The signed checkpoint that covers them all is {checkpoint_out}.")
+
+
+def _export_tiles(
+    filters: Filters,
+    output: Path | None,
+    checkpoint_out: Path | None,
+    data: Path | None,
+    config: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Write the log's tiles into a directory, or bring them up to date there."""
+    from proxy.cli._tile_tree import require_room  # noqa: PLC0415 - quick start
+
+    if output is None or checkpoint_out is not None or not filters.is_whole:
+        raise InvalidInputError(
+            "tiles are the whole log in a directory: name it with --output, and leave filters and "
+            "--checkpoint-out away"
+        )
+    require_room(output)
+
+    async def action() -> tuple[int, int]:
+        async with opened(settings(data, config)) as program:
+            return await _write_tiles(program, output)
+
+    size, files = run(action())
+    if as_json:
+        print_json({"exported": str(output), "entries": size, "new_files": files})
+        return
+    notice(
+        f"Exported {count_text(size, 'entry', 'entries')} to {output}: "
+        f"{count_text(files, 'new file')}. Let others read it as it is, or verify it: "
+        f"tfaudit verify {output}"
+    )
+
+
+async def _write_tiles(program: "Program", directory: Path) -> tuple[int, int]:
+    """Record the export, then write all files up to that record.
+
+    Returns:
+        The number of entries, and of new files.
+    """
+    from proxy.audit_log import draft  # noqa: PLC0415 - quick start of the command line
+    from proxy.cli._tile_tree import CHECKPOINT, require_same_log, write_tree  # noqa: PLC0415
+    from proxy.tlog.checkpoint import verify_checkpoint  # noqa: PLC0415
+    from proxy.tlog.note import NoteVerifier  # noqa: PLC0415
+
+    store, verifier = program.store, NoteVerifier.parse(program.keys.vkey)
+    if (directory / CHECKPOINT).exists():
+        is_ours = False
+        with suppress(VerificationError, InvalidInputError):
+            former = verify_checkpoint((directory / CHECKPOINT).read_bytes(), verifier)
+            is_ours = former.root == await program.proofs.root(former.size)
+        require_same_log(directory, is_ours=is_ours)
+    who = caller("export")
+    entry = draft(
+        "audit.exported",
+        "success",
+        f"{who.principal.name} exported the log as tiles: the whole log",
+        who,
+        export={"format": "tiles", "filters": {}},
+    )
+    await store.write(lambda transaction: transaction.append(entry))
+    while await store.keep_tiles():
+        pass
+    note = await store.checkpoint()
+    size = verify_checkpoint(note, verifier).size
+    return size, await write_tree(store, directory, note, size)
 
 
 async def _export(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,13 @@ from proxy.cli._common import (
 )
 from proxy.cli._output import clean, count_text, print_json
 from proxy.cli.export import CHECKPOINT_SUFFIX
-from proxy.errors import ConfigError, InvalidInputError, TfauditError, VerificationError
+from proxy.errors import (
+    ConfigError,
+    InvalidInputError,
+    MissingError,
+    TfauditError,
+    VerificationError,
+)
 
 if TYPE_CHECKING:
     from proxy.cli._verification import Advance, Findings, TrustedKeys
@@ -32,11 +39,12 @@ if TYPE_CHECKING:
 
 def verify(
     *,
-    file: Annotated[
-        Path | None,
+    what: Annotated[
+        str | None,
         typer.Argument(
-            metavar="FILE.jsonl",
-            help="A log exported as jsonl. Default: the log of the data directory.",
+            metavar="PATH|URL",
+            help="A log exported as jsonl, a receipt, a directory of tiles, the address of a "
+            "server that serves them, or a data directory. Default: the configured data directory.",
             show_default=False,
         ),
     ] = None,
@@ -67,6 +75,15 @@ def verify(
             help="A signed checkpoint that was kept elsewhere: finds a tail that was cut off.",
         ),
     ] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            "--since",
+            metavar="FILE",
+            help="A signed checkpoint that was kept elsewhere: proves that the log only grew from "
+            "it. Of tiles only what came after it is read.",
+        ),
+    ] = None,
     record: Annotated[
         bool,
         typer.Option("--record/--no-record", help="Record the verification in the log itself."),
@@ -77,56 +94,158 @@ def verify(
 ) -> None:
     """Check the whole log: each hash and signature, the tree, each checkpoint, each stored state.
 
-    Exit codes: 0 all of it holds; 1 it does not, and the first bad index is named; 2 could not
-    tell. Works while a server runs, and on a copy.
+    Exit codes: 0 all of it holds; 1 it does not (invalid), or something that it promises is not
+    there (missing), and the first bad index is named; 2 could not tell. Works while a server runs,
+    and on a copy.
     """
-    from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
-
+    kind = _kind(what)
+    if kind is _Kind.DATA and what is not None:
+        data = Path(what)
     loaded = settings(data, config)
-    if file is None:
+    if kind is _Kind.DATA:
         require_directory(loaded)
-    keys = _trusted_keys(loaded, key or (), entry_key or (), checkpoint_key or ())
+    needs_entry_keys = kind in {_Kind.DATA, _Kind.EXPORT}
+    keys = _trusted_keys(
+        loaded, key or (), entry_key or (), checkpoint_key or (), needs_entry_keys=needs_entry_keys
+    )
     trusted = [_read_checkpoint(path) for path in checkpoint or ()]
+    begin = None if since is None else _read_checkpoint(since)
+    if begin is not None and kind not in {_Kind.TILES, _Kind.URL}:
+        trusted.append(begin)
     # Whoever has public keys alone can't sign an entry, and a backup must stay what it was.
-    is_recorded = record and file is None and keys.master is not None
+    is_recorded = record and kind is _Kind.DATA and keys.master is not None
     is_recorded = is_recorded and not is_backup(loaded.data.directory)
-    what = str(file) if file else str(loaded.data.database)
+    name = str(loaded.data.database) if kind is _Kind.DATA else str(what)
     try:
-        if file is None:
-            findings = _verify_database(loaded, keys, trusted)
-        else:
-            beside = file.with_name(file.name + CHECKPOINT_SUFFIX)
-            if beside.is_file():
-                trusted.append(_read_checkpoint(beside))
-            with _progress(None) as advance:
-                findings = check.verify_export(file, keys, trusted, advance)
+        findings = _findings(kind, name, loaded, keys, trusted, begin)
     except VerificationError as error:
         if is_recorded and trusted:
             # The log may be past what was promised: to append would sign a second history.
             notice("tfaudit: the verification is not on record: the log must not grow from here")
         elif is_recorded:
             _record(loaded, None, error)
-        if as_json:
-            print_json(
-                {
-                    "result": "bad",
-                    "what": what,
-                    "first_bad_index": error.index,
-                    "message": str(error),
-                }
-            )
-        place = "" if error.index is None else f" First bad index: {error.index}."
-        notice(f"tfaudit: verification of {what} FAILED.{place} {error}")
+        _report_failure(name, error, as_json=as_json)
         raise typer.Exit(REFUSED) from error
     if is_recorded:
         _record(loaded, findings, None)
-    _report(what, findings, as_json=as_json)
+    _report(name, findings, as_json=as_json)
     if not findings.is_proved:
         raise typer.Exit(UNKNOWN)
 
 
+class _Kind(StrEnum):
+    """What can be verified."""
+
+    DATA = "data directory"
+    EXPORT = "export"
+    RECEIPT = "receipt"
+    TILES = "tiles"
+    URL = "address"
+
+
+def _kind(what: str | None) -> _Kind:
+    """Tell what was named, by what it is."""
+    if what is None:
+        return _Kind.DATA
+    if what.startswith(("http://", "https://")):
+        return _Kind.URL
+    path = Path(what)
+    if path.is_dir():
+        return _Kind.TILES if (path / "tile").is_dir() else _Kind.DATA
+    from proxy.tlog.receipt import HEADER  # noqa: PLC0415 - quick start
+
+    with path.open("rb") as file:
+        is_receipt = file.read(len(HEADER)) == HEADER.encode()
+    return _Kind.RECEIPT if is_receipt else _Kind.EXPORT
+
+
+def _findings(  # noqa: PLR0917 - what was typed
+    kind: _Kind,
+    what: str,
+    config: "Config",
+    keys: "TrustedKeys",
+    trusted: list[str],
+    since: str | None,
+) -> "Findings":
+    """Check what was named, as what it is."""
+    if kind is _Kind.DATA:
+        return _verify_database(config, keys, trusted)
+    if kind is _Kind.RECEIPT:
+        return _verify_receipt(Path(what), keys, trusted)
+    if kind is _Kind.EXPORT:
+        return _verify_export(Path(what), keys, trusted)
+    return _verify_tiles(kind, what, keys, trusted, since)
+
+
+def _report_failure(what: str, error: VerificationError, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "result": _result(error),
+                "what": what,
+                "first_bad_index": error.index,
+                "message": str(error),
+            }
+        )
+    place = "" if error.index is None else f" First bad index: {error.index}."
+    notice(f"tfaudit: verification of {what} FAILED ({_result(error)}).{place} {error}")
+
+
+def _result(error: VerificationError) -> str:
+    return "missing" if isinstance(error, MissingError) else "invalid"
+
+
+def _verify_export(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Findings":
+    from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
+
+    beside = path.with_name(path.name + CHECKPOINT_SUFFIX)
+    if beside.is_file():
+        trusted.append(_read_checkpoint(beside))
+    with _progress(None) as advance:
+        return check.verify_export(path, keys, trusted, advance)
+
+
+def _verify_receipt(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Findings":
+    from proxy.cli._tile_check import verify_one  # noqa: PLC0415 - quick start
+    from proxy.cli._verification import Findings  # noqa: PLC0415
+    from proxy.tlog.receipt import MAX_RECEIPT_BYTES, parse  # noqa: PLC0415
+
+    with path.open("rb") as file:
+        receipt = parse(file.read(MAX_RECEIPT_BYTES + 1))
+    checkpoint = verify_one(receipt, keys, trusted)
+    return Findings(
+        entries=checkpoint.size,
+        checkpoints=1,
+        root=checkpoint.root.hex(),
+        proved_index=receipt.index,
+        proved_entry=receipt.entry,
+    )
+
+
+def _verify_tiles(
+    kind: _Kind, what: str, keys: "TrustedKeys", trusted: list[str], since: str | None
+) -> "Findings":
+    from proxy.cli._tile_check import verify_tree  # noqa: PLC0415 - quick start
+    from proxy.cli._tile_tree import DirectorySource, http_source  # noqa: PLC0415
+
+    async def action() -> "Findings":
+        with _progress(None) as advance:
+            if kind is _Kind.TILES:
+                source = DirectorySource(Path(what))
+                return await verify_tree(source, keys, trusted, since, advance)
+            async with http_source(what) as served:
+                return await verify_tree(served, keys, trusted, since, advance)
+
+    return run(action())
+
+
 def _trusted_keys(
-    config: "Config", given: Sequence[str], entry: Sequence[str], checkpoint: Sequence[str]
+    config: "Config",
+    given: Sequence[str],
+    entry: Sequence[str],
+    checkpoint: Sequence[str],
+    *,
+    needs_entry_keys: bool,
 ) -> "TrustedKeys":
     """Return the keys from outside; those of the data directory for a kind that was not given."""
     from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
@@ -139,7 +258,7 @@ def _trusted_keys(
     try:
         own = check.TrustedKeys.of_ring(open_keys(config, create=False))
     except ConfigError as error:
-        if entry_keys and checkpoint_keys:
+        if checkpoint_keys and (entry_keys or not needs_entry_keys):
             return check.TrustedKeys(check.keys_by_id(entry_keys), tuple(checkpoint_keys))
         raise ConfigError(
             f"no keys to verify with: {error}\nname public keys with --key, or with --entry-key "
@@ -216,7 +335,7 @@ def _record(
     who = caller("verify")
     if error is not None:
         outcome, message = "error", f"verification failed: {error}"
-        result: dict[str, object] = {"result": "bad", "first_bad_index": error.index}
+        result: dict[str, object] = {"result": _result(error), "first_bad_index": error.index}
     elif findings is not None:
         outcome = "success"
         message = (
@@ -255,8 +374,16 @@ def _report(what: str, findings: "Findings", *, as_json: bool) -> None:
                 "states": findings.states,
                 "root": findings.root,
                 "unchecked": findings.unchecked,
+                **_proved(findings),
             }
         )
+    elif findings.proved_index is not None:
+        typer.echo(
+            f"Verified: {clean(what)}: entry {findings.proved_index} is in the log of "
+            f"{count_text(findings.entries, 'entry', 'entries')}."
+        )
+        typer.echo(f"Tree size {findings.entries}, root hash {findings.root}")
+        typer.echo(clean((findings.proved_entry or b"").decode()))
     else:
         verdict = "Verified" if findings.is_proved else "Could not tell"
         typer.echo(
@@ -268,3 +395,13 @@ def _report(what: str, findings: "Findings", *, as_json: bool) -> None:
             typer.echo(f"Tree size {findings.entries}, root hash {findings.root}")
     for each in findings.unchecked:
         notice(f"Not checked: {each}")
+
+
+def _proved(findings: "Findings") -> dict[str, object]:
+    """Return what a receipt proved, for programs."""
+    if findings.proved_index is None:
+        return {}
+    import orjson  # noqa: PLC0415 - quick start
+
+    entry = None if findings.proved_entry is None else orjson.loads(findings.proved_entry)
+    return {"index": findings.proved_index, "entry": entry}

@@ -9,7 +9,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from proxy.errors import InvalidInputError, VerificationError
+from proxy.errors import InvalidInputError, MissingError, VerificationError
 from proxy.tlog import entry as entries
 from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
 from proxy.tlog.entry import Record
@@ -75,6 +75,11 @@ class LogVerifier:
         return self._tree.size
 
     @property
+    def checkpoint_verifiers(self) -> tuple[NoteVerifier, ...]:
+        """The keys of this log's checkpoints."""
+        return self._checkpoint_verifiers
+
+    @property
     def proved_size(self) -> int:
         """The number of entries, from the first, whose order and completeness are proved."""
         return self._proved_size
@@ -92,13 +97,61 @@ class LogVerifier:
         self._compare_trusted()
         index = self._tree.size
         if record.index != index:
-            raise VerificationError(
+            raise MissingError(
                 f"Entry {index} is missing: in its place stands one numbered {record.index}.", index
             )
         self._check_signature(record)
-        members = self._parse(record)
-        self._check_order(index, members)
+        self._check_order(index, self._parse(index, record.entry))
         self._tree.append(record.leaf_hash)
+
+    def add_entry(self, entry: bytes, leaf: bytes) -> None:
+        """Check the next entry where its own signature is not at hand: in tiles.
+
+        That of a checkpoint which covers it proves it, too: none is proved before ``finish``.
+
+        Args:
+            entry: its bytes.
+            leaf: the hash that the tree has in its place.
+
+        Raises:
+            VerificationError: with the first bad index, as ``add``.
+        """
+        self._compare_trusted()
+        index = self._tree.size
+        if leaf_hash(entry) != leaf:
+            raise VerificationError(
+                f"Entry {index} was changed: its hash is not that of the tree.", index
+            )
+        self._check_order(index, self._parse(index, entry))
+        self._tree.append(leaf)
+
+    def resume(self, checkpoint_note: bytes | str, frontier: bytes) -> Checkpoint:
+        """Begin after the entries that a checkpoint promised, without seeing them.
+
+        Args:
+            checkpoint_note: signed, and kept outside the log.
+            frontier: the roots of the complete subtrees of that tree, from anybody, as
+                ``Frontier.to_bytes`` gives them.
+
+        Returns:
+            What the checkpoint says.
+
+        Raises:
+            VerificationError: the checkpoint is forged, or the log does not begin with its tree.
+        """
+        checkpoint = self._open(checkpoint_note)
+        try:
+            self._tree = Frontier.from_bytes(checkpoint.size, frontier)
+        except InvalidInputError as error:
+            raise VerificationError(str(error), 0) from error
+        if self._tree.root() != checkpoint.root:
+            raise VerificationError(
+                f"The log does not begin with the {checkpoint.size} entries that the checkpoint "
+                "promised: it was rewritten, or is another log.",
+                0,
+            )
+        self._proved_size = self._trusted_size = checkpoint.size
+        return checkpoint
 
     def at(self, checkpoint_note: bytes | str) -> Checkpoint:
         """Compare the log so far with a checkpoint stored in it, taken at this size.
@@ -137,7 +190,7 @@ class LogVerifier:
             where = f"something from entry {self._proved_size} on was cut or dropped"
             if self._proved_size == size:
                 where = "its tail was cut"
-            raise VerificationError(
+            raise MissingError(
                 f"The log has {size} entries, a signed checkpoint promises {promised}: {where}.",
                 self._proved_size,
             )
@@ -167,17 +220,18 @@ class LogVerifier:
                 f"Entry {index} was changed or forged: its signature is wrong.", index
             ) from error
 
-    def _parse(self, record: Record) -> dict[str, object]:
+    @staticmethod
+    def _parse(index: int, entry: bytes) -> dict[str, object]:
         try:
-            members = entries.parse(record.entry)
+            members = entries.parse(entry)
         except InvalidInputError as error:
             raise VerificationError(
-                f"Entry {record.index} is not an audit entry. {error}", record.index
+                f"Entry {index} is not an audit entry. {error}", index
             ) from error
         version = members.get("v")
         if type(version) is not int or version != _ENTRY_FORMAT:
             raise VerificationError(
-                f"Entry {record.index} is not of the entry format {_ENTRY_FORMAT}.", record.index
+                f"Entry {index} is not of the entry format {_ENTRY_FORMAT}.", index
             )
         return members
 

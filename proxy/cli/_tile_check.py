@@ -1,0 +1,193 @@
+"""Checks a log from its static files alone, from a directory or over HTTP, and single receipts."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.cli._tile_tree import CHECKPOINT, Source, read_all, read_file
+from proxy.cli._verification import Advance, Findings, TrustedKeys
+from proxy.errors import InvalidInputError, MissingError, VerificationError
+from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
+from proxy.tlog.merkle import HASH_SIZE
+from proxy.tlog.proof import root_nodes
+from proxy.tlog.receipt import Receipt, verify_receipt
+from proxy.tlog.tiles import (
+    WIDTH,
+    Bundle,
+    Tile,
+    fold,
+    hash_of,
+    require_whole,
+    tile_of,
+    tiles_of,
+    unpack_entries,
+)
+from proxy.tlog.verify import LogVerifier
+
+_AT_ONCE: Final = 8
+"""Bundles that are asked for at a time, each with its tile."""
+
+
+async def verify_tree(
+    source: Source,
+    keys: TrustedKeys,
+    trusted: Iterable[str],
+    since: str | None,
+    advance: Advance,
+) -> Findings:
+    """Check the tree of a log's newest checkpoint, its entries, and each tile.
+
+    Args:
+        source: nothing it says is believed.
+        keys: from outside; only the checkpoint keys count, as files hold no entry's signature.
+        trusted: signed checkpoints kept elsewhere.
+        since: a signed checkpoint kept elsewhere: what it covers is not read again, only that the
+            log begins with it; None reads all.
+        advance: told about each entry checked.
+
+    Raises:
+        MissingError: a file that the checkpoint promises is not there.
+        VerificationError: the first thing that does not hold.
+        UnavailableError: it could not be told.
+        InvalidInputError: a checkpoint kept elsewhere is none.
+    """
+    note = await source.read(CHECKPOINT)
+    try:
+        newest = verify_checkpoint(note, *keys.checkpoint)
+    except (InvalidInputError, VerificationError) as error:
+        raise VerificationError(f"The checkpoint does not hold. {error}", 0) from error
+    verifier = LogVerifier(keys.entry, keys.checkpoint, trusted)
+    start = 0
+    if since is not None:
+        start = (await _resume(source, verifier, since, newest)).size
+    checked = _Levels(source, newest.size, start)
+    for first in range(start - start % WIDTH, newest.size, WIDTH * _AT_ONCE):
+        numbers = range(first // WIDTH, min(first // WIDTH + _AT_ONCE, -(-newest.size // WIDTH)))
+        tiles = [Tile(0, number, min(WIDTH, newest.size - number * WIDTH)) for number in numbers]
+        for tile, hashes, entries in await asyncio.gather(*(_read(source, each) for each in tiles)):
+            for place in range(max(0, start - tile.first), tile.width):
+                leaf = hashes[place * HASH_SIZE : (place + 1) * HASH_SIZE]
+                verifier.add_entry(entries[place], leaf)
+                advance()
+            await checked.add(tile, hashes)
+    root = verifier.finish(note).root
+    await checked.finish()
+    findings = Findings(entries=newest.size, root=root.hex() if newest.size else "")
+    findings.checkpoints = 1 + len(list(trusted)) + (since is not None)
+    findings.unchecked.append(
+        "the signatures of single entries, which no tile holds; that of the checkpoint covers all"
+    )
+    if start:
+        findings.unchecked.append(
+            f"the first {start} entries, which the checkpoint given with --since covers"
+        )
+    return findings
+
+
+async def _resume(
+    source: Source, verifier: LogVerifier, since: str, newest: Checkpoint
+) -> Checkpoint:
+    """Find the tree of an older checkpoint in the tiles of the newest one."""
+    size = verify_checkpoint(since, *verifier.checkpoint_verifiers).size
+    if size > newest.size:
+        raise MissingError(
+            f"The log has {newest.size} entries, the checkpoint given with --since promises "
+            f"{size}: its tail was cut, or it was put back to an older state.",
+            newest.size,
+        )
+    nodes = root_nodes(size)
+    tiles = await read_all(source, {tile_of(node, newest.size) for node in nodes})
+    try:
+        hashes = [hash_of(node, tiles, newest.size) for node in nodes]
+    except InvalidInputError as error:
+        raise VerificationError(str(error), 0) from error
+    return verifier.resume(since, b"".join(hashes))
+
+
+async def _read(source: Source, tile: Tile) -> tuple[Tile, bytes, list[bytes]]:
+    """Return a tile of leaf hashes with its entries.
+
+    Raises:
+        VerificationError: one of them is not what its path says.
+    """
+    bundle = Bundle(tile.number, tile.width)
+    hashes, packed = await asyncio.gather(read_file(source, tile), read_file(source, bundle))
+    try:
+        require_whole(tile, hashes)
+        return tile, hashes, unpack_entries(bundle, packed)
+    except InvalidInputError as error:
+        raise VerificationError(str(error), tile.first) from error
+
+
+class _Levels:
+    """Makes the tiles above level 0 anew and compares them with those that are served.
+
+    Args:
+        source: of the tiles.
+        size: of the tree.
+        start: from which entry on tiles of level 0 are added.
+    """
+
+    def __init__(self, source: Source, size: int, start: int) -> None:
+        self._source = source
+        self._wanted = [tile for tile in tiles_of(size, start - start % WIDTH) if tile.level]
+        self._roots: dict[tuple[int, int], bytes] = {}
+
+    async def add(self, tile: Tile, hashes: bytes) -> None:
+        """Take a tile of level 0, which was checked."""
+        if tile.width == WIDTH:
+            self._roots[0, tile.number] = fold(hashes)
+
+    async def finish(self) -> None:
+        """Compare every tile above.
+
+        Raises:
+            MissingError: one is not there.
+            VerificationError: one is not made of those below.
+            UnavailableError: one could not be read.
+        """
+        for tile in self._wanted:
+            content = await read_file(self._source, tile)
+            made = [
+                self._roots.get((tile.level - 1, number))
+                for number in range(tile.first, tile.first + tile.width)
+            ]
+            served = [content[at : at + HASH_SIZE] for at in range(0, len(content), HASH_SIZE)]
+            # Below the start nothing was made; what is not compared is no part of what was proved.
+            if len(served) != tile.width or any(
+                mine is not None and mine != each for mine, each in zip(made, served, strict=True)
+            ):
+                first = tile.first << 8 * tile.level
+                raise VerificationError(
+                    f"The tile {tile.path} is not made of those below it: it was changed.", first
+                )
+            if tile.width == WIDTH:
+                self._roots[tile.level, tile.number] = fold(content)
+
+
+def verify_one(receipt: Receipt, keys: TrustedKeys, trusted: Iterable[str]) -> Checkpoint:
+    """Check a receipt, and hold its tree against checkpoints kept elsewhere of the same size.
+
+    Returns:
+        What the receipt's checkpoint promises.
+
+    Raises:
+        VerificationError: it proves nothing.
+        InvalidInputError: it can't be checked.
+    """
+    checkpoint = verify_receipt(receipt, keys.checkpoint)
+    for note in trusted:
+        other = verify_checkpoint(note, *keys.checkpoint)
+        if other.size != checkpoint.size:
+            raise InvalidInputError(
+                f"a receipt alone does not show how the log of {checkpoint.size} entries and that "
+                f"of {other.size} belong together: verify the data directory, the tiles or the "
+                "server with this checkpoint"
+            )
+        if other.root != checkpoint.root:
+            raise VerificationError(
+                f"The receipt is of another log than the checkpoint kept elsewhere: both have "
+                f"{checkpoint.size} entries, and not the same.",
+                receipt.index,
+            )
+    return checkpoint

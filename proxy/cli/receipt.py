@@ -1,0 +1,58 @@
+"""``tfaudit receipt``: one file that proves an entry to be in the log, to anybody."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from proxy.cli._common import ConfigOption, DataOption, caller, notice, opened, run, settings
+from proxy.cli._output import print_bytes
+
+
+def receipt(
+    index: Annotated[
+        int,
+        typer.Argument(min=0, metavar="INDEX", help="The entry's index: Audit-Index in a reply."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A new file, NAME.tlog-proof by custom. Default: stdout.",
+        ),
+    ] = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Give the receipt of an entry (C2SP tlog-proof): entry, proof and signed checkpoint in one.
+
+    Whoever has the log's public keys can check it: [bold]tfaudit verify FILE --key KEYS.json[/]
+    """
+
+    async def action() -> bytes:
+        async with opened(settings(data, config)) as program:
+            while await program.store.keep_tiles():
+                pass  # a log that no server has served since an upgrade
+            proved = await program.proofs.prove_entry(caller("receipt"), index)
+            return proved.receipt.text().encode()
+
+    content = run(action())
+    if output is None:
+        print_bytes(content)
+        return
+    write_new(output, content)
+    notice(f"The receipt of entry {index} is {output}.")
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that others can't read and that was not there before.
+
+    Raises:
+        OSError: it is there, or can't be written.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
