@@ -20,7 +20,7 @@ from proxy.tfstate.policy import Policy
 
 _LENGTH: Final = 8
 _READ: Final = 1 << 18
-_TOGETHER: Final = 8
+_TOGETHER: Final = 16
 """So many answers, to orders that came together, are told at once: each time wakes the server,
 which commits together what it is told together. No more, so that it has work meanwhile."""
 _LARGE: Final = 1 << 16
