@@ -14,11 +14,13 @@ the text), and so may be the sinks that use them.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
-from itertools import takewhile
+from itertools import islice, takewhile
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 import orjson
@@ -80,12 +82,19 @@ class EventPattern:
         return False
 
 
-def parse(pattern: Mapping[str, Any], what: str = "filter") -> EventPattern:
+def parse(
+    pattern: Mapping[str, Any],
+    what: str = "filter",
+    *,
+    known: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> EventPattern:
     """Read an event pattern.
 
     Args:
         pattern: decoded JSON or TOML.
         what: its name, with which places begin.
+        known: all that a field at the top can be, for those of which that is known: what is asked
+            of one and means none of these is a mistake, which would let no event through unseen.
 
     Raises:
         FieldError: names the place and what to write there.
@@ -104,7 +113,7 @@ def parse(pattern: Mapping[str, Any], what: str = "filter") -> EventPattern:
             "use prefixes or wildcards in place of long lists",
             what,
         )
-    branches = _Reader(what).fields(pattern, what, (), [{}], 0, inside_or=False)
+    branches = _Reader(what, known).fields(pattern, what, (), [{}], 0, inside_or=False)
     return EventPattern(_compiled(_tree(branch, what)) for branch in branches)
 
 
@@ -116,10 +125,12 @@ class _Reader:
 
     Args:
         what: the name of the whole.
+        known: by field, all that it can be.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, known: Mapping[str, Collection[str]]) -> None:
         self._what = what
+        self._known = {(name,): values for name, values in known.items()}
 
     def fields(  # noqa: PLR0913 - where it is in the pattern, and where in an entry
         self,
@@ -152,6 +163,8 @@ class _Reader:
                 known = self.fields(value, at, below, known, depth + 1, inside_or=inside_or)
             elif isinstance(value, (list, tuple)):
                 known = _with_field(value, at, below, known)
+                if below in self._known:
+                    _require_known(value, at, self._known[below])
             else:
                 raise FieldError(
                     f"{at} must be a list of the values that are meant, such as "
@@ -190,6 +203,20 @@ def _with_field(
             place,
         )
     return [{**branch, path: test} for branch in known for test in either]
+
+
+def _require_known(values: Iterable[Any], place: str, known: Collection[str]) -> None:
+    """Pass when each of the values asks for something that there is."""
+    for position, value in enumerate(values):
+        at = f"{place}[{position}]"
+        if not any(test is not None and any(map(test, known)) for test in _tests([value], at)):
+            near = get_close_matches(value, known, n=1) if isinstance(value, str) else []
+            hint = near[0] if near else ", ".join(islice(known, 3)) + " …"
+            raise FieldError(
+                f"{at} means nothing that there is: "
+                + (f"did you mean {hint}?" if near else f"there are {hint}"),
+                at,
+            )
 
 
 def _require_few(combinations: int, place: str) -> None:

@@ -479,6 +479,48 @@ def test_the_name_of_the_whole_is_the_callers() -> None:
         parse({"a": "x"}, "sinks.siem.filter")
 
 
+KNOWN: Final = {"event": ("run.created", "run.completed", "state.read"), "outcome": ("success",)}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "place", "said"),
+    [
+        ({"event": ["run.complete"]}, "filter.event[0]", "did you mean run.completed?"),
+        (
+            {"event": ["state.read", {"prefix": "auth."}]},
+            "filter.event[1]",
+            "there are run.created, run.completed, state.read",
+        ),
+        ({"event": [{"exists": False}]}, "filter.event[0]", "means nothing that there is"),
+        (
+            {"$or": [{"event": ["state.read"]}, {"outcome": ["failure"]}]},
+            "filter.$or[1].outcome[0]",
+            "means nothing that there is",
+        ),
+    ],
+)
+def test_what_would_let_nothing_through_is_a_mistake(
+    pattern: dict[str, Any], place: str, said: str
+) -> None:
+    """A misspelt event would silence a sink for good, and nobody would see it."""
+    parse(pattern)
+    with pytest.raises(FieldError, match=re.escape(said)) as caught:
+        parse(pattern, known=KNOWN)
+    assert place == caught.value.field
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"event": ["run.created", {"wildcard": "state.*"}, {"anything-but": "state.read"}]},
+        {"event": [{"exists": True}], "run": {"event": ["any"]}, "workspace": ["any"]},
+    ],
+)
+def test_what_is_known_is_taken(asked: dict[str, Any]) -> None:
+    """By whatever operator, and only of the fields at the top of which all is known."""
+    parse(asked, known=KNOWN)
+
+
 def test_nesting_without_fields_is_bounded_too() -> None:
     """Alternatives in alternatives: told in words, not by a stack that runs over."""
     pattern: dict[str, Any] = {"a": ["x"]}

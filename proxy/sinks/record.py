@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, TypeAlias
 from proxy.client_text import require_plain
 from proxy.directory import SinkRecord, document_of, is_same
 from proxy.errors import ConflictError, InvalidInputError
+from proxy.events import EVENTS, OUTCOMES
 from proxy.fields import FieldError, mistakes_in
 from proxy.patterns import parse
 from proxy.sinks import read_options
@@ -16,6 +17,7 @@ Manager: TypeAlias = Literal["administration", "configuration"]
 MAX_BYTES: Final = 16_384
 """Of a whole record as JSON: the entry of a change holds it twice."""
 
+_KNOWN: Final = {"event": EVENTS, "outcome": OUTCOMES}
 _MAX_DEPTH: Final = 16
 _MAX_INTEGER: Final = 2**53 - 1
 _MAX_SHOWN: Final = 60
@@ -97,7 +99,7 @@ def _unfit_members(
 def _filter_mistakes(pattern: Mapping[str, Any]) -> Iterator[InvalidInputError]:
     try:
         if pattern:
-            parse(pattern)
+            parse(pattern, known=_KNOWN)
     except InvalidInputError as error:
         yield error
 

@@ -125,13 +125,15 @@ def test_a_type_that_there_is_not_is_told(tfaudit: Tfaudit) -> None:
 
 def test_a_sink_is_changed_option_by_option(tfaudit: Tfaudit) -> None:
     """What is not named stays; a filter is replaced as a whole."""
-    tfaudit(*CREATE, *URL, "--option=size=7", "--filter", '{"event": ["a"], "actor": ["b"]}')
+    tfaudit(
+        *CREATE, *URL, "--option=size=7", "--filter", '{"event": ["state.read"], "actor": ["b"]}'
+    )
     changed = tfaudit("sink", "update", "siem", "--option=tags=x", "--option=size=").stdout
     assert "Updated the sink siem: options.tags nothing -> x, options.size 7 -> nothing." in changed
     assert "Probed: https://siem.example is there" in changed
-    tfaudit("sink", "update", "siem", "--filter", '{"event": ["c"]}')
+    tfaudit("sink", "update", "siem", "--filter", '{"event": ["state.written"]}')
     found = told(tfaudit, "sink", "show", "siem")
-    assert ({"url": "https://siem.example", "tags": ["x"]}, {"event": ["c"]}) == (
+    assert ({"url": "https://siem.example", "tags": ["x"]}, {"event": ["state.written"]}) == (
         found["options"],
         found["filter"],
     )

@@ -86,6 +86,13 @@ def test_what_an_entry_could_not_hold_twice_is_refused() -> None:
         require_usable(a_record(options={**GOOD, "tags": ["x" * MAX_BYTES]}))
 
 
+def test_a_filter_that_means_no_event_is_a_mistake() -> None:
+    """A misspelt event would silence the sink for good."""
+    with pytest.raises(FieldError, match=r"did you mean state\.written\?") as caught:
+        require_usable(a_record(filter={"event": ["state.writen"]}))
+    assert "filter.event[0]" == caught.value.field
+
+
 def test_no_credential_stands_in_a_filter() -> None:
     """It is in every list of sinks, and in the log."""
     with pytest.raises(FieldError, match="looks like a credential") as caught:
