@@ -14,6 +14,7 @@ from proxy.access import printable
 from proxy.cli._common import caller, opened, run, settings
 from proxy.directory_service import Change
 from proxy.program import open_program
+from proxy.refusals import LockRefusedError
 from proxy.timestamps import micros_of
 from proxy.tlog.merkle import Frontier
 from tests.cli.conftest import Tfaudit, events, json_lines, state
@@ -636,7 +637,7 @@ def test_a_changed_rotation_is_found(
 
 @pytest.fixture
 def locked(data: Path) -> None:
-    """Lock two workspaces, by entries 0 and 1, confirm the first lock and release the second."""
+    """Lock two workspaces, by entries 0 and 2, confirm the first lock and release the second."""
 
     async def work() -> None:
         async with opened(settings(data, None)) as program:
@@ -685,6 +686,71 @@ def test_a_changed_lock_is_found(
     result = json.loads(tfaudit("verify", "--json", "--no-record", code=1).stdout)
     assert index == result["first_bad_index"]
     assert f"lock of {workspace} " in result["message"]
+
+
+# ---------------------------------------------------------------- runs
+
+
+@pytest.fixture
+def running(data: Path) -> None:
+    """Begin a run by entries 0 and 1 that saves a state and is waited for, and end another."""
+
+    async def work() -> None:
+        async with opened(settings(data, None)) as program:
+            who = caller("test")
+            for lock_id, workspace in (("lock-1", "prod"), ("lock-2", "dev")):
+                await program.locks.lock(who, workspace, a_lock_info(lock_id), None)
+
+                async def receive(_: int | None) -> bytes:
+                    return state(1)
+
+                await program.states.write(who, workspace, receive, lock_id, None)
+            with pytest.raises(LockRefusedError):
+                await program.locks.lock(who, "prod", a_lock_info("other"), None)
+            await program.locks.unlock(who, "dev", a_lock_info("lock-2"), None)
+
+    run(work())
+
+
+@pytest.mark.usefixtures("running")
+def test_a_run_as_the_log_tells_it_holds(tfaudit: Tfaudit) -> None:
+    """One under way, one over."""
+    assert 12 == json.loads(tfaudit("verify", "--json").stdout)["entries"]
+
+
+def altered(old: str, new: str) -> str:
+    """Return the statement that changes what is kept of the run."""
+    text = "replace(CAST(document AS TEXT)"
+    return f"UPDATE run SET document = CAST({text}, '{old}', '{new}') AS BLOB)"  # noqa: S608
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("statement", "index", "workspace"),
+    [
+        ("DELETE FROM run", 1, "prod"),
+        (altered('"writes":1', '"writes":0'), 1, "prod"),
+        (altered('"attention":["lock_waited_for"]', '"attention":[]'), 1, "prod"),
+        (altered('"who":"alice@laptop"', '"who":"mallory"'), 1, "prod"),
+        (altered("[1,0,0]", "[9,0,0]"), 1, "prod"),
+        (altered('"serials":[1,1]', '"serials":[1,2]'), 1, "prod"),
+        (altered('"started":"2', '"started":"3'), 1, "prod"),
+        (altered('"workspace"', '"more":1,"workspace"'), 1, "prod"),
+        ("UPDATE run SET document = 'text'", 1, "prod"),
+        ("UPDATE run SET document = x'ff'", 1, "prod"),
+        ("UPDATE run SET workspace = 'dev'", None, "dev"),
+        ("INSERT INTO run SELECT 'dev', document FROM run", None, "dev"),
+        ("INSERT INTO run SELECT 'test', document FROM run", None, "test"),
+    ],
+)
+def test_a_changed_run_is_found(
+    tfaudit: Tfaudit, tamper: Tamper, statement: str, index: int | None, workspace: str
+) -> None:
+    """One that is gone would end without a word; one changed would end in another way."""
+    tamper(statement)
+    result = json.loads(tfaudit("verify", "--json", "--no-record", code=1).stdout)
+    assert index == result["first_bad_index"]
+    assert f"run on {workspace}" in result["message"]
 
 
 # ---------------------------------------------------------------- an exported log

@@ -260,8 +260,9 @@ def replay(play: Play) -> None:
         assert turn.holder == play.holder(place), f"{place}: the lock"
 
     entries: dict[str, list[dict[str, Any]]] = {}
+    check_runs(play.entries())
     for entry in play.entries():
-        if entry["event"] != "workspace.created":
+        if entry["event"] != "workspace.created" and "inferred_from" not in entry:
             entries.setdefault(entry["request"]["id"], []).append(entry)
     versions: dict[tuple[str, bytes], set[str]] = {}
     for turn, reply in play.heard:
@@ -272,6 +273,23 @@ def replay(play: Play) -> None:
                 seen = versions.setdefault((turn.request.place, turn.state), set())
                 seen.add(entry["state"]["version"])
     assert all(len(seen) == 1 for seen in versions.values()), "the same bytes again: no new version"
+
+
+def check_runs(entries: list[dict[str, Any]]) -> None:
+    """See that a run begins with each lock, ends once with it, and names what it follows from."""
+    under_way: dict[str, str] = {}
+    for place, entry in enumerate(entries):
+        event, outcome = entry["event"], entry["outcome"]
+        if event == "run.created":
+            assert entry["workspace"] not in under_way
+            under_way[entry["workspace"]] = entry["run"]["id"]
+        elif event in {"run.completed", "run.errored"}:
+            # Others' runs may have begun before the client's first request.
+            ended = entry["run"]["id"]
+            assert ended == under_way.pop(entry["workspace"], ended)
+            assert entry["inferred_from"][-1]["event"] in {"state.unlocked", "state.force_unlocked"}
+        elif event == "state.locked" and outcome == "success":
+            assert entry["workspace"] in under_way or "run.created" == entries[place + 1]["event"]
 
 
 def check_entry(turn: Turn, entry: dict[str, Any], workspace: str) -> None:
