@@ -16,6 +16,7 @@ class Receiver:
     Attributes:
         got: each event that was taken, with the ``webhook-id`` that it came with, in order.
         is_down: whether every request is refused with 503.
+        key: that the webhooks must be signed with.
         refused: how many requests were.
     """
 
@@ -28,7 +29,7 @@ class Receiver:
         self.got: list[tuple[str, dict[str, Any]]] = []
         self.is_down = False
         self.refused = 0
-        self._key = key
+        self.key = key
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -61,7 +62,7 @@ class Receiver:
             return 503
         identity = headers["webhook-id"]
         signed = f"{identity}.{headers['webhook-timestamp']}.".encode() + body
-        right = base64.b64encode(hmac.digest(self._key, signed, "sha256")).decode()
+        right = base64.b64encode(hmac.digest(self.key, signed, "sha256")).decode()
         if headers["webhook-signature"] != f"v1,{right}":
             return 401
         self.got.append((identity, json.loads(body)))
