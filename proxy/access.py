@@ -45,7 +45,7 @@ MEANINGS: Final[Mapping[Permission, str]] = {
     Permission.FORCE_UNLOCK: "release locks that somebody else holds",
     Permission.DELETE: "delete workspaces, and bring them back",
     Permission.LOG_READ: "read the log",
-    Permission.ADMINISTER: "change who may do what, and how workspaces are kept",
+    Permission.ADMINISTER: "change who may do what, how workspaces are kept, and where events go",
 }
 """What each permission allows, for people; the documentation's table is made of it."""
 

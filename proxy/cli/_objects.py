@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import typer
 
 from proxy.cli._common import caller, opened, run, settings
@@ -140,6 +141,8 @@ def cell(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case list() | tuple():
-            return ", ".join(map(str, value))
+            return ", ".join(map(cell, value))
+        case dict():
+            return orjson.dumps(value).decode() if value else ""
         case _:
             return str(value)

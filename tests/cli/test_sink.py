@@ -198,6 +198,7 @@ def test_a_list_tells_how_all_are_doing(tfaudit: Tfaudit, data: Path) -> None:
     )
     shown = tfaudit("sink", "show", "siem").stdout
     assert "503 Service Unavailable" in shown
+    assert '{"url":"https://siem.example"}' in shown
 
 
 def test_what_was_set_aside_is_listed_and_sent_once_more(tfaudit: Tfaudit, data: Path) -> None:
