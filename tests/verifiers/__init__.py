@@ -1,0 +1,1 @@
+"""Verifiers of others on what we hand out: each says yes to it, and no to a changed copy."""
