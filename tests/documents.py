@@ -19,6 +19,7 @@ from proxy.events import EVENTS, OUTCOMES
 from proxy.formats import FORMATS
 from proxy.formats.ecs import VERSION as ECS_VERSION
 from proxy.formats.ocsf import VERSION as OCSF_VERSION
+from proxy.patterns import MAX_CHARACTERS, MAX_COMBINATIONS, MAX_DEPTH, parse
 from proxy.runs import REASONS
 from proxy.tfstate.detectors import KINDS
 from proxy.tlog.entry import MAX_ENTRY_BYTES
@@ -234,6 +235,80 @@ def formats() -> str:
             ", ".join(other["type"]),
         )
         lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+FILTERS: Final[dict[str, dict[str, Any]]] = {
+    # what is asked for: the pattern
+    "one of these texts": {"event": ["state.force_unlocked", "auth.locked_out"]},
+    "nothing, where something could be": {"object": {"before": [None]}},
+    "`prefix`": {"event": [{"prefix": "auth."}]},
+    "`suffix`": {"event": [{"suffix": ".deleted"}]},
+    "`wildcard`": {"event": [{"wildcard": "state.*_refused"}]},
+    "`equals-ignore-case`, of the whole or in a `prefix` or `suffix`": {
+        "event": [{"prefix": {"equals-ignore-case": "Run."}}]
+    },
+    "`anything-but` a text, a number, some of them, a `prefix`, `suffix`, `wildcard` …": {
+        "event": [{"prefix": "state."}],
+        "outcome": [{"anything-but": "success"}],
+    },
+    "`exists`": {"holder": {"id": [{"exists": True}]}},
+    "`numeric`": {"request": {"status": [{"numeric": [">=", 400, "<", 409]}]}},
+    "`cidr`": {"source": {"ip": [{"cidr": "198.51.100.0/24"}]}, "event": [{"suffix": "locked"}]},
+    "`$or`": {"$or": [{"lockout": {"failures": [5]}}, {"event": ["key.rotated"]}]},
+    "an object in a list: both by the same one": {
+        "changes": {"items": {"action": ["update"], "address": [{"prefix": "aws_db_instance."}]}}
+    },
+    "a name with a dot in it": {"changes": {"server.port": {"after": ["443"]}}},
+    "what a pipeline's issuer says of it": {
+        "actor": {"claims": {"repository": ["example/network"]}},
+        "outcome": ["conflict"],
+    },
+}
+"""One filter for each thing that can be asked for."""
+
+
+def passed(pattern: dict[str, Any]) -> list[str]:
+    """Return the events whose examples a filter lets through."""
+    meant = parse(pattern, known={"event": EVENTS, "outcome": OUTCOMES})
+    return [event for event in EVENTS if meant.is_match(entry_of(example(event)))]
+
+
+def filters() -> str:
+    """Return docs/filters.md: what a filter can ask for, each with what it lets through."""
+    lines = [
+        "# Filters",
+        "",
+        "A sink's filter is an event pattern of Amazon EventBridge over the entry, as",
+        "[events.md](events.md) shows entries. Fields are `and`, the values of a field are `or`;",
+        "of a field that is a list, one element is enough. The same pattern under",
+        '`{"detail": …}` is a rule on a bus that gets our events, and means the same there.',
+        "",
+        "| asks for | filter | of the examples of all events lets through |",
+        "|---|---|---|",
+    ]
+    for told, pattern in FILTERS.items():
+        through = ", ".join(f"`{event}`" for event in passed(pattern))
+        lines.append(f"| {told} | `{json.dumps(pattern)}` | {through} |")
+    lines += [
+        "",
+        "A mistake is told with its place: `filter.workspace[0].prefix must be a text`. So is an",
+        "event that there is not: one letter wrong would let nothing through, and nobody would see",
+        "it. Refused is what EventBridge refuses, and besides what it would read in a way that few",
+        "mean: a field that is asked for twice in one combination (there the last wins), and a",
+        "network with bits beyond its mask.",
+        "",
+        "| limit | here | EventBridge |",
+        "|---|---|---|",
+        f"| characters of the pattern | {MAX_CHARACTERS:,} | 2,048, on request 4,096 |",
+        f"| combinations of all `$or` | {MAX_COMBINATIONS:,} | 1,000 |",
+        f"| objects inside each other | {MAX_DEPTH} | |",
+        "| `numeric` | ±5,000,000,000, 6 digits after the point | the same |",
+        "| wildcards | as many as fit: matching takes linear time | by their complexity |",
+        "",
+        "Upper and lower case are those of each letter by itself: `ß` and `SS` are the same when",
+        "`ß` is in the pattern. IP addresses are compared as addresses, however they are spelled.",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -702,6 +777,7 @@ def check_entries(entries: Iterable[dict[str, Any]], each: int = 20) -> None:
 
 FILES: Final = {
     "events.md": events,
+    "filters.md": filters,
     "formats.md": formats,
     "roles.md": roles,
     "entry.schema.json": schema,

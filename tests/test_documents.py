@@ -12,14 +12,16 @@ from proxy.cli._access_file import read_access_file, require_known
 from proxy.config import load_config
 from proxy.contracts import LogQuery
 from proxy.directory import Directory
-from proxy.events import EVENTS
+from proxy.events import EVENTS, OUTCOMES
 from proxy.formats import FORMATS
+from proxy.patterns import parse as parse_pattern
 from proxy.server.openapi import path_of
 from proxy.server.routes import ROUTES
 from proxy.tfstate.document import parse
 from proxy.tfstate.redact import Redactor
-from tests.documents import DOCS, FILES, PLACES, SHOWN, check_entries
+from tests.documents import DOCS, FILES, FILTERS, PLACES, SHOWN, check_entries, passed
 from tests.examples import EXAMPLES, ORIGIN, entry_of, example
+from tests.pattern_reference import is_match
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
@@ -66,6 +68,25 @@ def _at(value: Any, path: str) -> Any:
     for step in path.split("."):
         value = value[int(step)] if step.isdigit() else value[step]
     return value
+
+
+@pytest.mark.parametrize("pattern", FILTERS.values(), ids=FILTERS)
+def test_a_documented_filter_lets_some_events_through(pattern: dict[str, Any]) -> None:
+    """Some, not all; and a rule on a bus that gets the entry as its detail takes the same ones."""
+    through = passed(pattern)
+    assert 0 < len(through) < 12
+    rule = {"detail": pattern}
+    assert through == [
+        event for event in EVENTS if is_match(rule, {"detail": entry_of(example(event))})
+    ]
+
+
+def test_every_filter_in_the_documents_is_taken() -> None:
+    """As it is typed there, with the events that there are."""
+    texts = [path.read_text("utf-8") for path in (*DOCS.glob("*.md"), DOCS.parent / "README.md")]
+    found = re.findall(r"--filter '(\{.*?\})'", "\n".join(texts))
+    for each in found:
+        parse_pattern(json.loads(each), known={"event": EVENTS, "outcome": OUTCOMES})
 
 
 def test_the_policy_of_the_readme_is_taken(tmp_path: Path) -> None:
