@@ -23,6 +23,7 @@ from proxy.patterns import MAX_CHARACTERS, MAX_COMBINATIONS, MAX_DEPTH, parse
 from proxy.runs import REASONS
 from proxy.tfstate.detectors import KINDS
 from proxy.tlog.entry import MAX_ENTRY_BYTES
+from tests import sink_documents
 from tests.examples import ORIGIN, entry_of, example
 from tests.redaction.compare import COMPARED
 from tests.redaction.drawn import DRAWN
@@ -784,6 +785,7 @@ FILES: Final = {
     "configuration.md": configuration,
     "redaction-names.md": page,
     "redaction-detectors.md": detectors,
+    **sink_documents.FILES,
 }
 """Name of each file in docs/ and what makes it."""
 

@@ -37,7 +37,7 @@ class DatadogEventsOptions(DatadogOptions, frozen=True, kw_only=True):
 
 
 class DatadogEvents:
-    """Posts events to the stream of events."""
+    """Posts events to Datadog's event stream, as changes and alerts."""
 
     options_type: ClassVar[type[Options]] = DatadogEventsOptions
     default_filter: ClassVar[Mapping[str, Any]] = NOTABLE

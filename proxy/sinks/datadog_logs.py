@@ -48,7 +48,7 @@ class DatadogLogsOptions(DatadogOptions, frozen=True, kw_only=True):
 
 
 class DatadogLogs:
-    """Sends every event as a log, in parts that Datadog takes whole."""
+    """Sends every event to Datadog Logs, in parts that it takes whole."""
 
     options_type: ClassVar[type[Options]] = DatadogLogsOptions
 

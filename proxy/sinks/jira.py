@@ -50,7 +50,7 @@ class JiraOptions(HttpOptions, frozen=True, kw_only=True):
 
 
 class Jira:
-    """One project."""
+    """Makes an issue in Jira Cloud for each event, once."""
 
     options_type: ClassVar[type[Options]] = JiraOptions
     default_filter: ClassVar[Mapping[str, Any]] = {

@@ -46,7 +46,7 @@ class PagerDutyOptions(HttpOptions, frozen=True, kw_only=True):
 
 
 class PagerDuty:
-    """One integration of one service."""
+    """Alerts by PagerDuty, and resolves the alert when the next run goes well."""
 
     options_type: ClassVar[type[Options]] = PagerDutyOptions
     default_filter: ClassVar[Mapping[str, Any]] = ALARMING

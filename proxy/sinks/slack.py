@@ -52,7 +52,7 @@ class SlackOptions(HttpOptions, frozen=True, kw_only=True):
 
 
 class Slack:
-    """One channel."""
+    """Posts a message to a Slack channel for each event."""
 
     options_type: ClassVar[type[Options]] = SlackOptions
     default_filter: ClassVar[Mapping[str, Any]] = NOTABLE

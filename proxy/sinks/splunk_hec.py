@@ -102,7 +102,7 @@ class SplunkHecOptions(HttpOptions, frozen=True, kw_only=True):
 
 
 class SplunkHec:
-    """One token of one collector."""
+    """Sends events to Splunk's HTTP Event Collector, and can wait until they are indexed."""
 
     options_type: ClassVar[type[Options]] = SplunkHecOptions
 

@@ -80,7 +80,7 @@ class WebhookOptions(HttpOptions, frozen=True, kw_only=True):
 
 
 class Webhook:
-    """One receiver of webhooks."""
+    """Posts events to an address of yours, signed as Standard Webhooks says."""
 
     options_type: ClassVar[type[Options]] = WebhookOptions
 
