@@ -94,10 +94,10 @@ def types(
             (
                 each.name,
                 each.kind,
-                "(required)" if each.is_required else cell(each.default),
+                "(required)" if each.is_required else _default(each.default),
                 each.meaning,
             )
-            for each in one.options
+            for each in sorted(one.options, key=lambda each: not each.is_required)
         ),
     )
 
@@ -428,6 +428,11 @@ class _Updated(NamedTuple):
     sink: _Sink
     words: str
     said: str | None
+
+
+def _default(value: object) -> str:
+    """Return a default as it would be given; nothing of what is empty."""
+    return str(value).lower() if isinstance(value, bool) else cell(value)
 
 
 def _replay(found: "SinkReplay") -> dict[str, Any]:

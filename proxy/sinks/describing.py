@@ -1,5 +1,6 @@
 """What each type of sink is, and what its options are, for people who are about to make one."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -49,9 +50,13 @@ def describe(of: str) -> SinkType:
         FieldError: there is no such type, or a package's sink can't be loaded.
     """
     made = sink_class(of)
-    summary, _ = read_docstring(made.__doc__ or "")
+    # A file a sink: what the file is for is what the sink does.
+    about = getattr(sys.modules.get(made.__module__), "__doc__", None) or made.__doc__ or ""
+    summary, _ = read_docstring(about)
     return SinkType(
-        type=of, summary=summary.partition("\n\n")[0], options=tuple(_options(made.options_type))
+        type=of,
+        summary=" ".join(summary.partition("\n\n")[0].split()),
+        options=tuple(_options(made.options_type)),
     )
 
 

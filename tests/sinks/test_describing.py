@@ -37,8 +37,9 @@ def test_a_type_is_told_with_its_options(monkeypatch: pytest.MonkeyPatch) -> Non
     sample_sink.install(monkeypatch)
     monkeypatch.setattr(sample_sink.SampleSink, "options_type", ManyOptions)
     told = describe(sample_sink.TYPE)
-    assert "Keeps batches; its class keeps all sinks that were made, for tests to look at." == (
-        told.summary
+    assert (
+        "A sink that keeps what it is given, installed as another package would install one."
+        == (told.summary)
     )
     options = {each.name: each for each in told.options}
     assert (
