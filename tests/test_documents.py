@@ -21,7 +21,7 @@ from proxy.tfstate.document import parse
 from proxy.tfstate.redact import Redactor
 from tests.documents import DOCS, FILES, FILTERS, PLACES, SHOWN, check_entries, passed
 from tests.examples import EXAMPLES, ORIGIN, entry_of, example
-from tests.pattern_reference import is_match
+from tests.patterns.reference import is_match
 
 
 @pytest.mark.parametrize("name", sorted(FILES))

@@ -14,7 +14,7 @@ from moto.events.models import EventPattern as MotoPattern
 
 from proxy.fields import FieldError
 from proxy.patterns import MAX_CHARACTERS, MAX_DEPTH, parse
-from tests.pattern_reference import is_match
+from tests.patterns.reference import is_match
 
 RULER: Final[dict[str, Any]] = {
     "version": "0",
