@@ -65,6 +65,8 @@ CONNECT_SECONDS: Final = 10.0
 BUDGET: Final = 60.0
 """Seconds after which one call of ``send`` begins no further request: of a batch that a slow far
 side takes only in part, that part must count before the call's deadline is over."""
+MAX_REQUESTS: Final = 20
+"""That a batch should need, where each event has one of its own."""
 MAX_ANSWER: Final = 65_536
 """Bytes of an answer that are read; the connection of a longer one is closed."""
 MAX_RETRY_AFTER: Final = 86_400.0
@@ -612,11 +614,6 @@ def _reason_of_tls(error: Exception) -> str:
     found = getattr(error, "os_error", error)
     reason = getattr(found, "reason", None) or type(found).__name__
     return str(reason).replace("_", " ").lower()
-
-
-def requests_within(timeout: float) -> int:
-    """Return how many requests a batch may need that even a slow far side answers in time."""
-    return max(1, min(50, int(BUDGET // timeout)))
 
 
 class Part(NamedTuple):

@@ -14,7 +14,7 @@ import orjson
 from msgspec import Meta
 
 from proxy.sinks._datadog import MAX_AGE, Datadog, DatadogOptions, tags_of
-from proxy.sinks._http import Part, in_order, requests_within
+from proxy.sinks._http import MAX_REQUESTS, Part, in_order
 from proxy.sinks._words import NOTABLE, cut, evidence, facts, is_older, lines, severity, title
 from proxy.sinks.contract import Batch, Context, Event, Limits, Options, Receipt
 
@@ -43,7 +43,7 @@ class DatadogEvents:
     default_filter: ClassVar[Mapping[str, Any]] = NOTABLE
 
     def __init__(self, options: DatadogEventsOptions, context: Context) -> None:
-        self.limits = Limits(events=requests_within(options.timeout), is_record=False)
+        self.limits = Limits(events=MAX_REQUESTS, is_record=False)
         self._options = options
         self._now = context.now
         intake = "event-management-intake" if options.api == "v2" else "api"

@@ -142,7 +142,7 @@ def _cut(log: dict[str, Any], event: Event, size: int) -> bytes:
         log
         | {
             "message": cut(log["message"], _MAX_MESSAGE),
-            "target": {"display-name": cut(str(event.entry.get("workspace")), _MAX_MESSAGE)},
+            "target": {"display-name": cut(event.entry.get("workspace") or "", _MAX_MESSAGE)},
             "ddtags": log["ddtags"] + ",cut:true",
             "tfaudit": {
                 "cut": f"{size} bytes are more than Datadog takes: the log has entry "

@@ -5,6 +5,7 @@ acknowledgement tells, where the token has it: then the events count as delivere
 https://help.splunk.com/en/splunk-enterprise/get-data-in/collect-http-event-data
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, NoReturn
 from uuid import UUID
@@ -234,8 +235,10 @@ class SplunkHec:
             indices of the events without one, and why it could not be asked for.
         """
         failure = None
-        for turn in range(self._options.acknowledge_seconds):
-            if not waiting:
+        seconds = self._options.acknowledge_seconds
+        until = asyncio.get_running_loop().time() + seconds
+        for turn in range(seconds):
+            if not waiting or asyncio.get_running_loop().time() > until:
                 break
             if turn:
                 await self._sleep(POLL_SECONDS)

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from proxy.errors import ConfigError
 from proxy.sinks._http import (
+    MAX_REQUESTS,
     Http,
     HttpOptions,
     Part,
@@ -26,7 +27,6 @@ from proxy.sinks._http import (
     in_parts,
     is_there,
     made,
-    requests_within,
 )
 from proxy.sinks._rendering import rendered
 from proxy.sinks.contract import Batch, Context, Limits, Options, Receipt
@@ -85,7 +85,7 @@ class Webhook:
     options_type: ClassVar[type[Options]] = WebhookOptions
 
     def __init__(self, options: WebhookOptions, context: Context) -> None:
-        self.limits = Limits(events=options.batch * requests_within(options.timeout))
+        self.limits = Limits(events=max(MAX_REQUESTS, options.batch))
         self._options = options
         self._now = context.now
         self._url, hidden = address_of(options, context, allow_http=options.allow_http)
