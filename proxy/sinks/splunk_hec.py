@@ -1,6 +1,6 @@
-"""Splunk's HTTP Event Collector: ``POST /services/collector/event``.
+"""Splunk's HTTP Event Collector: events count when they are indexed, if it acknowledges.
 
-A success says that Splunk has the events in memory. Whether they are indexed only an
+A success of ``POST /services/collector/event`` says that Splunk has the events in memory. Whether they are indexed only an
 acknowledgement tells, where the token has it: then the events count as delivered when it came.
 https://help.splunk.com/en/splunk-enterprise/get-data-in/collect-http-event-data
 """
