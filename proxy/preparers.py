@@ -195,6 +195,10 @@ class WorkerPool:
                     worker.kill()
             await asyncio.gather(*endings)
 
+    def load(self) -> int:
+        """Return how many orders the workers have before them; any thread may ask."""
+        return sum(worker.load for worker in self._workers)
+
     async def prepare(self, order: Order) -> Prepared:
         """Carry out one order; see preparation.Preparer."""
         if len(order.body) <= _HANDED_OVER:

@@ -107,6 +107,7 @@ async def open_program(
         policy = config.redaction.policy() if create else await _policy_in_force(store)
         readings = ReadingLog(store, window=config.audit.reading_window, now=now)
         async with PasswordHasher() as hasher, WorkerPool(secrets, workers, policy) as preparer:
+            store.crowd = preparer.load
             yield Program(
                 config=config,
                 keys=keys,

@@ -98,6 +98,20 @@ async def test_many_orders_at_once_get_each_its_own_answer() -> None:
     assert list(range(300)) == [prepared.serial for prepared in found]
 
 
+async def test_orders_that_workers_have_are_counted() -> None:
+    """The store waits for their jobs."""
+    async with WorkerPool(KEYS, 2) as pool:
+        assert 0 == pool.load()
+        orders = [
+            asyncio.create_task(pool.prepare(Order("w", SALT, f"id-{n}", state(n))))
+            for n in range(20)
+        ]
+        await asyncio.sleep(0)
+        assert 20 == pool.load()
+        await asyncio.gather(*orders)
+        assert 0 == pool.load()
+
+
 async def test_a_failure_in_a_worker_is_raised_here() -> None:
     """By its own name, and the worker goes on."""
     async with WorkerPool(KEYS, 1) as pool:

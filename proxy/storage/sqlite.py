@@ -78,6 +78,14 @@ T = TypeVar("T")
 MAX_BATCH: Final = 512
 """Jobs in one transaction; more wait for the next."""
 
+_CROWD: Final = 16
+"""Uploads that are being prepared, from which on a batch waits for their jobs. They wait for each
+other anyway, so it costs nobody anything, and every batch costs as much as some of its jobs."""
+_ENOUGH: Final = 32
+"""Jobs with which a batch waits for no more."""
+_PATIENCE_SECONDS: Final = 0.01
+"""How long a batch waits at most."""
+
 BUSY_SECONDS: Final = 10.0
 """How long a transaction waits for another process's, before the request fails."""
 
@@ -123,6 +131,9 @@ class SQLiteStore:
         audit: signs the entries of each batch.
         create: make the file when there is none; otherwise its absence is an error.
         on_commit: told the number of jobs and entries and the seconds of each commit.
+
+    Attributes:
+        crowd: asked by the writer how many uploads are being prepared, whose jobs will follow.
     """
 
     def __init__(
@@ -137,6 +148,7 @@ class SQLiteStore:
         self._audit = audit
         self._create = create
         self._on_commit = on_commit
+        self.crowd: Callable[[], int] = lambda: 0
         self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._waiting: list[_Job] = []
         self._closed = False
@@ -262,18 +274,29 @@ class SQLiteStore:
         closing = False
         while not closing:
             jobs = self._queue.get()
+            deadline = time.monotonic() + _PATIENCE_SECONDS
             batch: list[_Job] = []
             while jobs is not None:
                 batch += jobs
                 if len(batch) >= MAX_BATCH:
                     break
                 try:
-                    jobs = self._queue.get_nowait()
+                    jobs = self._joining(len(batch), deadline)
                 except Empty:
                     break
             closing = jobs is None
             if batch:
                 self._answer(self._commit(batch))
+
+    def _joining(self, number: int, deadline: float) -> list[_Job] | None:
+        """Return what else belongs to a batch of so many jobs; None when the store closes.
+
+        Raises:
+            Empty: nothing does.
+        """
+        if number < _ENOUGH and self.crowd() >= _CROWD:
+            return self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+        return self._queue.get_nowait()
 
     @staticmethod
     def _answer(answers: list[_Answer]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from threading import Event
 
 import pytest
 
@@ -309,6 +310,78 @@ async def test_what_waits_is_committed_together(tmp_path: Path) -> None:
         await asyncio.gather(*(append(store) for _ in range(100)))
     assert (100, 100) == (sum(jobs for jobs, _ in commits), sum(each for _, each in commits))
     assert len(commits) <= 3
+
+
+def a_counting_store(directory: Path, batches: list[int]) -> SQLiteStore:
+    """Return a store that tells the jobs of each batch."""
+    return SQLiteStore(
+        directory / "tfaudit.db",
+        an_audit_log(),
+        create=True,
+        on_commit=lambda jobs, _, __: batches.append(jobs),
+    )
+
+
+async def test_a_batch_waits_for_the_jobs_of_a_crowd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second job is handed over after the writer took the first, and joins it."""
+    monkeypatch.setattr("proxy.storage.sqlite._PATIENCE_SECONDS", 60.0)
+    batches: list[int] = []
+    asked = Event()
+    uploads = iter([16, 0])  # the crowd is gone by the second look
+
+    def crowd() -> int:
+        asked.set()
+        return next(uploads)
+
+    async with a_counting_store(tmp_path, batches) as store:
+        store.crowd = crowd
+        first = asyncio.create_task(append(store))
+        assert await asyncio.to_thread(asked.wait, 30)
+        await asyncio.gather(first, append(store))
+    assert [2] == batches
+
+
+@pytest.mark.parametrize(("uploads", "patience"), [(16, 0.001), (15, 60.0)])
+async def test_a_batch_waits_not_long_and_not_for_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uploads: int, patience: float
+) -> None:
+    """Nobody's request hangs on what others might do."""
+    monkeypatch.setattr("proxy.storage.sqlite._PATIENCE_SECONDS", patience)
+    batches: list[int] = []
+    async with a_counting_store(tmp_path, batches) as store:
+        store.crowd = lambda: uploads
+        async with asyncio.timeout(30):
+            await append(store)
+    assert [1] == batches
+
+
+async def test_a_batch_that_is_large_waits_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own part of the cost of a commit is small."""
+    monkeypatch.setattr("proxy.storage.sqlite._PATIENCE_SECONDS", 60.0)
+    batches: list[int] = []
+    async with a_counting_store(tmp_path, batches) as store:
+        store.crowd = lambda: 100
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(append(store) for _ in range(32)))
+    assert [32] == batches
+
+
+async def test_a_store_closes_while_a_batch_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was handed over is committed, at once."""
+    monkeypatch.setattr("proxy.storage.sqlite._PATIENCE_SECONDS", 60.0)
+    batches: list[int] = []
+    async with asyncio.timeout(30), a_counting_store(tmp_path, batches) as store:
+        store.crowd = lambda: 100
+        waiting = asyncio.create_task(append(store))
+        await asyncio.sleep(0)
+    await waiting
+    assert [1] == batches
 
 
 async def test_a_batch_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
