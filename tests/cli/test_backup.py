@@ -12,7 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from proxy.cli import app
-from tests.cli.conftest import Tfaudit, events, json_lines
+from proxy.cli._common import caller, opened, run, settings
+from tests.cli.conftest import Tfaudit, events, json_lines, state
+from tests.samples import a_lock_info
 
 Restore = Callable[..., Result]
 
@@ -165,3 +167,33 @@ def test_a_restored_backup_logs_everybody_out(
     assert [("config.changed",), ("auth.logout",)] == entries
     result = CliRunner().invoke(app, ["verify", "--data", str(tmp_path / "new")])
     assert 0 == result.exit_code
+
+
+def test_a_run_under_way_goes_on_in_a_restored_backup(
+    tfaudit: Tfaudit, restore: Restore, data: Path, tmp_path: Path
+) -> None:
+    """Its end is told there, with what it saved before."""
+    mine = a_lock_info()
+
+    async def begin() -> None:
+        async def receive(_: int | None) -> bytes:
+            return state(1)
+
+        async with opened(settings(data, None)) as program:
+            await program.locks.lock(caller("test"), "prod", mine, None)
+            await program.states.write(caller("test"), "prod", receive, "lock-1", None)
+
+    async def end() -> None:
+        async with opened(settings(tmp_path / "new", None)) as program:
+            await program.locks.unlock(caller("test"), "prod", mine, None)
+
+    run(begin())
+    tfaudit("backup", "create", tmp_path / "backup", "--with-keys")
+    restore(tmp_path / "backup")
+    run(end())
+    verified = CliRunner().invoke(app, ["verify", "--data", str(tmp_path / "new")])
+    assert 0 == verified.exit_code, verified.output
+    shown = CliRunner().invoke(
+        app, ["log", "--event", "run.completed", "--data", str(tmp_path / "new")]
+    )
+    assert "1 save, serial 1: " in shown.stdout

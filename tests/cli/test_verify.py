@@ -718,6 +718,33 @@ def test_a_run_as_the_log_tells_it_holds(tfaudit: Tfaudit) -> None:
     assert 12 == json.loads(tfaudit("verify", "--json").stdout)["entries"]
 
 
+@pytest.mark.parametrize("ends", ["unlock", "release"])
+def test_a_lock_of_an_older_release_is_no_run(
+    tfaudit: Tfaudit, data: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """Runs were not followed when it was taken: it holds, and so does its end."""
+    mine = a_lock_info()
+
+    async def take() -> None:
+        async with opened(settings(data, None)) as program:
+            with monkeypatch.context() as older:
+                older.setattr("proxy.run_entries.begin", lambda *_: None)
+                await program.locks.lock(caller("test"), "prod", mine, None)
+
+    async def end() -> None:
+        async with opened(settings(data, None)) as program:
+            if ends == "unlock":
+                await program.locks.unlock(caller("test"), "prod", mine, None)
+            else:
+                await program.locks.release(caller("test"), "prod")
+
+    run(take())
+    tfaudit("verify", "--no-record")
+    run(end())
+    tfaudit("verify", "--no-record")
+    assert not [event for event in events(tfaudit) if event.startswith("run.")]
+
+
 def altered(old: str, new: str) -> str:
     """Return the statement that changes what is kept of the run."""
     text = "replace(CAST(document AS TEXT)"

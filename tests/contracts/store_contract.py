@@ -14,8 +14,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import pytest
 
+from proxy import runs
 from proxy.access import Principal, View
 from proxy.contracts import (
+    Committed,
     LogQuery,
     StateVersion,
     Store,
@@ -98,6 +100,10 @@ def _add(version: StateVersion, tx: Transaction) -> None:
     tx.add_version(version, b"sealed")
 
 
+def _set_run(run: runs.Run, tx: Transaction) -> None:
+    tx.set_run(run)
+
+
 async def _newest(store: Store) -> StateVersion:
     """Return the newest version of the last workspace that is listed."""
     head = (await store.workspaces())[-1].head
@@ -125,6 +131,12 @@ async def verify_whole(store: Store) -> int:
         verifier.finish(await store.checkpoint())
     assert not notes
     return size
+
+
+def a_run(workspace: str = WORKSPACE) -> runs.Run:
+    """Return a run that has begun."""
+    locked = runs.Evidence("state.locked", 0)
+    return runs.Run(workspace, "lock-1", "plan", "bob@laptop", "1.11.4", rfc3339(START), (locked,))
 
 
 def an_identity(claims: dict[str, object]) -> dict[str, object]:
@@ -236,6 +248,42 @@ class StoreContract:
         committed = await store.write(job)
         assert ("value", 1) == (committed.value, committed.index)
         assert ["first", "second"] == [entry["message"] for entry in await log_of(store)]
+
+    async def test_an_entry_that_is_appended_is_told_its_index(self, store: Store) -> None:
+        """Before it is committed, also when jobs before it in the batch fail."""
+
+        def job(tx: Transaction) -> tuple[int, int]:
+            return tx.append(a_draft("first")), tx.append(a_draft("second"))
+
+        def fails(tx: Transaction) -> None:
+            tx.append(a_draft("failed"))
+            raise JobError
+
+        answers = await asyncio.gather(
+            *(store.write(each) for each in (job, fails, job)), return_exceptions=True
+        )
+        told = [answer.value for answer in answers if isinstance(answer, Committed)]
+        assert [(0, 1), (2, 3)] == told
+        messages = [entry["message"] for entry in await log_of(store)]
+        assert ["first", "second", "first", "second"] == messages
+
+    async def test_the_index_of_a_write_is_not_that_of_what_was_inferred(
+        self, store: Store
+    ) -> None:
+        """Who asked for something is told the entry of that; unless there is no other."""
+
+        def inferred(tx: Transaction) -> None:
+            entry = a_draft("inferred")
+            entry.entry["inferred_from"] = []
+            tx.append(entry)
+
+        def both(tx: Transaction) -> None:
+            tx.append(a_draft("asked for"))
+            inferred(tx)
+            inferred(tx)
+
+        assert 0 == (await store.write(both)).index
+        assert 3 == (await store.write(inferred)).index
 
     async def test_a_job_without_entries_has_no_index(self, store: Store) -> None:
         """And makes no checkpoint."""
@@ -673,6 +721,41 @@ class StoreContract:
         """An UNLOCK may come twice."""
         await store.write(recorded(lambda tx: tx.clear_lock(WORKSPACE)))
         assert [] == await store.locks()
+
+    # ------------------------------------------------------------ runs
+
+    async def test_a_run_is_kept_changed_and_forgotten(
+        self, store: Store, reopen: Reopen, stack: AsyncExitStack
+    ) -> None:
+        """Whole, of its workspace only, and for other processes, too."""
+        run, other = a_run(), a_run("dev")
+        for kept in (run, other):
+            await store.write(recorded(partial(_set_run, kept)))
+        assert [other, run] == await store.runs()
+        changed = runs.saved(run, runs.Save(3, (1, 2, 3), runs.Addresses(("a.b",), 4)), 7)
+        await store.write(recorded(lambda tx: tx.set_run(changed)))
+        beside = await stack.enter_async_context(reopen())
+        for each in (store, beside):
+            seen = await each.write(lambda tx: (tx.run(WORKSPACE), tx.run("dev"), tx.run("new")))
+            assert (changed, other, None) == seen.value
+        await beside.write(recorded(lambda tx: tx.clear_run(WORKSPACE)))
+        assert (await store.write(lambda tx: tx.run(WORKSPACE))).value is None
+        assert [other] == await store.runs()
+
+    async def test_a_run_whose_job_failed_is_as_it_was(self, store: Store) -> None:
+        """Neither kept, nor changed, nor forgotten."""
+        await store.write(recorded(lambda tx: tx.set_run(a_run())))
+
+        def fails(tx: Transaction) -> None:
+            tx.append(a_draft())
+            tx.clear_run(WORKSPACE)
+            tx.set_run(a_run("dev"))
+            raise JobError
+
+        with pytest.raises(JobError):
+            await store.write(fails)
+        assert [a_run()] == await store.runs()
+        assert a_run() == (await store.write(lambda tx: tx.run(WORKSPACE))).value
 
     # ------------------------------------------------------------ directory
 

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -53,6 +53,8 @@ OPERATIONS = [
     Operation("POST", WORKSPACE, a_state(1, "other"), 409, "state.write_refused"),
     Operation("LOCK", WORKSPACE, a_lock_info("mine"), 200, "state.locked"),
     Operation("LOCK", HELD, a_lock_info("mine"), 423, "state.lock_refused"),
+    Operation("POST", f"{HELD}?ID=held", a_state(2, "two"), 200, "state.written"),
+    Operation("POST", f"{HELD}?ID=held", a_state(1, "other"), 409, "state.write_refused"),
     Operation("UNLOCK", HELD, a_lock_info("held"), 200, "state.unlocked"),
     Operation("UNLOCK", HELD, None, 200, "state.force_unlocked"),
 ]
@@ -68,10 +70,11 @@ def operation_name(value: object) -> str:
 
 @pytest.fixture
 async def face(tmp_path: Path) -> AsyncIterator[Face]:
-    """Open a program with a state in one workspace and a lock in another."""
+    """Open a program with a state in one workspace, and a run that saved one in another."""
     async with a_face(tmp_path / "data") as opened:
         assert 200 == (await opened.ask("POST", WORKSPACE, KEPT)).status
         assert 200 == (await opened.ask("LOCK", HELD, a_lock_info("held"))).status
+        assert 200 == (await opened.ask("POST", f"{HELD}?ID=held", KEPT)).status
         yield opened
 
 
@@ -80,15 +83,23 @@ async def ask(face: Face, operation: Operation) -> Answer:
     return await face.ask(operation.method, operation.path, operation.body)
 
 
-async def contents(face: Face) -> tuple[list[str], list[str], list[tuple[str, str]]]:
-    """Return events, version IDs and locks: all that a request may change."""
+Contents = tuple[list[str], list[str], list[tuple[str, str]], list[tuple[Any, ...]]]
+"""Events, version IDs, locks, and what is known of runs, but for the entries that say so."""
+
+
+async def contents(face: Face) -> Contents:
+    """Return all that a request may change."""
     versions = [
         version.id
         for workspace in await face.store.workspaces()
         for version in await face.store.versions(workspace.name)
     ]
     locks = [(lock.workspace, lock.id) for lock in await face.store.locks()]
-    return await face.events(), versions, locks
+    runs = [
+        (run.id, run.writes, run.resources, run.refused, run.attention)
+        for run in await face.store.runs()
+    ]
+    return await face.events(), versions, locks, runs
 
 
 def assert_in_doubt(answer: Answer) -> None:
@@ -112,7 +123,7 @@ async def test_what_was_not_persisted_did_not_happen(face: Face, operation: Oper
     broken.fault = None
     answer = await ask(face, operation)
     assert operation.status == answer.status
-    events, _, _ = await contents(face)
+    events = (await contents(face))[0]
     assert operation.event == events[int(answer.headers["Audit-Index"])]
     assert [operation.event] == [e for e in events[len(before[0]) :] if e not in FOLLOWING]
     await face.verify()
@@ -167,7 +178,7 @@ async def test_a_failed_commit_fails_everybody_in_it(face: Face) -> None:
     broken.fault = None
     done = await asyncio.gather(*(face.ask("POST", each, KEPT) for each in addresses))
     assert [200] * 12 == [answer.status for answer in done]
-    assert 13 == (await face.verify()).states
+    assert 14 == (await face.verify()).states
 
 
 @pytest.mark.parametrize("fault", Fault, ids=operation_name)
