@@ -1,7 +1,7 @@
 """Datadog Logs: every event as a log, within the limits of its intake.
 
-``POST /api/v2/logs`` takes at most 1,000 logs and 5 MB, cuts a log above 1 MB off and answers 2xx all the same, and
-doesn't believe a time older than 18 hours. None of that is left to it.
+``POST /api/v2/logs`` takes at most 1,000 logs and 5 MB, cuts a log above 1 MB off and answers 2xx
+all the same, and doesn't believe a time older than 18 hours. None of that is left to it.
 https://docs.datadoghq.com/api/latest/logs/#send-logs
 """
 

@@ -1,7 +1,8 @@
 """Splunk's HTTP Event Collector: events count when they are indexed, if it acknowledges.
 
-A success of ``POST /services/collector/event`` says that Splunk has the events in memory. Whether they are indexed only an
-acknowledgement tells, where the token has it: then the events count as delivered when it came.
+A success of ``POST /services/collector/event`` says that Splunk has the events in memory. Whether
+they are indexed only an acknowledgement tells, where the token has it: then the events count as
+delivered when it came.
 https://help.splunk.com/en/splunk-enterprise/get-data-in/collect-http-event-data
 """
 

@@ -75,7 +75,7 @@ async def test_a_package_adds_a_type() -> None:
     assert "acme" in sink_types()
     sink = open_sink("acme", {"where": "there"}, a_context(name="siem"))
     assert "2 from siem to there" == (await sink.send(batch_of(2))).said
-    assert ("A sink of somebody else.", ["where"]) == (
+    assert (__doc__, ["where"]) == (
         describe("acme").summary,
         [option.name for option in describe("acme").options],
     )
