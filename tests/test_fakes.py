@@ -1,11 +1,14 @@
 """The fake store keeps its promises: what a unit test relies on is itself tested."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from proxy.access import View
 from proxy.audit_log import draft
-from proxy.contracts import LogQuery, Transaction
+from proxy.contracts import LogQuery, Store, Transaction
 from proxy.errors import UnavailableError
+from tests.contracts import sinks_contract
 from tests.fakes import FakeStore, Fault, a_caller
 
 
@@ -66,3 +69,11 @@ async def test_queries_narrow(query: LogQuery, count: int) -> None:
     await store.write(_job)
     await store.write(_job)
     assert count == len([stored async for stored in store.entries(query)])
+
+
+@pytest.mark.parametrize("check", sinks_contract.CHECKS)
+async def test_the_fake_keeps_of_sinks_what_every_store_does(
+    check: Callable[[Store], Awaitable[None]],
+) -> None:
+    """The tests of forwarding rely on it."""
+    await check(FakeStore())

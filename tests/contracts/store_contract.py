@@ -5,7 +5,7 @@ A store's own test module subclasses StoreContract and gives the fixture ``reope
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -36,6 +36,7 @@ from proxy.tlog.merkle import tree_hash
 from proxy.tlog.proof import root_hash, root_nodes
 from proxy.tlog.tiles import Tile, hash_of, tile_of
 from proxy.tlog.verify import LogVerifier
+from tests.contracts import sinks_contract
 from tests.fakes import ENTRY_KEY, START
 from tests.samples import (
     WORKSPACE,
@@ -213,6 +214,34 @@ class StoreContract:
     async def store(self, reopen: Reopen, stack: AsyncExitStack) -> Store:
         """Open an empty store."""
         return await stack.enter_async_context(reopen())
+
+    # ------------------------------------------------------------ sinks
+
+    @pytest.mark.parametrize("check", sinks_contract.CHECKS)
+    async def test_what_is_kept_of_sinks(
+        self, store: Store, check: Callable[[Store], Awaitable[None]]
+    ) -> None:
+        """See sinks_contract."""
+        await check(store)
+
+    async def test_what_is_kept_of_sinks_survives(
+        self, stack: AsyncExitStack, reopen: Reopen
+    ) -> None:
+        """A restart changes nothing."""
+        async with reopen() as store:
+            await sinks_contract.with_sinks(store)
+
+            def fill(tx: Transaction) -> None:
+                tx.keep_delivery(sinks_contract.DELIVERY)
+                tx.note_dead_letters([sinks_contract.letter(3)])
+                tx.add_replay(sinks_contract.REPLAY)
+                tx.append(a_draft())
+
+            await store.write(fill)
+        again = await stack.enter_async_context(reopen())
+        assert [sinks_contract.DELIVERY] == await again.deliveries()
+        assert [sinks_contract.letter(3)] == await again.dead_letters(sinks_contract.SINK.id)
+        assert [sinks_contract.REPLAY] == await again.replays()
 
     # ------------------------------------------------------------ an empty store
 

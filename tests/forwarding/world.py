@@ -6,16 +6,19 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from proxy.access import Caller, Principal, Role, rights_of
 from proxy.contracts import Delivery, Store, Transaction
 from proxy.directory import Object, SinkRecord, document_of
 from proxy.forwarding.forwarder import Forwarder, Surroundings
 from proxy.forwarding.pace import Pace
 from proxy.sinks.contract import Batch, NotTakenError, Receipt
 from proxy.timestamps import uuid7
-from tests.fakes import START, FakeSink, FakeStore, a_caller
+from tests.fakes import START, FakeSink, FakeStore
 from tests.samples import a_draft, log_of
 
-SYSTEM = a_caller(name="server")
+SYSTEM = Caller(
+    Principal("system", "server", "tfaudit", rights_of(Role.ADMIN)), "", "", "cli", "forward", ""
+)
 DOWN = NotTakenError("503 Service Unavailable")
 
 Match = Callable[[Mapping[str, Any]], bool]
