@@ -385,6 +385,8 @@ class Http:
             tls: ssl.SSLContext | bool = True  # the client's own, with the system's authorities
             if options.ca or options.client_certificate:
                 tls = await asyncio.to_thread(self._tls)
+                if self._is_closed:
+                    raise NotTakenError(f"{self.who} was not asked: the sink is being closed")
             timeout = options.timeout
             self._session = ClientSession(
                 connector=TCPConnector(ssl=tls, limit=4),
@@ -492,6 +494,7 @@ def runs_of(secrets: Iterable[str]) -> frozenset[bytes]:
             parts = urlsplit(secret)
             forms = re.split(r"[/?&=#]", f"{parts.path}/{parts.query}")
             forms = [form for form in forms if not re.fullmatch("[a-z]{1,10}", form)]
+            forms += parts.netloc.rpartition("@")[0].split(":")
         for form in map(str.encode, forms):
             found |= {form[at : at + _SECRET_RUN] for at in range(len(form) - _SECRET_RUN + 1)}
     return frozenset(found)
