@@ -72,8 +72,8 @@ its type, which `tfaudit sink types TYPE` lists. `TFAUDIT_SINKS` in the environm
 tables as one JSON object: `{"siem": {"type": "file", "options": {…}}}`. The start of the server
 makes the sinks be so, each change an entry of the log. Neither the API nor the command line
 changes them; one that is taken out of the file is deleted, and one that gets another type is
-another sink, with another place in the log. A name that an administrator gave to a sink already
-is refused.
+another sink, with another place in the log. One that was paused because its far side wants no
+more (410) is enabled again. A name that an administrator gave to a sink already is refused.
 """
 
 
