@@ -4,10 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from proxy.access import Caller
+from proxy.app import SYSTEM
 from proxy.errors import UnavailableError
 from proxy.housekeeping import Housekeeper
 from proxy.storage.sqlite import SQLiteStore
-from tests.samples import WORKSPACE, Clock, a_caller, a_state, an_audit_log, events_of
+from tests.samples import (
+    WORKSPACE,
+    Clock,
+    a_caller,
+    a_lock_info,
+    a_state,
+    an_audit_log,
+    events_of,
+    runs_of,
+)
 from tests.test_state_service import write
 from tests.test_workspace_service import DAY, World
 
@@ -113,6 +124,29 @@ async def test_a_server_that_purged_nothing_leaves_the_files_alone(tmp_path: Pat
         setattr(store, "scrub", scrub)  # noqa: B010 - in place of a method
         keeper = a_keeper(world)
         assert [] == await keeper.tidy()
+
+
+async def test_a_run_that_takes_too_long_is_told_by_the_server_itself(tmp_path: Path) -> None:
+    """Once, whatever else is not done yet."""
+    clock = Clock()
+    system = Caller(SYSTEM, "", "", "cli", "housekeeping", "")
+    async with SQLiteStore(tmp_path / "db", an_audit_log(clock), create=True) as store:
+        world = World(store, clock)
+        keeper = Housekeeper(store, world.workspaces, world.states, world.locks, system)
+        fields = {"name": WORKSPACE, "lock_alert_minutes": 5}
+        await world.directory.create(ADMIN, "workspace", fields)
+        await world.locks.lock(ADMIN, WORKSPACE, a_lock_info(), None)
+        assert [] == await keeper.alert()
+        clock.micros += 6 * DAY // 1440
+        assert [WORKSPACE] == await keeper.alert()
+        assert [] == await keeper.alert()
+        told = (await runs_of(store))[-1]
+        assert ("system", "tfaudit", "alice", 6 * 60) == (
+            told["actor"]["type"],
+            told["actor"]["name"],
+            told["holder"]["actor"],
+            told["run"]["seconds"],
+        )
 
 
 async def write_something(world: World) -> None:
