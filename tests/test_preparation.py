@@ -18,7 +18,9 @@ from proxy.preparation import (
     open_sealed,
 )
 from proxy.refusals import DamagedUploadError
+from proxy.tfstate.aftermath import Aftermath
 from proxy.tfstate.document import NotAStateError, NotJsonError
+from proxy.worker import decode_answer, encode
 from tests.test_preparers import KEYS, SALT, state, version_of
 
 
@@ -35,6 +37,17 @@ def test_an_upload_is_described_and_sealed() -> None:
     )
     assert (hashlib.sha256(body).hexdigest(), len(body)) == (prepared.sha256, prepared.size)
     assert body == open_sealed(version_of("id-1", prepared), prepared.sealed, KEYS.master)
+
+
+def test_only_of_a_runs_upload_is_told_what_it_leaves_behind() -> None:
+    """Nobody asks of the others, so nobody pays for it; also when the base is remembered."""
+    order = Order("w", SALT, "id-1", state(1))
+    assert Preparation(KEYS).carry_out(order).aftermath is None
+    order.is_of_run = True
+    assert order.without_base().is_of_run
+    found = Preparation(KEYS).carry_out(order)
+    assert found.aftermath == Aftermath((0, 0, 0))
+    assert found == decode_answer(encode(found)[8:])
 
 
 @pytest.mark.parametrize("form", ["remembered", "at hand", "sealed"])

@@ -5,6 +5,7 @@ from io import StringIO
 
 import orjson
 import pytest
+import typer
 
 from proxy.cli._records import CSV_COLUMNS, csv_row, people_line
 from proxy.contracts import StoredRecord
@@ -91,6 +92,25 @@ def test_a_line_tells_the_story() -> None:
         "2026-11-22", "10:00:00Z", "12", "state.locked", "success", "alice", "10.0.0.7", "prod",
         "alice", "locked", "prod",
     ] == people_line(stored()).split()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("event", "outcome", "colour"),
+    [
+        ("run.needs_attention", "success", "yellow"),
+        ("run.needs_attention", "conflict", "yellow"),
+        ("run.errored", "error", "red"),
+        ("run.completed", "success", None),
+    ],
+)
+def test_a_run_that_somebody_should_look_at_stands_out(
+    event: str, outcome: str, colour: str | None
+) -> None:
+    """Whatever its outcome; and a sheet has the reasons."""
+    run = {"id": "1", "operation": "OperationTypeApply", "who": "bob", "reasons": ["tainted"]}
+    line = people_line(stored(event=event, outcome=outcome, run=run))
+    assert line.startswith("2026" if colour is None else typer.style("2026", fg=colour)[:9])
+    assert '["tainted"]' == row(event=event, outcome=outcome, run=run)["run_reasons"]
 
 
 def test_a_line_obeys_no_client() -> None:

@@ -22,6 +22,7 @@ from tests.contracts.store_contract import (
     DIGEST,
     Reopen,
     StoreContract,
+    a_run,
     a_token,
     recorded,
     uses_token,
@@ -587,6 +588,18 @@ async def test_all_of_an_altered_log_can_still_be_listed(tmp_path: Path) -> None
         change(tmp_path / "tfaudit.db", "UPDATE entry SET actor = 'mallory'")
         (entry,) = await log_of(store, LogQuery(newest_first=True, limit=5, after=-1))
         assert "alice" == entry["actor"]["name"]
+
+
+async def test_nothing_is_made_of_a_run_that_was_altered(tmp_path: Path) -> None:
+    """Neither a wrong event nor none: its lock waits for somebody who looks."""
+    async with an_open_store(tmp_path) as store:
+        run = a_run()
+        await store.write(recorded(lambda tx: tx.set_run(run)))
+        change(tmp_path / "tfaudit.db", "UPDATE run SET document = x'7b7d'")
+        store._known.forget()
+        for read in (store.write(lambda tx: tx.run(run.workspace)), store.runs()):
+            with pytest.raises(UnavailableError, match=r"a run .* was altered; run `tfaudit veri"):
+                await read
 
 
 # ---------------------------------------------------------------- the last use of a token
