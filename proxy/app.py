@@ -63,7 +63,7 @@ from proxy.sinks.record import mistakes_of
 
 _SERVER_LOCK: Final = "server.lock"
 
-_WITNESS_SECONDS: Final = 1.0
+_LAST_CHECKPOINT_SECONDS: Final = 1.0
 _TILE_SECONDS: Final = 5.0
 """Until full tiles are kept; those that are asked for before are made for whoever asks."""
 _SWITCH_SECONDS: Final = 0.0005
@@ -220,7 +220,7 @@ async def serve(config: Config) -> None:
                 await asyncio.to_thread(program.store.directory)
                 await _listen(runner, config, tls, most_handshakes(files))
                 keepers = [
-                    asyncio.create_task(_keep_witness(program, revocations)),
+                    asyncio.create_task(_keep_last_checkpoint(program, revocations)),
                     asyncio.create_task(_keep_house(program)),
                     asyncio.create_task(_keep_tiles(program)),
                 ]
@@ -381,12 +381,12 @@ def _is_sending(runner: web.AppRunner) -> bool:
     return any(each is not None and each.get_write_buffer_size() for each in transports)
 
 
-async def _keep_witness(program: Program, revocations: Revocations) -> None:
+async def _keep_last_checkpoint(program: Program, revocations: Revocations) -> None:
     while True:
-        await asyncio.sleep(_WITNESS_SECONDS)
+        await asyncio.sleep(_LAST_CHECKPOINT_SECONDS)
         revocations.refresh()
         try:
-            await program.witness.note(program.store)
+            await program.last_checkpoint.note(program.store)
         except (TfauditError, OSError) as error:
             _log.warning("the newest checkpoint could not be kept", error=str(error))
 

@@ -19,6 +19,7 @@ from proxy.contracts import Store
 from proxy.directory_service import DirectoryService
 from proxy.errors import ConfigError, TfauditError
 from proxy.keys import KeyRing, open_keys
+from proxy.last_checkpoint import LastCheckpoint
 from proxy.lock_service import LockService
 from proxy.preparation import Keys
 from proxy.preparers import WorkerPool
@@ -33,7 +34,6 @@ from proxy.storage.sqlite import SQLiteStore
 from proxy.tfstate.policy import STANDARD, Policy
 from proxy.tlog.note import NoteVerifier
 from proxy.token_exchange import TokenExchange
-from proxy.witness import Witness
 from proxy.workspace_service import WorkspaceService
 
 
@@ -66,7 +66,7 @@ class Program:
     secrets: SecretService
     sinks: SinkService
     open_sink: SinkOpener
-    witness: Witness
+    last_checkpoint: LastCheckpoint
     policy: Policy
 
 
@@ -99,11 +99,11 @@ async def open_program(
     keys = open_keys(config, create=create)
     audit = AuditLog(keys.entry, keys.checkpoint, keys.origin, clock=clock, random=os.urandom)
     store = SQLiteStore(config.data.database, audit, create=create, on_commit=on_commit)
-    witness = Witness(config.data.last_checkpoint, NoteVerifier.parse(keys.vkey))
+    last_checkpoint = LastCheckpoint(config.data.last_checkpoint, NoteVerifier.parse(keys.vkey))
     secrets = Keys(keys.master, keys.redaction)
     open_sink = SinkOpener(NamedSecrets(config), now)
     async with store:
-        await witness.check(store)
+        await last_checkpoint.check(store)
         policy = config.redaction.policy() if create else await _policy_in_force(store)
         readings = ReadingLog(store, window=config.audit.reading_window, now=now)
         async with PasswordHasher() as hasher, WorkerPool(secrets, workers, policy) as preparer:
@@ -139,11 +139,11 @@ async def open_program(
                 secrets=SecretService(store, secrets),
                 sinks=SinkService(store, open_sink, keys.origin, now, os.urandom),
                 open_sink=open_sink,
-                witness=witness,
+                last_checkpoint=last_checkpoint,
                 policy=policy,
             )
         with suppress(TfauditError, OSError):
-            await witness.note(store)
+            await last_checkpoint.note(store)
 
 
 def _people(config: Config, store: Store, hasher: PasswordHasher) -> People:

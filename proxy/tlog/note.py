@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Final, NamedTuple, Self
+from typing import ClassVar, Final, NamedTuple, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -18,7 +18,11 @@ from proxy.tlog.ed25519 import signer
 MAX_NOTE_BYTES: Final = 1_000_000
 """The longest note that is read; the limit of Go's `sumdb/note`."""
 
-_ED25519: Final = b"\x01"
+ED25519: Final = b"\x01"
+"""The type of a key that signs the text itself."""
+COSIGNATURE: Final = b"\x04"
+"""The type of a key that signs the text and a time (C2SP tlog-cosignature, *Format*)."""
+
 _KEY_ID_SIZE: Final = 4
 _PUBLIC_KEY_SIZE: Final = 32
 _SIGNATURE_START: Final = "\N{EM DASH} "
@@ -26,9 +30,9 @@ _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _KEY_ID_HEX: Final = re.compile(r"[0-9a-f]{8}")
 
 
-def _key_id(name: str, public_key_raw: bytes) -> bytes:
+def _key_id(name: str, key: bytes) -> bytes:
     """Give SHA-256(name || 0x0A || type || public key)[:4] (signed-note, *Signatures*)."""
-    return sha256(name.encode() + b"\n" + _ED25519 + public_key_raw).digest()[:_KEY_ID_SIZE]
+    return sha256(name.encode() + b"\n" + key).digest()[:_KEY_ID_SIZE]
 
 
 def _require_name(name: str) -> None:
@@ -74,6 +78,9 @@ class NoteVerifier:
     name: str
     public_key: Ed25519PublicKey
 
+    kind: ClassVar[bytes] = ED25519
+    """The type of the signatures that are checked with it, one byte."""
+
     def __post_init__(self) -> None:
         """Refuse a name that a note could not carry."""
         _require_name(self.name)
@@ -81,20 +88,28 @@ class NoteVerifier:
     @cached_property
     def key_id(self) -> bytes:
         """4 bytes that tell keys of one name apart; a hint, no proof."""
-        return _key_id(self.name, self.public_key.public_bytes_raw())
+        return _key_id(self.name, self.kind + self.public_key.public_bytes_raw())
 
     @cached_property
     def vkey(self) -> str:
         """The key as text: `name+hex(key ID)+base64(type || public key)`."""
-        key = _encode(_ED25519 + self.public_key.public_bytes_raw())
+        key = _encode(self.kind + self.public_key.public_bytes_raw())
         return f"{self.name}+{self.key_id.hex()}+{key}"
+
+    def verify(self, text: str, signature: bytes) -> None:
+        """Pass when the signature is the key's own of the text.
+
+        Raises:
+            InvalidSignature: it is not.
+        """
+        self.public_key.verify(signature, text.encode())
 
     @classmethod
     def parse(cls, vkey: str) -> Self:
         """Read a verifier key from its text.
 
         Raises:
-            InvalidInputError: not a verifier key, not Ed25519, or its key ID is not its own.
+            InvalidInputError: not a verifier key, not of this type, or its key ID is not its own.
         """
         # The base64 part may hold a plus of its own, the first two parts can't.
         name, _, rest = vkey.partition("+")
@@ -104,14 +119,20 @@ class NoteVerifier:
                 "Not a verifier key: it should read name+key ID+key, as `key show` prints it."
             )
         raw = decode_base64(key)
-        if raw[:1] != _ED25519 or len(raw) != 1 + _PUBLIC_KEY_SIZE:
-            raise InvalidInputError(f"The verifier key of {name!r} is not an Ed25519 key.")
+        if raw[:1] != cls.kind or len(raw) != 1 + _PUBLIC_KEY_SIZE:
+            raise InvalidInputError(f"The verifier key of {name!r} {_WRONG_KIND[cls.kind]}.")
         verifier = cls(name, Ed25519PublicKey.from_public_bytes(raw[1:]))
         if verifier.key_id.hex() != key_id:
             raise InvalidInputError(
                 f"The verifier key of {name!r} was damaged: its key ID is not {key_id}."
             )
         return verifier
+
+
+_WRONG_KIND: Final = {
+    ED25519: "is not an Ed25519 key",
+    COSIGNATURE: "is not that of a witness, of the type cosignature/v1",
+}
 
 
 class NoteSigner:
@@ -161,13 +182,30 @@ class NoteSigner:
         return f"{text}{self._signature_start}{_encode(self._key_id + signature)}\n"
 
 
-class _SignatureLine(NamedTuple):
+class SignatureLine(NamedTuple):
+    """One signature of a note, as somebody claims it.
+
+    Attributes:
+        name: of the key.
+        key_id: of the key, 4 bytes.
+        signature: what the key signed; its form is that of the key's type.
+    """
+
     name: str
     key_id: bytes
     signature: bytes
 
+    def text(self) -> str:
+        """Return the line, with its newline."""
+        return f"{_SIGNATURE_START}{self.name} {_encode(self.key_id + self.signature)}\n"
 
-def _parse_signature_line(line: str) -> _SignatureLine:
+
+def parse_signature_line(line: str) -> SignatureLine:
+    """Read one signature line, without its newline.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
     name, space, encoded = line.removeprefix(_SIGNATURE_START).partition(" ")
     if not line.startswith(_SIGNATURE_START) or not space:
         raise InvalidInputError(
@@ -177,11 +215,15 @@ def _parse_signature_line(line: str) -> _SignatureLine:
     raw = decode_base64(encoded)
     if len(raw) <= _KEY_ID_SIZE:
         raise InvalidInputError("Not a signed note: a signature is too short.")
-    return _SignatureLine(name, raw[:_KEY_ID_SIZE], raw[_KEY_ID_SIZE:])
+    return SignatureLine(name, raw[:_KEY_ID_SIZE], raw[_KEY_ID_SIZE:])
 
 
-def _split(note: bytes | str) -> tuple[str, list[_SignatureLine]]:
-    """Part a note into its text, with the final newline, and its signatures."""
+def split_note(note: bytes | str) -> tuple[str, list[SignatureLine]]:
+    """Part a note into its text, with the final newline, and its signatures, which go unchecked.
+
+    Raises:
+        InvalidInputError: not a signed note at all.
+    """
     if len(note) > MAX_NOTE_BYTES:
         raise InvalidInputError(f"Not a signed note: longer than {MAX_NOTE_BYTES:,} bytes.")
     try:
@@ -195,7 +237,7 @@ def _split(note: bytes | str) -> tuple[str, list[_SignatureLine]]:
     text, blank_line, signatures = whole.rpartition("\n\n")
     if not blank_line or not signatures.endswith("\n"):
         raise InvalidInputError("Not a signed note: no blank line with signature lines after it.")
-    return text + "\n", [_parse_signature_line(line) for line in signatures[:-1].split("\n")]
+    return text + "\n", [parse_signature_line(line) for line in signatures[:-1].split("\n")]
 
 
 def open_note(note: bytes | str, verifiers: Iterable[NoteVerifier]) -> str:
@@ -214,15 +256,15 @@ def open_note(note: bytes | str, verifiers: Iterable[NoteVerifier]) -> str:
         InvalidInputError: not a signed note at all.
         VerificationError: a known key's signature is wrong, or no known key signed.
     """
-    text, signatures = _split(note)
-    known = {(verifier.name, verifier.key_id): verifier.public_key for verifier in verifiers}
+    text, signatures = split_note(note)
+    known = {(verifier.name, verifier.key_id): verifier for verifier in verifiers}
     signed = False
     for name, key_id, signature in signatures:
-        public_key = known.get((name, key_id))
-        if public_key is None:
+        verifier = known.get((name, key_id))
+        if verifier is None:
             continue
         try:
-            public_key.verify(signature, text.encode())
+            verifier.verify(text, signature)
         except InvalidSignature as error:
             raise VerificationError(
                 f"The note's signature by {name!r} is wrong: it was forged or changed."

@@ -274,7 +274,7 @@ def test_swapped_entries_are_found(tfaudit: Tfaudit, rolled_back: str, tamper: T
 def test_a_cut_tail_is_found_by_an_older_checkpoint(
     tfaudit: Tfaudit, rolled_back: str, tamper: Tamper, tmp_path: Path, data: Path
 ) -> None:
-    """Entries, checkpoints, head and the witness beside them are all set back to an earlier day."""
+    """Entries, checkpoints, head and last checkpoint are all set back to an earlier day."""
     assert rolled_back
     with closing(sqlite3.connect(data / "tfaudit.db")) as database:
         (kept,) = database.execute("SELECT note FROM checkpoint WHERE size = 4").fetchone()
@@ -291,7 +291,7 @@ def test_a_cut_tail_is_found_by_an_older_checkpoint(
     assert 3 == bad_index(tfaudit, "--no-record", "--checkpoint", tmp_path / "kept")
 
 
-def test_a_cut_tail_is_found_by_the_witness(
+def test_a_cut_tail_is_found_by_the_last_checkpoint(
     tfaudit: Tfaudit, rolled_back: str, tamper: Tamper
 ) -> None:
     """The newest checkpoint that the data directory keeps outside the database is enough."""

@@ -15,7 +15,7 @@ from proxy.tlog.checkpoint import verify_checkpoint
 from proxy.tlog.note import NoteVerifier
 
 
-class Witness:
+class LastCheckpoint:
     """The file with the newest checkpoint that this data directory has seen.
 
     Args:

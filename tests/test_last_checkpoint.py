@@ -1,4 +1,4 @@
-"""Tests of proxy.witness."""
+"""Tests of proxy.last_checkpoint."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import pytest
 
 from proxy.contracts import Store
 from proxy.errors import ConfigError
+from proxy.last_checkpoint import LastCheckpoint
 from proxy.tlog.note import NoteSigner
-from proxy.witness import Witness
 from tests.fakes import CHECKPOINT_KEY, ENTRY_KEY, ORIGIN
 from tests.samples import a_draft, an_open_store
 
@@ -27,107 +27,113 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def witness(path: Path) -> Witness:
+def keeper(path: Path) -> LastCheckpoint:
     """Watch over that file."""
-    return Witness(path, VERIFIER)
+    return LastCheckpoint(path, VERIFIER)
 
 
-async def test_a_first_start_has_nothing_to_compare(tmp_path: Path, witness: Witness) -> None:
+async def test_a_first_start_has_nothing_to_compare(tmp_path: Path, keeper: LastCheckpoint) -> None:
     """No file, no complaint."""
     async with an_open_store(tmp_path) as store:
-        await witness.check(store)
+        await keeper.check(store)
 
 
-async def test_an_empty_log_leaves_no_file(tmp_path: Path, path: Path, witness: Witness) -> None:
+async def test_an_empty_log_leaves_no_file(
+    tmp_path: Path, path: Path, keeper: LastCheckpoint
+) -> None:
     """There is no checkpoint to keep yet."""
     async with an_open_store(tmp_path) as store:
-        await witness.note(store)
+        await keeper.note(store)
     assert not path.exists()
 
 
-async def test_the_newest_checkpoint_is_kept(tmp_path: Path, path: Path, witness: Witness) -> None:
+async def test_the_newest_checkpoint_is_kept(
+    tmp_path: Path, path: Path, keeper: LastCheckpoint
+) -> None:
     """Exactly as it was signed, in a file of its own and with no other left beside it."""
     async with an_open_store(tmp_path) as store:
         for _ in range(2):
             await grow(store, 1)
-            await witness.note(store)
+            await keeper.note(store)
             assert await store.checkpoint() == path.read_text("utf-8")
     assert {"checkpoint.last", "tfaudit.db"} == {each.name for each in tmp_path.iterdir()}
 
 
-async def test_a_log_that_grew_passes(tmp_path: Path, witness: Witness) -> None:
+async def test_a_log_that_grew_passes(tmp_path: Path, keeper: LastCheckpoint) -> None:
     """The command line wrote while no server kept the checkpoint."""
     async with an_open_store(tmp_path) as store:
         await grow(store, 2)
-        await witness.note(store)
+        await keeper.note(store)
         await grow(store, 3)
-        await Witness(tmp_path / "checkpoint.last", VERIFIER).check(store)
+        await LastCheckpoint(tmp_path / "checkpoint.last", VERIFIER).check(store)
 
 
-async def test_an_older_database_is_found(tmp_path: Path, witness: Witness) -> None:
+async def test_an_older_database_is_found(tmp_path: Path, keeper: LastCheckpoint) -> None:
     """A backup was restored: the log would grow again, differently, from a size it had passed."""
     async with an_open_store(tmp_path) as store:
         await grow(store, 2)
         await store.backup(tmp_path / "older.db")
         await grow(store, 1)
-        await witness.note(store)
+        await keeper.note(store)
     (tmp_path / "older.db").replace(tmp_path / "tfaudit.db")
     async with an_open_store(tmp_path) as store:
         with pytest.raises(ConfigError, match="had with 3 entries"):
-            await witness.check(store)
+            await keeper.check(store)
 
 
-async def test_an_older_database_that_grew_again_is_found(tmp_path: Path, witness: Witness) -> None:
+async def test_an_older_database_that_grew_again_is_found(
+    tmp_path: Path, keeper: LastCheckpoint
+) -> None:
     """As long as the one that was kept, but with another history."""
     async with an_open_store(tmp_path) as store:
         await grow(store, 3)
-        await witness.note(store)
+        await keeper.note(store)
     (tmp_path / "tfaudit.db").unlink()
     async with an_open_store(tmp_path) as store:
         await grow(store, 5)
         with pytest.raises(ConfigError, match="an older or another database"):
-            await witness.check(store)
+            await keeper.check(store)
 
 
-async def test_a_database_that_is_gone_is_found(tmp_path: Path, witness: Witness) -> None:
+async def test_a_database_that_is_gone_is_found(tmp_path: Path, keeper: LastCheckpoint) -> None:
     """An empty log where there was one of three entries."""
     async with an_open_store(tmp_path) as store:
         await grow(store, 3)
-        await witness.note(store)
+        await keeper.note(store)
     (tmp_path / "tfaudit.db").unlink()
     async with an_open_store(tmp_path) as store:
         with pytest.raises(ConfigError, match="an older or another database"):
-            await witness.check(store)
+            await keeper.check(store)
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense\n", b"\xff\xfe"])
 async def test_a_file_that_is_no_checkpoint_stops_the_start(
-    tmp_path: Path, path: Path, witness: Witness, content: bytes
+    tmp_path: Path, path: Path, keeper: LastCheckpoint, content: bytes
 ) -> None:
     """It is not taken as "nothing to compare"."""
     path.write_bytes(content)
     async with an_open_store(tmp_path) as store:
         with pytest.raises(ConfigError, match=r"checkpoint\.last"):
-            await witness.check(store)
+            await keeper.check(store)
 
 
 async def test_a_checkpoint_of_another_key_stops_the_start(tmp_path: Path, path: Path) -> None:
     """Somebody replaced the keys, or the file."""
     async with an_open_store(tmp_path) as store:
         await grow(store, 1)
-        await Witness(path, VERIFIER).note(store)
-        other = Witness(path, NoteSigner(ORIGIN, ENTRY_KEY).verifier)
+        await LastCheckpoint(path, VERIFIER).note(store)
+        other = LastCheckpoint(path, NoteSigner(ORIGIN, ENTRY_KEY).verifier)
         with pytest.raises(ConfigError, match="put the right ones back"):
             await other.check(store)
 
 
 async def test_a_file_that_can_not_be_written_leaves_the_one_before(
-    tmp_path: Path, path: Path, witness: Witness, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, path: Path, keeper: LastCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nothing half written beside it."""
     async with an_open_store(tmp_path) as store:
         await grow(store, 1)
-        await witness.note(store)
+        await keeper.note(store)
         before = path.read_bytes()
         await grow(store, 1)
 
@@ -136,6 +142,6 @@ async def test_a_file_that_can_not_be_written_leaves_the_one_before(
 
         monkeypatch.setattr("os.fsync", fail)
         with pytest.raises(OSError, match="No space left"):
-            await witness.note(store)
+            await keeper.note(store)
     assert before == path.read_bytes()
     assert {"checkpoint.last", "tfaudit.db"} == {each.name for each in tmp_path.iterdir()}
