@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -643,3 +645,75 @@ async def test_a_server_without_long_runs_writes_nothing() -> None:
     before = fake.writes
     assert [] == await locks.alert_overdue(ALICE)
     assert before == fake.writes
+
+
+# ---------------------------------------------------------------- whatever happens
+
+
+def under_way_by(told: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the runs that are under way by what was told of them, once that is in order."""
+    found: dict[str, str] = {}
+    for entry in told:
+        workspace, run_id = entry["workspace"], entry["run"]["id"]
+        if entry["event"] == "run.created":
+            assert workspace not in found
+            found[workspace] = run_id
+        assert run_id == found[workspace]
+        if entry["event"] in {"run.completed", "run.errored"}:
+            del found[workspace]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_happens_each_run_ends_once_and_the_log_explains_the_tables(
+    tmp_path: Path, seed: int
+) -> None:
+    """A hundred requests by chance, on two workspaces; then all is verified."""
+    chance = Random(seed)
+    clock = Clock()
+    async with an_open_store(tmp_path) as store:
+        store._audit = replace_clock(store._audit, clock)
+        world = World(store, clock)
+        await limited(world, 1)
+
+        async def request(serial: int) -> None:
+            workspace = chance.choice([WORKSPACE, "dev"])
+            lock_id = chance.choice(["lock-1", "lock-2"])
+            who = chance.choice([ALICE, BOB])
+            operation = chance.choice(["OperationTypeApply", "state-push", "taint"])
+            info = a_lock_info(lock_id, operation)
+            body = chance.choice(
+                [
+                    with_resources(serial, tainted=chance.random() < 0.5),
+                    with_resources(serial, failed=True, empty=chance.random() < 0.5),
+                    with_resources(max(0, serial - 30)),
+                    an_encrypted_state(serial),
+                    b"no state",
+                ]
+            )
+
+            async def receive(_: int | None) -> bytes:
+                return body
+
+            match chance.randrange(8):
+                case 0 | 1:
+                    await world.locks.lock(who, workspace, info, None)
+                case 2:
+                    await world.locks.unlock(who, workspace, info, None)
+                case 3:
+                    await world.locks.release(who, workspace)
+                case 4:
+                    clock.micros += chance.randrange(2 * MINUTE)
+                    await world.locks.alert_overdue(a_caller(name="system"))
+                case _:
+                    given = chance.choice([lock_id, lock_id, None])
+                    await world.states.write(who, workspace, receive, given, None)
+
+        for serial in range(1, 101):
+            with suppress(TfauditError):
+                await request(serial)
+        under_way = under_way_by(await runs_of(store))
+        assert under_way == {run.workspace: run.id for run in await store.runs()}
+        assert under_way == {lock.workspace: lock.id for lock in await store.locks()}
+        check_entries(await log_of(store))
+    await verified(tmp_path / "tfaudit.db")

@@ -756,6 +756,7 @@ def altered(old: str, new: str) -> str:
     ("statement", "index", "workspace"),
     [
         ("DELETE FROM run", 1, "prod"),
+        ("DROP TABLE run", 1, "prod"),
         (altered('"writes":1', '"writes":0'), 1, "prod"),
         (altered('"attention":["lock_waited_for"]', '"attention":[]'), 1, "prod"),
         (altered('"who":"alice@laptop"', '"who":"mallory"'), 1, "prod"),

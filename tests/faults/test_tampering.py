@@ -318,6 +318,7 @@ def test_a_checkpoint_dropped_in_the_middle_hides_nothing(copy: Copy) -> None:
         "UPDATE token SET created = 7",
         "UPDATE token SET name = x'ff'",
         "INSERT INTO lock VALUES ('w', 'x', 'no info', '', '', '', '', '', 'never', 'nobody')",
+        "INSERT INTO run VALUES (x'ff', 7)",
         "DROP TABLE token",
         "UPDATE checkpoint SET note = x'00ff' WHERE size = {read} + 1",
         "UPDATE checkpoint SET note = '' WHERE size = {size}",
