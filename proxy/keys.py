@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from proxy.config import Config, Secret
-from proxy.errors import ConfigError
+from proxy.errors import ConfigError, InvalidInputError
+from proxy.tlog.cosignature import Cosigner
 from proxy.tlog.entry import key_id
 from proxy.tlog.note import NoteSigner
 
@@ -105,6 +106,52 @@ def open_keys(config: Config, *, create: bool) -> KeyRing:
         listed = "\n".join(f"  - {mistake}" for mistake in keychain.mistakes)
         raise ConfigError(f"the keys can't be used; nothing was started:\n{listed}")
     return KeyRing(entry, checkpoint, origin, redaction, master)
+
+
+_WITNESS_KEY, _WITNESS_NAME = "witness.pem", "witness-name"
+
+
+def open_witness_key(directory: Path, name: str | None, *, is_known: bool) -> Cosigner:
+    """Take a witness's key and name from its directory, made on its first start.
+
+    Args:
+        directory: of the witness; its keys are in ``keys``.
+        name: of the witness; only the first start needs it, and no later one can change it.
+        is_known: the witness cosigned before, so that a new key would be another witness.
+
+    Raises:
+        ConfigError: a file is missing, malformed, or readable by others.
+    """
+    keys = directory / "keys"
+    path = keys / _WITNESS_NAME
+    try:
+        if name is not None and not path.exists() and not is_known:
+            Cosigner(name, Ed25519PrivateKey.generate())  # refuses what can't be a name
+            # The name last: a first start that was cut off can be done again.
+            _write_private(keys / _WITNESS_KEY, _new_private_key())
+            _write_private(path, f"{name}\n")
+        if not path.exists():
+            raise ConfigError(
+                f"{directory} holds no witness: give --name once, such as "
+                "--name witness.example.com/1, which makes one"
+                if not is_known
+                else f"{path} is missing while this witness cosigned before: restore it from a "
+                "backup"
+            )
+        stored = _read_private(path).strip()
+        if name not in {None, stored}:
+            raise ConfigError(
+                f"--name is {name!r}, but this witness is {stored!r}: logs know it by that name; "
+                "leave --name out, or name another directory with --data"
+            )
+        path = keys / _WITNESS_KEY
+        return Cosigner(stored, _read_private_key(_read_private(path)))
+    except _UnusableError as error:
+        raise ConfigError(f"{path} {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{error.filename or path} can't be used: {error.strerror}") from error
+    except (UnicodeError, InvalidInputError) as error:
+        raise ConfigError(f"{path} can't be used: {error}") from error
 
 
 class _UnusableError(Exception):

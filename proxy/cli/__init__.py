@@ -28,6 +28,7 @@ from proxy.cli import (
     verify,
     whoami,
     whose_secret,
+    witness,
     workspace,
 )
 from proxy.cli._common import ReportingGroup
@@ -86,3 +87,4 @@ app.add_typer(lock.app, name="lock")
 app.add_typer(workspace.app, name="workspace")
 app.add_typer(key.app, name="key")
 app.add_typer(backup.app, name="backup")
+app.add_typer(witness.app, name="witness")

@@ -1,0 +1,142 @@
+"""``tfaudit witness``: vouches for logs of others, for a second team or account."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from proxy.cli._common import notice, run
+from proxy.errors import ConfigError, InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from proxy.tlog.cosignature import Cosigner
+    from proxy.tlog.note import NoteVerifier
+    from proxy.witness.ledger import Ledger
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Be a witness: vouch for the logs of others that they only grew. Run it where those who "
+    "run the log have no access.",
+)
+
+_LEDGER: Final = "witness.db"
+
+_DirectoryOption = Annotated[
+    Path,
+    typer.Option("--data", metavar="DIR", help="The directory of the witness's key and memory."),
+]
+_NameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="The witness's name, such as witness.example.com/1. Only the first start needs it.",
+        show_default=False,
+    ),
+]
+
+
+@app.command("key")
+def key(data: _DirectoryOption = Path("tfaudit-witness"), name: _NameOption = None) -> None:
+    """Print the witness's public key, for the logs that ask it; make it on the first start."""
+    typer.echo(_cosigner(data, name).verifier.vkey)
+
+
+@app.command("serve")
+def serve(
+    *,
+    log: Annotated[
+        list[str],
+        typer.Option(
+            "--log",
+            metavar="VKEY",
+            help="The checkpoint key of a log to watch, as [bold]tfaudit key show[/] prints it. "
+            "Again for each further log or key.",
+        ),
+    ],
+    data: _DirectoryOption = Path("tfaudit-witness"),
+    name: _NameOption = None,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="The address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="The port to listen on.")
+    ] = 8930,
+) -> None:
+    """Answer POST /add-checkpoint until stopped by SIGTERM or Ctrl-C (C2SP tlog-witness).
+
+    A checkpoint is cosigned only if it follows from the last one that this witness cosigned of the
+    log. So a log that was forked, cut or set back to a backup gets no cosignature any more.
+    """
+    cosigner = _cosigner(data, name)
+    logs = _logs(log)
+    from proxy.config import LogConfig  # noqa: PLC0415 - quick start of the command line
+    from proxy.logs import configure_logging  # noqa: PLC0415
+    from proxy.witness.ledger import Ledger  # noqa: PLC0415
+
+    configure_logging(LogConfig())
+    ledger = Ledger(data / _LEDGER)
+    try:
+        run(_serve(cosigner, logs, ledger, host, port))
+    finally:
+        ledger.close()
+
+
+def _cosigner(data: Path, name: str | None) -> "Cosigner":
+    from proxy.keys import open_witness_key  # noqa: PLC0415 - quick start of the command line
+
+    return open_witness_key(data, name, is_known=(data / _LEDGER).exists())
+
+
+def _logs(vkeys: list[str]) -> "Mapping[str, Sequence[NoteVerifier]]":
+    from proxy.tlog.note import NoteVerifier  # noqa: PLC0415 - quick start of the command line
+
+    logs: dict[str, list[NoteVerifier]] = {}
+    for vkey in vkeys:
+        try:
+            verifier = NoteVerifier.parse(vkey)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"--log {vkey[:100]!r}: {error}") from error
+        logs.setdefault(verifier.name, []).append(verifier)
+    return logs
+
+
+async def _serve(
+    cosigner: "Cosigner",
+    logs: "Mapping[str, Sequence[NoteVerifier]]",
+    ledger: "Ledger",
+    host: str,
+    port: int,
+) -> None:
+    import asyncio  # noqa: PLC0415 - quick start of the command line
+    import signal  # noqa: PLC0415
+    import time  # noqa: PLC0415
+
+    from aiohttp import web  # noqa: PLC0415
+
+    from proxy.witness.server import WitnessServer  # noqa: PLC0415
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = WitnessServer(cosigner, logs, ledger, lambda: int(time.time()))
+    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=5.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigError(
+                f"{host}:{port} can't be listened on: {error.strerror}; name another with --host "
+                "and --port"
+            ) from error
+        address = runner.addresses[0]
+        notice(f"Witness {cosigner.verifier.vkey} on http://{address[0]}:{address[1]}")
+        for origin in logs:
+            notice(f"Watching {origin}")
+        await stop.wait()
+    finally:
+        await runner.cleanup()

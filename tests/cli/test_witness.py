@@ -1,0 +1,133 @@
+"""Tests of `tfaudit witness`."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from proxy.cli import app
+from proxy.tlog.checkpoint import sign
+from proxy.tlog.cosignature import CosignatureVerifier, add_cosignatures, cosignatures
+from proxy.tlog.witnessing import AddCheckpoint
+from tests.witness.logs import FORKED, LOG, at, request
+
+NAME = "witness.example/1"
+
+
+def witness(*args: object, code: int = 0) -> Result:
+    """Run the command."""
+    result = CliRunner().invoke(app, ["witness", *map(str, args)])
+    assert code == result.exit_code, result.output
+    return result
+
+
+@contextmanager
+def served(data: Path, *args: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Run a witness in a process of its own; it is asked to stop at the end."""
+    command = [sys.executable, "-m", "proxy", "witness", "serve", "--data", str(data)]
+    process = subprocess.Popen(
+        [*command, "--port", "0", "--log", LOG.vkey, *args],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+    )
+    assert process.stderr is not None
+    try:
+        line = process.stderr.readline()
+        found = re.search(r"http://\S+", line)
+        assert found is not None, line + process.stderr.read()
+        yield found[0], process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        process.stderr.close()
+
+
+def ask(address: str, of: AddCheckpoint) -> tuple[int, str]:
+    """Return status and body of the witness's answer."""
+    try:
+        with urlopen(Request(f"{address}/add-checkpoint", of.body()), timeout=30) as answer:  # noqa: S310 - our own address
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_the_first_call_makes_a_key_that_stays(tmp_path: Path) -> None:
+    """Private to its owner, and of the type that only witnesses have."""
+    data = tmp_path / "w"
+    first = witness("key", "--data", data, "--name", NAME).stdout.strip()
+
+    assert NAME == CosignatureVerifier.parse(first).name
+    assert first == witness("key", "--data", data).stdout.strip()
+    assert 0o600 == (data / "keys" / "witness.pem").stat().st_mode & 0o777
+
+
+def test_a_directory_without_a_witness_asks_for_a_name(tmp_path: Path) -> None:
+    """Nothing is made by a mistyped directory."""
+    told = witness("key", "--data", tmp_path / "w", code=2).stderr
+    assert "give --name once" in told
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_witness_keeps_its_name(tmp_path: Path) -> None:
+    """Logs know it by that."""
+    witness("key", "--data", tmp_path, "--name", NAME)
+    told = witness("key", "--data", tmp_path, "--name", "other.example", code=2).stderr
+    assert "leave --name out" in told
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a+b", "a\nb"])
+def test_what_can_not_be_a_name_is_refused(tmp_path: Path, name: str) -> None:
+    """Before anything is made."""
+    witness("key", "--data", tmp_path / "w", "--name", name, code=2)
+    assert not (tmp_path / "w" / "keys" / "witness.pem").exists()
+
+
+def test_a_witness_that_lost_its_key_is_not_begun_anew(tmp_path: Path) -> None:
+    """It would be another witness, with the memory of the old one."""
+    witness("key", "--data", tmp_path, "--name", NAME)
+    (tmp_path / "witness.db").touch()
+    (tmp_path / "keys" / "witness-name").unlink()
+    told = witness("key", "--data", tmp_path, "--name", NAME, code=2).stderr
+    assert "restore it from a backup" in told
+
+
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    """As those of a log."""
+    witness("key", "--data", tmp_path, "--name", NAME)
+    (tmp_path / "keys" / "witness.pem").chmod(0o644)
+    assert "chmod 600" in witness("key", "--data", tmp_path, code=2).stderr
+
+
+def test_a_log_that_is_no_key_is_named(tmp_path: Path) -> None:
+    """With what is wrong."""
+    told = witness("serve", "--data", tmp_path, "--name", NAME, "--log", "nonsense", code=2).stderr
+    assert "--log 'nonsense'" in told
+
+
+def test_a_witness_cosigns_remembers_and_refuses_a_fork(tmp_path: Path) -> None:
+    """Also after it was killed; it stops when it is asked to."""
+    with served(tmp_path, "--name", NAME) as (address, process):
+        status, line = ask(address, request(0, 7))
+        assert 200 == status
+        process.kill()
+        process.wait(30)
+    vkey = witness("key", "--data", tmp_path).stdout.strip()
+    note = add_cosignatures(sign(at(7), LOG), [line])
+    assert 1 == len(cosignatures(note, [CosignatureVerifier.parse(vkey)]))
+    with served(tmp_path) as (address, process):
+        assert (409, "7\n") == ask(address, request(0, 9))
+        assert 422 == ask(address, request(7, 9, FORKED))[0]
+        assert 200 == ask(address, request(7, 9))[0]
+    assert 0 == process.returncode
