@@ -34,6 +34,7 @@ def test_every_example_is_tested_and_explained() -> None:
     folders = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
 
     assert [
+        "event-driven",  # see test_event_driven
         "github-actions-oidc",  # see test_identity_tokens
         "gitlab-ci-oidc",  # there too
         "gitlab-dialect",

@@ -109,7 +109,15 @@ def an_aws(directory: Path) -> Iterator[Aws]:
     aws = Aws(f"http://127.0.0.1:{port}")
     with (directory / "moto.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [
+                sys.executable,
+                "-m",
+                "tests.receivers.moto_server",
+                "-H",
+                "127.0.0.1",
+                "-p",
+                str(port),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
