@@ -41,6 +41,9 @@ T = TypeVar("T")
 _TOGETHER: Final = 100
 """Events of a replay that are done with together, also for a sink that takes them one by one."""
 
+_MOST: Final = 1000
+"""Events that are under way together: of a sink that takes more at once, too."""
+
 _ERROR: Final = 500
 """Characters of a failure that are kept."""
 
@@ -161,20 +164,18 @@ class Forwarder:
     async def _turn(self, source: Source) -> None:
         """Give the sink one window, or wait for something to give."""
         window = self._window
-        before = len(window.taken) if window is not None else 0
+        before = 0 if window is None else window.answered
         try:
             sink = await self._ready()
             if window is None:
                 window = self._window = await self._next_window(source)
             if window is not None:
                 await self._give(sink, window)
-        except _RefusesAllError as error:
-            if window is not None:
-                await self._take_back(source, window)
-            await self._failed(source, error, is_better=False, is_news=True)
         except NotTakenError as error:
-            is_better = window is not None and len(window.taken) > before
+            is_better = window is not None and window.answered > before
             is_news = window is None or not window.is_only_about_sinks
+            if window is not None and isinstance(error, _RefusesAllError):
+                await self._take_back(source, window)
             await self._failed(source, error, is_better=is_better, is_news=is_news)
         except SinkGoneError as error:
             await self._disable(source, error)
@@ -188,7 +189,7 @@ class Forwarder:
         self._is_replay_next = not self._is_replay_next
         if self._is_replay_next and (found := await self._replay_window(source)) is not None:
             return found
-        events = max(self._limit, self._look_ahead)
+        events = min(max(self._limit, self._look_ahead), _MOST)
         has_lingered = False
         while True:
             self._news.clear()
@@ -209,7 +210,7 @@ class Forwarder:
         replays = await self._insist(source.replays)
         if not replays:
             return None
-        events = max(self._limit, self._look_ahead, _TOGETHER)
+        events = min(max(self._limit, self._look_ahead, _TOGETHER), _MOST)
         return await self._insist(lambda: source.replayed(replays[0], events))
 
     async def _ready(self) -> Sink:
@@ -367,7 +368,7 @@ class Forwarder:
     async def _settle(self, source: Source, window: Window) -> None:
         """Be done with a window: the sink has answered for all of it."""
         delivery = self._ledger.delivery
-        if delivery.failing_since is not None:
+        if delivery.failing_since is not None or delivery.is_reported:
             _log.info("a sink takes events again", sink=self._found.name)
             self._ledger.delivery = replace(
                 delivery,

@@ -78,7 +78,29 @@ class Ledger:
             UnavailableError: nobody knows whether it is kept.
             GoneError: the sink's object is no more.
         """
-        await self._write(lambda _tx, _kept: self.delivery)
+
+        def job(_: Transaction, kept: Delivery | None) -> Delivery:
+            delivery = self.delivery
+            if kept is None:
+                return delivery
+            if kept.is_reported and not delivery.is_reported:
+                # That it recovered is recorded with the next that it takes, and not in passing.
+                delivery = replace(
+                    kept,
+                    delivered=delivery.delivered,
+                    retries=delivery.retries,
+                    last_delivery=delivery.last_delivery,
+                )
+            # What was under way when the forwarder was cut off may have been committed.
+            return replace(
+                delivery,
+                cursor=max(self.delivery.cursor, kept.cursor),
+                dead_letters=kept.dead_letters,
+                is_reported=kept.is_reported,
+                reported=kept.reported,
+            )
+
+        await self._write(job)
 
     async def report_failure(self, failed: Delivery) -> None:
         """Keep that the sink fails, and record it.

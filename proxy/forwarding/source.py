@@ -16,6 +16,9 @@ from proxy.tlog.entry import Record
 _PIECE: Final = 500
 """Entries that are read at a time; fewer when they are large."""
 
+_AHEAD_BYTES: Final = 4 << 20
+"""Bytes of entries that are read ahead; what was read with the last of them may be more."""
+
 IsMatch = Callable[[Mapping[str, Any]], bool]
 
 
@@ -35,6 +38,7 @@ class Source:
         self._is_match = is_match
         self._read = start
         self._ahead: deque[Event] = deque()
+        self._ahead_bytes = 0
         self.has_replays = True
 
     @property
@@ -48,7 +52,7 @@ class Source:
         Raises:
             UnavailableError: the log can't be read.
         """
-        if len(self._ahead) >= events:
+        if len(self._ahead) >= events or self._ahead_bytes >= _AHEAD_BYTES:
             return False
         records = await self._store.following(self._read, _PIECE)
         if not records:
@@ -56,6 +60,7 @@ class Source:
         # Parsing and matching take a while, in which the event loop answers requests.
         found, has_replays = await asyncio.to_thread(self._parse, records)
         self._ahead.extend(found)
+        self._ahead_bytes += _bytes(found)
         self._read = records[-1].index + 1
         self.has_replays = self.has_replays or has_replays
         return True
@@ -68,11 +73,13 @@ class Source:
     def window(self, events: int) -> Window:
         """Return the next events, at most so many, of those that were read."""
         found = [self._ahead.popleft() for _ in range(min(events, len(self._ahead)))]
+        self._ahead_bytes -= _bytes(found)
         return Window(found, self.position)
 
     def put_back(self, events: Sequence[Event]) -> None:
         """Take events back that are to be given again."""
         self._ahead.extendleft(reversed(events))
+        self._ahead_bytes += _bytes(events)
 
     def _parse(self, records: Sequence[Record]) -> tuple[list[Event], bool]:
         found: list[Event] = []
@@ -123,6 +130,10 @@ class Source:
         for index in indices:
             found += [each for each in await self._store.following(index, 1) if each.index == index]
         return found
+
+
+def _bytes(events: Sequence[Event]) -> int:
+    return sum(len(each.record.entry) for each in events)
 
 
 def _events(records: Sequence[Record]) -> list[Event]:

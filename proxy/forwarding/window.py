@@ -39,6 +39,11 @@ class Window:
         return [each for each in self.events if each.record.index not in done]
 
     @property
+    def answered(self) -> int:
+        """Of how many something is known."""
+        return len(self.taken) + len(self.refused) + len(self.suspects)
+
+    @property
     def reached(self) -> int:
         """The index below which the far side has taken everything."""
         for each in self.events:

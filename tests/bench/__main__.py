@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.bench import authentication, large, redaction, states
+from tests.bench import authentication, forwarding, large, redaction, states
 from tests.bench.load import Load, run_wrk
 from tests.bench.servers import PATH, WORKSPACES, Candidate, Ours, candidates, credentials
 
@@ -21,7 +21,7 @@ READ_SHARE = 0.60
 WRITE_SHARE = 0.35
 READ_MEDIAN_MS = 3.0
 
-_PARTS = ("small", "authentication", "large", "redaction")
+_PARTS = ("small", "authentication", "large", "redaction", "forwarding")
 _WARM_UP_SECONDS = 1.0
 _WARM_UP_REQUESTS = WORKSPACES
 _WARM_UP_CLIENTS = 16
@@ -214,6 +214,32 @@ def machine(directory: Path) -> str:
     )
 
 
+def forwarding_targets(figures: forwarding.Forwarding) -> list[Target]:
+    """Hold the figures of forwarding against what is promised for them."""
+    found = [
+        Target(
+            f"{kind}s beside a sink that never answers: {forwarding.SHARE:.0%} or more",
+            f"{share:.1%}",
+            share >= forwarding.SHARE,
+        )
+        for kind, share in figures.shares.items()
+    ]
+    more = figures.size_waiting - figures.size_idle
+    least = f"{forwarding.RATE:,} events/s or more to a healthy intake"
+    most = f"{forwarding.GROWTH / 1e6:.0f} MB or less"
+    waiting = f"{figures.waiting:,} entries that wait"
+    return [
+        *found,
+        Target(f"memory for {waiting}: {most}", f"{more / 1e6:.0f} MB", more <= forwarding.GROWTH),
+        Target(
+            f"memory to forward them: {most}",
+            f"{figures.growth / 1e6:.0f} MB",
+            figures.growth <= forwarding.GROWTH,
+        ),
+        Target(least, f"{figures.forwarded:,.0f}", figures.forwarded >= forwarding.RATE),
+    ]
+
+
 def disk(chosen: str | None) -> Path:
     """Return where the databases go: a directory on a disk, since memory makes fsync free.
 
@@ -283,6 +309,13 @@ def main() -> int:
             print(redaction.table(kept), redaction.details(kept), sep="\n", end="\n\n")
             held += redaction_targets(kept)
             report["redaction"] = asdict(kept)
+        if options.only in {None, "forwarding"}:
+            sent = forwarding.measure(
+                directory / "forwarding", rounds=options.rounds, seconds=options.seconds
+            )
+            print(forwarding.table(sent), end="\n\n")
+            held += forwarding_targets(sent)
+            report["forwarding"] = asdict(sent)
     report["targets"] = [asdict(target) for target in held]
     print("| target | measured | holds |\n|---|---|---|")
     for target in held:

@@ -139,9 +139,9 @@ class World:
                 await task
 
     async def delivery(self, found: Object) -> Delivery:
-        """Return what is kept of the sink."""
-        [delivery] = [each for each in await self.store.deliveries() if each.sink == found.id]
-        return delivery
+        """Return what is kept of the sink; of one of which nothing is a cursor before the log."""
+        kept = [each for each in await self.store.deliveries() if each.sink == found.id]
+        return kept[0] if kept else Delivery(found.id, cursor=-1)
 
     async def entries(self, *events: str) -> list[dict[str, Any]]:
         """Return the entries of these kinds; without any all."""
