@@ -253,14 +253,21 @@ class Forwarder:
             NotTakenError: some have to be given again.
             SinkGoneError: never again.
         """
-        pending = window.pending
-        if not pending:
+        if not window.pending:
             return
         if self._is_retry:
             delivery = self._ledger.delivery
             self._ledger.delivery = replace(delivery, retries=delivery.retries + 1)
         self._is_retry = True
         checkpoint = await self._insist(self._around.store.checkpoint)
+        while pending := window.pending:
+            await self._give_all(sink, window, pending, checkpoint)
+        if self._look_ahead and window.suspects:
+            raise self._refuses_all(window)
+
+    async def _give_all(
+        self, sink: Sink, window: Window, pending: list[Event], checkpoint: str
+    ) -> None:
         parts = [pending[at : at + self._limit] for at in range(0, len(pending), self._limit)]
         parts.reverse()
         while parts:
@@ -281,8 +288,6 @@ class Forwarder:
             in_a_row = self._suspected + len(window.suspects)
             if in_a_row >= self._pace.distrust_after and not self._look_ahead:
                 raise self._refuses_all(window)
-        if self._look_ahead and window.suspects:
-            raise self._refuses_all(window)
 
     async def _keep_pause(self, sink: Sink) -> None:
         if self._stop.is_set():
@@ -317,6 +322,8 @@ class Forwarder:
         }
         if not taken:
             return
+        if self._look_ahead:
+            window.try_again()
         window.take(taken)
         self._suspected = self._look_ahead = 0
         delivery = self._ledger.delivery

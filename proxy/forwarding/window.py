@@ -30,6 +30,7 @@ class Window:
         self.taken: set[int] = set()
         self.refused: dict[int, str] = {}
         self.suspects: dict[int, str] = {}
+        self._is_proven = False
         self._known = frozenset(known)
 
     @property
@@ -70,10 +71,9 @@ class Window:
 
     def refuse(self, refused: Mapping[int, str]) -> int:
         """Note that the far side refuses these; return how many of them are suspects now."""
-        fresh = {index: reason for index, reason in refused.items() if index not in self._known}
-        self.refused.update(
-            {index: reason for index, reason in refused.items() if index in self._known}
-        )
+        known = refused.keys() if self._is_proven else refused.keys() & self._known
+        self.refused.update({index: refused[index] for index in known})
+        fresh = {index: reason for index, reason in refused.items() if index not in known}
         self.suspects.update(fresh)
         return len(fresh)
 
@@ -82,9 +82,13 @@ class Window:
         self.refused.update(self.suspects)
         self.suspects.clear()
 
-    def acquit(self) -> None:
-        """Decide that the sink is wrong: the suspects are to be given to it again."""
+    def try_again(self) -> None:
+        """Have the suspects given again to a sink that takes something after all.
+
+        Perhaps it was mended meanwhile. Whatever it refuses now is to blame itself.
+        """
         self.suspects.clear()
+        self._is_proven = True
 
     def split(self) -> tuple["Window", list[Event]]:
         """Return what stands before the first suspect, and from it on what is to be given again."""

@@ -263,7 +263,7 @@ def _settled(server: Server, silent: Intake, seconds: float) -> int:
     deadline = time.monotonic() + 60
     while silent.count("requests") == before and time.monotonic() < deadline:
         time.sleep(0.1)
-    token = server.token("reader")
+    token = server.token("reader", name="settled")
     run_wrk(server.url, CLIENTS, seconds * 2, _arguments("read", token, Path(), 0))
     return memory(server.pid)
 
@@ -271,7 +271,7 @@ def _settled(server: Server, silent: Intake, seconds: float) -> int:
 def _forward(directory: Path, healthy: Intake, seconds: float) -> tuple[float, float, int]:
     """Forward what waits while the server serves reads; return both rates, and its growth."""
     with _server(directory, healthy.url) as server:
-        token = server.token("reader")
+        token = server.token("reader", name="forward")
         while not healthy.count():
             time.sleep(0.05)
         loads: list[Load] = []

@@ -135,7 +135,7 @@ class World:
         finally:
             waker.cancel()
             forwarder.stop()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await task
 
     async def delivery(self, found: Object) -> Delivery:
@@ -154,7 +154,7 @@ class World:
 
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
     """Wait until something is so; fail when it does not become so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             found = condition()
             if found if isinstance(found, bool) else await found:
