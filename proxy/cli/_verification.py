@@ -1,11 +1,13 @@
 """Checks a whole log, and all that is stored beside it, against public keys."""
 
+import asyncio
 import hashlib
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from proxy.cli._checkers import Checkers, Found, Keys, processes_for
 from proxy.cli._kept_tiles import KeptTiles
 from proxy.cli._replay import Promise, Replay
 from proxy.contracts import StateVersion, StoredRecord
@@ -23,15 +26,18 @@ from proxy.keys import KeyRing
 from proxy.sealing import unseal
 from proxy.storage.reader import Snapshot, SQLiteReader
 from proxy.storage.schema import Part, known_schemas
-from proxy.storage.sqlite import is_filed_right
+from proxy.storage.sqlite import is_filed_as
 from proxy.timestamps import micros_of
-from proxy.tlog.checkpoint import verify_checkpoint
+from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
 from proxy.tlog.entry import Record, canonical, key_id
 from proxy.tlog.merkle import EMPTY_ROOT, Frontier
 from proxy.tlog.note import NoteVerifier
 from proxy.tlog.verify import LogVerifier
 
 _PUBLIC_KEY_BYTES: Final = 32
+
+_ROOT_PAGE: Final = 4096
+"""Entries hashed at a time when the tree alone is checked."""
 
 _KINDS: Final = [bytes, bytes, bytes, str]
 """Types of a record's parts after its index."""
@@ -59,6 +65,11 @@ class TrustedKeys:
     entry: Mapping[str, Ed25519PublicKey]
     checkpoint: tuple[NoteVerifier, ...]
     master: bytes | None = field(default=None, repr=False)
+
+    def plain(self) -> Keys:
+        """Return the public keys as other processes are told them."""
+        entry = {name: key.public_bytes_raw() for name, key in self.entry.items()}
+        return Keys(entry, tuple(each.vkey for each in self.checkpoint))
 
     @classmethod
     def of_ring(cls, ring: KeyRing) -> "TrustedKeys":
@@ -179,7 +190,11 @@ class Findings:
 
 
 async def verify_store(
-    store: SQLiteReader, keys: TrustedKeys, trusted: Iterable[str], advance: Advance
+    store: SQLiteReader,
+    keys: TrustedKeys,
+    trusted: Iterable[str],
+    advance: Advance,
+    processes: int | None = None,
 ) -> Findings:
     """Check every entry, every checkpoint, and all that the log says of states, tokens and locks.
 
@@ -190,6 +205,7 @@ async def verify_store(
         keys: never from the database.
         trusted: checkpoints kept elsewhere.
         advance: told about each thing checked.
+        processes: that check signatures; None are as many as there are cores, and are worth it.
 
     Raises:
         VerificationError: the first thing that does not hold, with its entry's index.
@@ -205,21 +221,19 @@ async def verify_store(
     tiles = KeptTiles(store, snapshot.tiles)
     newest = ""
     root = EMPTY_ROOT
-    course = _Course(store.records(promised_size), verifier, replay, tiles, advance)
-    async for size, note in store.checkpoints():
-        if size > promised_size:
-            break  # committed since
-        await course.follow(size)
-        newest = note
-        if verifier.size != size:
-            break  # entries are missing: the end says it
-        try:
-            verifier.at(note)
-        except VerificationError as error:
-            await _name_exactly(store, keys, verifier, error)
-            raise
-        findings.checkpoints += 1
-    await course.follow(promised_size)
+    with Checkers(keys.plain(), processes or processes_for(promised_size)) as checkers:
+        records = checkers.records(store.records(promised_size))
+        course = _Course(records, verifier, replay, tiles, advance)
+        async for (size, note), opened in checkers.notes(store.checkpoints()):
+            if size > promised_size:
+                break  # committed since
+            await course.follow(size)
+            newest = note
+            if verifier.size != size:
+                break  # entries are missing: the end says it
+            await _compare(store, keys, verifier, note, opened)
+            findings.checkpoints += 1
+        await course.follow(promised_size)
     if newest:
         root = verifier.finish(newest).root
         findings.root = root.hex()
@@ -250,6 +264,25 @@ async def verify_store(
             "the contents of the stored states, which only the master key opens"
         )
     return findings
+
+
+async def _compare(
+    store: SQLiteReader,
+    keys: TrustedKeys,
+    verifier: LogVerifier,
+    note: str,
+    opened: Checkpoint | None,
+) -> None:
+    """Compare the log so far with a checkpoint of this size.
+
+    Raises:
+        VerificationError: as LogVerifier.at, or of an entry that can be named.
+    """
+    try:
+        verifier.at(note, opened)
+    except VerificationError as error:
+        await _name_exactly(store, keys, verifier, error)
+        raise
 
 
 async def _name_exactly(
@@ -343,19 +376,90 @@ def _require_no_promise(keys: TrustedKeys, trusted: Iterable[str]) -> None:
             raise MissingError(f"The log is empty, a signed checkpoint promises {size} entries.", 0)
 
 
+async def verify_root(
+    store: SQLiteReader, keys: TrustedKeys, trusted: Iterable[str], advance: Advance
+) -> Findings:
+    """Check the tree alone: that the entries' bytes make the root that the newest checkpoint signs.
+
+    It finds whatever was done to an entry, to their order or their number, as long as the
+    checkpoint key was not in the hands of whoever did it; and names no entry.
+
+    Args:
+        store: nothing it says is believed.
+        keys: only those of checkpoints count.
+        trusted: checkpoints kept elsewhere.
+        advance: told about each page of entries.
+
+    Raises:
+        MissingError: entries that a checkpoint promises are not there.
+        VerificationError: the entries are others.
+        InvalidInputError: a trusted checkpoint is none.
+        UnavailableError: the store could not be read.
+    """
+    note = await store.checkpoint()
+    if not note:
+        raise MissingError("No checkpoint covers the log: they were removed.", 0)
+    try:
+        newest = verify_checkpoint(note, *keys.checkpoint)
+    except (InvalidInputError, VerificationError, TypeError) as error:
+        raise VerificationError(f"The newest checkpoint does not hold. {error}") from error
+    promised = [verify_checkpoint(each, *keys.checkpoint) for each in trusted]
+    waiting = sorted((*promised, newest), key=lambda each: each.size)
+    tree = Frontier()
+    for checkpoint in waiting:
+        while tree.size < checkpoint.size:
+            size = tree.size
+            rows = await store.entry_bytes(size, min(_ROOT_PAGE, checkpoint.size - size))
+            if [index for index, _ in rows] != list(range(size, size + len(rows))) or not rows:
+                raise MissingError(
+                    f"The log lacks entries after the first {size}, of {checkpoint.size} that a "
+                    "signed checkpoint promises.",
+                    size,
+                )
+            await asyncio.to_thread(_extend, tree, [entry for _, entry in rows])
+            advance()
+        if tree.root() != checkpoint.root:
+            raise VerificationError(
+                f"The first {checkpoint.size} entries are not those that a signed checkpoint "
+                "promises: leave --tree-only away to see which is the first that is not."
+            )
+    root = tree.root().hex()
+    findings = Findings(entries=tree.size, checkpoints=len(waiting), root=root)
+    findings.unchecked.append(
+        "signatures of single entries, older checkpoints, stored states and all else beside the "
+        "tree: leave --tree-only away for that"
+    )
+    return findings
+
+
+def _extend(tree: Frontier, entries: list[object]) -> None:
+    """Append entries to a tree.
+
+    Raises:
+        VerificationError: what stands in the place of one is no bytes.
+    """
+    try:
+        tree.extend([sha256(b"\x00" + entry).digest() for entry in entries])  # type: ignore[operator]
+    except TypeError as error:
+        raise VerificationError(
+            f"An entry from {tree.size} on was changed: it is not stored as it was written.",
+            tree.size,
+        ) from error
+
+
 @dataclass(frozen=True, slots=True)
 class _Course:
     """The way through a store's entries, each checked for all that it says.
 
     Attributes:
-        records: oldest first, each with the columns it is filed as.
+        records: oldest first, each with the columns it is filed as, and whether it holds by itself.
         verifier: checks signatures, order and tree.
         replay: follows what the entries say of what is stored.
         tiles: compares the hashes that are kept.
         advance: told about each entry.
     """
 
-    records: AsyncIterator[tuple[StoredRecord, tuple[object, ...]]]
+    records: AsyncIterator[tuple[Found, bool]]
     verifier: LogVerifier
     replay: Replay
     tiles: KeptTiles
@@ -372,12 +476,12 @@ class _Course:
             found = await anext(self.records, None)
             if found is None:
                 return
-            stored, filed = found
+            (stored, filed), holds = found
             index = stored.record.index
             _check_kinds(stored.record)
-            self.verifier.add(stored.record)
-            entry: dict[str, Any] = orjson.loads(stored.record.entry)
-            if not is_filed_right(stored.record.entry, filed):
+            entry: dict[str, Any] | None = orjson.loads(stored.record.entry) if holds else None
+            self.verifier.add(stored.record, entry)  # which says what it is that does not hold
+            if entry is None or not is_filed_as(entry, filed):
                 raise VerificationError(
                     f"Entry {index} is filed as something that it does not say: a search would "
                     "miss it or find it wrongly.",

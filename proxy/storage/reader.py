@@ -178,6 +178,15 @@ class SQLiteReader(SQLiteStore):
         async for found in self._found(LogQuery(), min(size, _MAX_INDEX)):
             yield found
 
+    async def entry_bytes(self, first: int, limit: int) -> list[tuple[object, object]]:
+        """Return index and bytes of the entries from an index on, whatever they are.
+
+        Raises:
+            UnavailableError: it could not be read.
+        """
+        sql = "SELECT idx, entry FROM entry WHERE idx >= ? ORDER BY idx LIMIT ?"
+        return await asyncio.to_thread(self._rows, sql, (first, limit))
+
     async def kept_tiles(self, wanted: Sequence[Tile]) -> dict[Tile, tuple[object, object]]:
         """Return the rows of full tiles that are kept: root and hashes, as they stand there.
 

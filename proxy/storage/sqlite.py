@@ -858,9 +858,17 @@ def _filed_as(entry: Mapping[str, Any]) -> tuple[object, ...]:
 def is_filed_right(entry: bytes, filed: tuple[object, ...]) -> bool:
     """Tell whether an entry says what it is filed as: FILED_COLUMNS."""
     try:
-        return _filed_as(orjson.loads(entry)) == filed
-    except (LookupError, TypeError, orjson.JSONDecodeError):
+        return is_filed_as(orjson.loads(entry), filed)
+    except orjson.JSONDecodeError:
         return False  # the entry itself was altered
+
+
+def is_filed_as(entry: Mapping[str, Any], filed: tuple[object, ...]) -> bool:
+    """Tell the same of an entry that was read already."""
+    try:
+        return _filed_as(entry) == filed
+    except (LookupError, TypeError):
+        return False
 
 
 def _is_narrowed(query: LogQuery) -> bool:

@@ -3,7 +3,7 @@
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from proxy.errors import InvalidInputError, VerificationError
-from proxy.tlog.ed25519 import signer
+from proxy.tlog.ed25519 import signer, verifier
 
 MAX_NOTE_BYTES: Final = 1_000_000
 """The longest note that is read; the limit of Go's `sumdb/note`."""
@@ -91,6 +91,11 @@ class NoteVerifier:
         return _key_id(self.name, self.kind + self.public_key.public_bytes_raw())
 
     @cached_property
+    def is_signed(self) -> Callable[[bytes, bytes], bool]:
+        """What tells whether the key signed: takes a signature and its message."""
+        return verifier(self.public_key)
+
+    @cached_property
     def vkey(self) -> str:
         """The key as text: `name+hex(key ID)+base64(type || public key)`."""
         key = _encode(self.kind + self.public_key.public_bytes_raw())
@@ -102,7 +107,8 @@ class NoteVerifier:
         Raises:
             InvalidSignature: it is not.
         """
-        self.public_key.verify(signature, text.encode())
+        if not self.is_signed(signature, text.encode()):
+            raise InvalidSignature
 
     @classmethod
     def parse(cls, vkey: str) -> Self:

@@ -3,15 +3,15 @@
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from proxy.errors import InvalidInputError, MissingError, VerificationError
 from proxy.tlog import entry as entries
 from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
+from proxy.tlog.ed25519 import verifier
 from proxy.tlog.entry import Record
 from proxy.tlog.merkle import Frontier, leaf_hash
 from proxy.tlog.note import NoteVerifier
@@ -54,7 +54,7 @@ class LogVerifier:
         trusted: Iterable[bytes | str] = (),
     ) -> None:
         """Read the trusted checkpoints and start with the empty log."""
-        self._entry_keys = dict(entry_keys)
+        self._entry_keys = signature_checks(entry_keys)
         self._checkpoint_verifiers = tuple(checkpoint_verifiers)
         self._tree = Frontier()
         self._previous_id = ""
@@ -84,8 +84,12 @@ class LogVerifier:
         """The number of entries, from the first, whose order and completeness are proved."""
         return self._proved_size
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Record, members: Mapping[str, object] | None = None) -> None:
         """Check the next record.
+
+        Args:
+            record: from anybody.
+            members: what ``check_record`` gave for it; None does that here.
 
         Raises:
             VerificationError: with the first bad index. It is the record's own place, except
@@ -100,8 +104,9 @@ class LogVerifier:
             raise MissingError(
                 f"Entry {index} is missing: in its place stands one numbered {record.index}.", index
             )
-        self._check_signature(record)
-        self._check_order(index, self._parse(index, record.entry))
+        if members is None:
+            members = check_record(record, self._entry_keys)
+        self._check_order(index, members)
         self._tree.append(record.leaf_hash)
 
     def add_entry(self, entry: bytes, leaf: bytes) -> None:
@@ -122,7 +127,7 @@ class LogVerifier:
             raise VerificationError(
                 f"Entry {index} was changed: its hash is not that of the tree.", index
             )
-        self._check_order(index, self._parse(index, entry))
+        self._check_order(index, _parse(index, entry))
         self._tree.append(leaf)
 
     def resume(self, checkpoint_note: bytes | str, frontier: bytes) -> Checkpoint:
@@ -153,14 +158,18 @@ class LogVerifier:
         self._proved_size = self._trusted_size = checkpoint.size
         return checkpoint
 
-    def at(self, checkpoint_note: bytes | str) -> Checkpoint:
+    def at(self, checkpoint_note: bytes | str, opened: Checkpoint | None = None) -> Checkpoint:
         """Compare the log so far with a checkpoint stored in it, taken at this size.
+
+        Args:
+            checkpoint_note: from anybody.
+            opened: what ``verify_checkpoint`` gave for it with these keys; None does that here.
 
         Raises:
             VerificationError: the checkpoint is forged, of another size, or its root differs; the
                 index is the first that no checkpoint proved yet.
         """
-        checkpoint = self._open(checkpoint_note)
+        checkpoint = opened or self._open(checkpoint_note)
         if checkpoint.size != self._tree.size:
             raise VerificationError(
                 f"The checkpoint stored for {self._tree.size} entries is one of "
@@ -203,37 +212,6 @@ class LogVerifier:
         self._compare(checkpoint)
         self._compare_trusted()
         return checkpoint
-
-    def _check_signature(self, record: Record) -> None:
-        index = record.index
-        if leaf_hash(record.entry) != record.leaf_hash:
-            raise VerificationError(f"Entry {index} was changed: its leaf hash is another.", index)
-        public_key = self._entry_keys.get(record.key_id)
-        if public_key is None:
-            raise VerificationError(
-                f"Entry {index} was signed by an unknown key, {record.key_id!r}.", index
-            )
-        try:
-            public_key.verify(record.signature, entries.signing_input(record.entry))
-        except InvalidSignature as error:
-            raise VerificationError(
-                f"Entry {index} was changed or forged: its signature is wrong.", index
-            ) from error
-
-    @staticmethod
-    def _parse(index: int, entry: bytes) -> dict[str, object]:
-        try:
-            members = entries.parse(entry)
-        except InvalidInputError as error:
-            raise VerificationError(
-                f"Entry {index} is not an audit entry. {error}", index
-            ) from error
-        version = members.get("v")
-        if type(version) is not int or version != _ENTRY_FORMAT:
-            raise VerificationError(
-                f"Entry {index} is not of the entry format {_ENTRY_FORMAT}.", index
-            )
-        return members
 
     def _check_order(self, index: int, members: Mapping[str, object]) -> None:
         entry_id, time = members.get("id"), members.get("time")
@@ -311,3 +289,53 @@ class LogVerifier:
 
 def _raw_id(entry_id: str) -> bytes:
     return bytes.fromhex(entry_id.replace("-", ""))
+
+
+IsSigned = Callable[[bytes, bytes], bool]
+
+
+def signature_checks(keys: Mapping[str, Ed25519PublicKey]) -> dict[str, IsSigned]:
+    """Return for each key ID what tells whether that key signed."""
+    return {key_id: verifier(key) for key_id, key in keys.items()}
+
+
+def check_record(record: Record, keys: Mapping[str, IsSigned]) -> dict[str, object]:
+    """Check all that a record says by itself: hash, signature, form; not its place in the log.
+
+    This is most of the work, and needs nothing of the records before: it can be done anywhere, in
+    any order.
+
+    Args:
+        record: from anybody.
+        keys: as ``signature_checks`` gives them.
+
+    Returns:
+        The entry's members.
+
+    Raises:
+        VerificationError: with the record's own index.
+    """
+    index = record.index
+    if leaf_hash(record.entry) != record.leaf_hash:
+        raise VerificationError(f"Entry {index} was changed: its leaf hash is another.", index)
+    is_signed = keys.get(record.key_id)
+    if is_signed is None:
+        raise VerificationError(
+            f"Entry {index} was signed by an unknown key, {record.key_id!r}.", index
+        )
+    if not is_signed(record.signature, entries.signing_input(record.entry)):
+        raise VerificationError(
+            f"Entry {index} was changed or forged: its signature is wrong.", index
+        )
+    return _parse(index, record.entry)
+
+
+def _parse(index: int, entry: bytes) -> dict[str, object]:
+    try:
+        members = entries.parse(entry)
+    except InvalidInputError as error:
+        raise VerificationError(f"Entry {index} is not an audit entry. {error}", index) from error
+    version = members.get("v")
+    if type(version) is not int or version != _ENTRY_FORMAT:
+        raise VerificationError(f"Entry {index} is not of the entry format {_ENTRY_FORMAT}.", index)
+    return members

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import InvalidInputError
 from proxy.tlog import entry
+from tests.strategies import Json, json_values, texts
 
 MAX_INTEGER = 2**53 - 1
 
@@ -115,6 +116,42 @@ def test_check_names_what_is_not_allowed(members: object, words: str) -> None:
     """The key and the type are named."""
     with pytest.raises(InvalidInputError, match=words):
         entry.check(members)
+
+
+@given(st.dictionaries(texts, json_values, max_size=3))
+def test_parse_refuses_what_the_walk_refuses(members: dict[str, Json]) -> None:
+    """Whatever else may stand in canonical bytes: it looks at most of them without walking."""
+    try:
+        encoded = orjson.dumps(members, option=entry._CANONICAL)
+    except orjson.JSONEncodeError:
+        return
+    try:
+        entry.check(orjson.loads(encoded))
+    except InvalidInputError:
+        with pytest.raises(InvalidInputError):
+            entry.parse(encoded)
+    else:
+        assert orjson.loads(encoded) == entry.parse(encoded)
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        b'{"a":1.5}',
+        b'{"a":[-0.0]}',
+        b'{"a":[1,2.5]}',
+        b'{"a":1e16}',
+        b'{"a":9007199254740992}',
+        b'{"a":[1,-9007199254740992]}',
+        b'{"\xc3\xa9":1}',
+        b"[1]",
+        b"1.5",
+    ],
+)
+def test_parse_walks_what_looks_strange(encoded: bytes) -> None:
+    """A float, a long integer and a key beyond ASCII are found wherever they stand."""
+    with pytest.raises(InvalidInputError):
+        entry.parse(encoded)
 
 
 def test_check_never_tells_the_value() -> None:

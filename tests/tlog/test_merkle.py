@@ -130,3 +130,16 @@ def test_a_copy_leaves_the_original_alone() -> None:
 
     assert (7, before) == (tree.size, tree.root())
     assert (8, tree_hash(LEAVES[:8])) == (twin.size, twin.root())
+
+
+@given(st.lists(st.integers(0, 70), max_size=6))
+def test_many_leaves_at_once_are_the_same_as_one_by_one(counts: list[int]) -> None:
+    """However they are parted, from whatever size on."""
+    tree, other = Frontier(), Frontier()
+    for count in counts:
+        leaves = LEAVES[tree.size % 200 : tree.size % 200 + count]
+        tree.extend(leaves)
+        for leaf in leaves:
+            other.append(leaf)
+
+        assert (other.size, other.to_bytes()) == (tree.size, tree.to_bytes())
