@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.bench import authentication, forwarding, large, redaction, states
+from tests.bench import authentication, forwarding, large, proof, redaction, states
 from tests.bench.load import Load, run_wrk
 from tests.bench.servers import PATH, WORKSPACES, Candidate, Ours, candidates, credentials
 
@@ -21,7 +21,7 @@ READ_SHARE = 0.60
 WRITE_SHARE = 0.35
 READ_MEDIAN_MS = 3.0
 
-_PARTS = ("small", "authentication", "large", "redaction", "forwarding")
+_PARTS = ("small", "authentication", "large", "redaction", "forwarding", "proof")
 _WARM_UP_SECONDS = 1.0
 _WARM_UP_REQUESTS = WORKSPACES
 _WARM_UP_CLIENTS = 16
@@ -192,6 +192,28 @@ def redaction_targets(figures: redaction.Redaction) -> list[Target]:
     ]
 
 
+def proof_targets(figures: proof.Proof) -> list[Target]:
+    """Hold the figures of verification and of proofs against what is promised for them."""
+    return [
+        Target(
+            f"verify, one core, every signature: {proof.MIN_RATE:,} entries/s or more",
+            f"{figures.one:,.0f}/s ({figures.one_cpu:,.0f}/s of its processor's time; with "
+            f"{figures.cores} cores {figures.all:,.0f}/s)",
+            figures.one >= proof.MIN_RATE,
+        ),
+        Target(
+            f"verify --tree-only: {proof.MIN_TREE_RATE:,} entries/s or more",
+            f"{figures.tree:,.0f}/s",
+            figures.tree >= proof.MIN_TREE_RATE,
+        ),
+        Target(
+            f"a receipt out of {figures.large:,} entries: under {proof.MAX_PROOF_MS:.0f} ms",
+            f"{figures.proof:.2f} ms (longest {figures.longest:.2f})",
+            figures.proof < proof.MAX_PROOF_MS,
+        ),
+    ]
+
+
 def machine(directory: Path) -> str:
     """Return in one line what was measured on: processors, Python, and what one fsync takes."""
     took = []
@@ -316,6 +338,10 @@ def main() -> int:
             print(forwarding.table(sent), end="\n\n")
             held += forwarding_targets(sent)
             report["forwarding"] = asdict(sent)
+        if options.only in {None, "proof"}:
+            proved = proof.measure(directory / "proof")
+            held += proof_targets(proved)
+            report["proof"] = asdict(proved)
     report["targets"] = [asdict(target) for target in held]
     print("| target | measured | holds |\n|---|---|---|")
     for target in held:

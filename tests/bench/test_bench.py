@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import authentication, large, redaction, states
+from tests.bench import authentication, large, proof, redaction, states
 from tests.bench.load import Load
 from tests.conftest import missing
 from tests.redaction.readable import Case
@@ -28,6 +28,13 @@ def test_measures_a_large_state(tmp_path: Path) -> None:
     """A state of 200 resources comes back whole, and small reads went on meanwhile."""
     figures = large.measure(tmp_path / "large", resources=200)
     assert figures.reads > 0
+
+
+def test_measures_verification_and_proofs(tmp_path: Path) -> None:
+    """A small log verifies in each way, and gives receipts that hold."""
+    figures = proof.measure(tmp_path / "proof", entries=100, large=700)
+    assert (100, 700) == (figures.entries, figures.large)
+    assert 3 == len(bench.proof_targets(figures))
 
 
 def test_small_state_is_5_kb() -> None:
