@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from msgspec import Meta
 
 from proxy.client_text import client_text
+from proxy.errors import ConfigError
 from proxy.fields import FieldError
 from proxy.sinks.contract import Context, NotTakenError, Options
 from proxy.sinks.options import REGION_PATTERN, ROLE_PATTERN, SecretName, Url, require_safe_url
@@ -153,8 +154,7 @@ class Aws:
         """Return the client.
 
         Raises:
-            NotTakenError: it can't be made.
-            ConfigError: a secret is not there.
+            NotTakenError: it can't be made, or a secret is not there.
         """
         if self._is_closed:
             raise NotTakenError(f"{self.who} was not asked: the sink is closed")
@@ -162,7 +162,10 @@ class Aws:
             # The libraries and the descriptions of the services take a second to load.
             session = await asyncio.to_thread(_session, self._service)
             async with self.told("make a client"):
-                made = await self._made(session)
+                try:
+                    made = await self._made(session)
+                except ConfigError as error:
+                    raise NotTakenError(str(error), needs_repair=True) from error
                 self._client = await self._open.enter_async_context(made)
         return self._client
 

@@ -56,4 +56,8 @@ def with_checkpoint(form: Format, document: dict[str, Any], checkpoint: str) -> 
 
 def json_line(form: Format, event: Event, origin: str) -> bytes:
     """Return the event as one line of JSON with its line end, UTF-8."""
-    return orjson.dumps(rendered(form, event, origin), option=orjson.OPT_APPEND_NEWLINE)
+    document = rendered(form, event, origin)
+    if form == "native":
+        # The signed bytes as they are, as an export has them.
+        document["entry"] = orjson.Fragment(event.record.entry)
+    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
