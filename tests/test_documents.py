@@ -92,7 +92,7 @@ def test_every_filter_in_the_documents_is_taken() -> None:
 def test_the_policy_of_the_readme_is_taken(tmp_path: Path) -> None:
     """As it stands there."""
     readme = (DOCS.parent / "README.md").read_text("utf-8")
-    (block,) = re.findall(r"```toml\n(.*?)```", readme, flags=re.DOTALL)
+    (block,) = re.findall(r"```toml\n(\[redaction\].*?)```", readme, flags=re.DOTALL)
     path = tmp_path / "tfaudit.toml"
     path.write_text(block, "utf-8")
     policy = load_config(path, {}).redaction.policy()

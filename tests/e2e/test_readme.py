@@ -1,18 +1,23 @@
 """The README's commands run as they stand there, from top to bottom, on one server."""
 
+import base64
 import json
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from proxy import app
+from proxy.config import load_config
 from tests.conftest import missing
 from tests.e2e.conftest import MakeServer, MakeTerraform
+from tests.e2e.receiver import Receiver
 from tests.e2e.server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -198,6 +203,7 @@ def test_guides(server: Server, shell: Callable[..., str], tmp_path: Path) -> No
     for heading in (
         "Find the secrets in a state",
         "A value leaked: where was it?",
+        "Runs",
         "Prove it",
         "Operate it",
     ):
@@ -223,3 +229,40 @@ def test_follow(server: Server) -> None:
             follower.send_signal(signal.SIGINT)
 
     assert "followed" == entry["workspace"]
+
+
+def test_forward_events(server: Server, shell: Callable[..., str]) -> None:
+    """A first sink in three commands, its test, its filter, its pause, and a replay."""
+    with Receiver(b"") as receiver:
+
+        def run(line: str) -> str:
+            line = line.replace("tfaudit-data/", f"{server.data}/")
+            return shell(line.replace("https://hooks.example.com/tfaudit", receiver.url), server)
+
+        make_secret, create, test, *rest = commands("Forward events")
+        run(make_secret)
+        text = (server.data / "secrets" / "hook").read_text("utf-8").strip()
+        receiver.key = base64.b64decode(text.removeprefix("whsec_"))
+        assert "Probed: " in run(create)
+        assert "Taken" in run(test)
+        for line in rest:
+            if "replay" in line:
+                receiver.wait_for("sink.enabled")
+                deadline = time.monotonic() + 20
+                while '"ok"' not in server.cli("sink", "show", "hook", "--json").stdout:
+                    assert time.monotonic() < deadline
+            run(line)
+        for line in commands("Filters: which events a sink gets"):
+            run(line)
+        receiver.wait_for("audit.started")  # from before the sink was made
+        assert "tfaudit.sink.tested" in receiver.types
+
+
+def test_forward_events_by_configuration(tmp_path: Path) -> None:
+    """The table can be used as it stands there."""
+    (table,) = blocks("toml", "Forward events")
+    path = tmp_path / "tfaudit.toml"
+    path.write_text(table, "utf-8")
+    config = load_config(path, {})
+    assert ["siem"] == list(config.sinks)
+    app.require_sinks(config)
