@@ -5,7 +5,7 @@ attributes as well. https://opentelemetry.io/docs/specs/otlp/#otlphttp
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableSequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
@@ -100,6 +100,7 @@ class Otlp:
         self.limits = Limits(events=max(options.batch, min(500, options.batch * 5)))
         self._options = options
         self._now = context.now
+        self._release = version("tfaudit")
         self._url, hidden = address_of(options, context, allow_http=options.allow_http)
         is_json = options.encoding == "json"
         self._headers = {
@@ -148,15 +149,16 @@ class Otlp:
 
         entry = event.entry
         number, text = _SEVERITIES[severity(entry)]
-        return LogRecord(
+        record = LogRecord(
             time_unix_nano=micros_of(entry["time"]) * 1000,
             observed_time_unix_nano=observed,
             severity_number=number,  # type: ignore[arg-type] # an enumeration of integers
             severity_text=text,
             event_name=f"tfaudit.{entry['event']}",
-            body=_value(rendered(self._options.format, event, batch.origin)),
-            attributes=_pairs(_attributes(event)),
-        ).SerializeToString()
+        )
+        _fill(record.body, rendered(self._options.format, event, batch.origin))
+        _add(record.attributes, _attributes(event))
+        return record.SerializeToString()
 
     def _request(self, part: Part, batch: Batch) -> bytes:
         from opentelemetry.proto.collector.logs.v1 import logs_service_pb2  # noqa: PLC0415
@@ -164,24 +166,21 @@ class Otlp:
         request = logs_service_pb2.ExportLogsServiceRequest()
         resource = request.resource_logs.add()
         options = self._options
-        resource.resource.attributes.extend(
-            _pairs(
-                {
-                    **options.resource,
-                    "service.name": options.service,
-                    "service.version": version("tfaudit"),
-                    "service.instance.id": batch.origin,
-                }
-            )
-        )
+        about = {
+            **options.resource,
+            "service.name": options.service,
+            "service.version": self._release,
+            "service.instance.id": batch.origin,
+        }
+        _add(resource.resource.attributes, about)
         scope = resource.scope_logs.add()
         scope.scope.name = "tfaudit"
-        scope.scope.version = version("tfaudit")
+        scope.scope.version = self._release
         for piece in part.pieces:
             scope.log_records.add().ParseFromString(piece)
         # With the last record of each request goes the newest checkpoint.
         last = scope.log_records[-1]
-        last.attributes.extend(_pairs({"tfaudit.checkpoint": batch.checkpoint}))
+        _add(last.attributes, {"tfaudit.checkpoint": batch.checkpoint})
         return self._encoded(request)
 
     def _encoded(self, request: "ExportLogsServiceRequest") -> bytes:
@@ -263,26 +262,26 @@ def _attributes(event: Event) -> Mapping[str, Any]:
     return {name: value for name, value in found.items() if value not in {None, ""}}
 
 
-def _pairs(values: Mapping[str, Any]) -> "list[KeyValue]":
-    from opentelemetry.proto.common.v1.common_pb2 import KeyValue  # noqa: PLC0415 - quick start
+def _add(to: "MutableSequence[KeyValue]", values: Mapping[str, Any]) -> None:
+    """Add attributes; filled in place, for a message within another is copied with all in it."""
+    pairs: Any = to
+    for name, value in values.items():
+        pair = pairs.add()
+        pair.key = name
+        _fill(pair.value, value)
 
-    return [KeyValue(key=key, value=_value(value)) for key, value in values.items()]
 
-
-def _value(value: Any) -> "AnyValue":  # noqa: ANN401 - JSON of any shape
-    from opentelemetry.proto.common.v1.common_pb2 import (  # noqa: PLC0415 - quick start
-        AnyValue,
-        ArrayValue,
-        KeyValueList,
-    )
-
-    if isinstance(value, Mapping):
-        return AnyValue(kvlist_value=KeyValueList(values=_pairs(value)))
-    if isinstance(value, (list, tuple)):
-        return AnyValue(array_value=ArrayValue(values=[_value(each) for each in value]))
-    if value is None:
-        return AnyValue()
-    return AnyValue(**{_SCALARS[type(value)]: value})
+def _fill(to: "AnyValue", value: Any) -> None:  # noqa: ANN401 - JSON of any shape
+    field = _SCALARS.get(type(value))
+    if field is not None:
+        setattr(to, field, value)
+    elif isinstance(value, Mapping):
+        to.kvlist_value.SetInParent()
+        _add(to.kvlist_value.values, value)
+    elif isinstance(value, (list, tuple)):
+        to.array_value.SetInParent()
+        for each in value:
+            _fill(to.array_value.values.add(), each)
 
 
 _SCALARS: Final[Mapping[type, str]] = {
@@ -291,3 +290,4 @@ _SCALARS: Final[Mapping[type, str]] = {
     int: "int_value",
     str: "string_value",
 }
+"""What is of no other kind is null, which an empty value is."""

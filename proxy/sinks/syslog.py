@@ -193,6 +193,8 @@ class SyslogSink:
         self._who = f"the syslog receiver {options.host} port {port} ({options.transport})"
         self._socket: socket.socket | None = None
         self._tls: ssl.SSLContext | None = None
+        release = version("tfaudit")[:32]
+        self._origin = _element("origin", {"software": "tfaudit", "swVersion": release})
         host = options.hostname or socket.gethostname()
         self._between = (
             f"{re.sub('[^!-~]', '-', host)[:255] or '-'} {options.app_name} {os.getpid()}"
@@ -379,7 +381,7 @@ class SyslogSink:
 
     def _structured(self, event: Event, origin: str, checkpoint: str) -> str:
         """Return the STRUCTURED-DATA (section 6.3); ``origin`` is IANA's (section 7.2)."""
-        found = _element("origin", {"software": "tfaudit", "swVersion": version("tfaudit")[:32]})
+        found = self._origin
         number = self._options.enterprise_number
         if not number:
             return found
