@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from proxy.access import Caller, printable
 from proxy.client_text import client_text
@@ -17,10 +16,11 @@ from proxy.errors import InvalidInputError, UnavailableError, VerificationError
 from proxy.events import EVENTS, OUTCOMES
 from proxy.timestamps import pooled, rfc3339, uuid7
 from proxy.tlog.checkpoint import Checkpoint, sign, verify_checkpoint
-from proxy.tlog.ed25519 import signer
 from proxy.tlog.entry import Record, canonical, key_id, signing_input
 from proxy.tlog.merkle import Frontier, leaf_hash
-from proxy.tlog.note import NoteSigner
+from proxy.tlog.note import NoteSigner, NoteVerifier
+from proxy.tlog.rotation import key_ids_of
+from proxy.tlog.signing import Signer, signer_of
 
 _VERSION: Final = 1
 
@@ -92,6 +92,20 @@ class LogHead(NamedTuple):
 EMPTY_HEAD: Final = LogHead(0, b"", 0)
 
 
+class Retiring(NamedTuple):
+    """A key whose successor is about to sign: the head is still its own.
+
+    Attributes:
+        entry_key_id: of the entry key; None when another key retires.
+        checkpoint: public half of the checkpoint key; None when another key retires.
+        checkpoint_signer: signs the checkpoint of the hand-over, too; None when it was lost.
+    """
+
+    entry_key_id: str | None = None
+    checkpoint: NoteVerifier | None = None
+    checkpoint_signer: NoteSigner | None = None
+
+
 class AuditLog:
     """Signs entries with one key and checkpoints with another, and nothing else with either.
 
@@ -101,37 +115,53 @@ class AuditLog:
         origin: the log's name, the first line of each checkpoint and the name of its key.
         clock: microseconds since 1970.
         random: gives so many random bytes.
+        retiring: with whose successor this log is opened to record just that; None to work.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the keys, and what an instance of them needs
         self,
-        entry_key: Ed25519PrivateKey,
-        checkpoint_key: Ed25519PrivateKey,
+        entry_key: Ed25519PrivateKey | Signer,
+        checkpoint_key: Ed25519PrivateKey | Signer,
         origin: str,
         *,
         clock: Callable[[], int],
         random: Callable[[int], bytes],
+        retiring: Retiring = Retiring(),  # noqa: B008 - immutable
     ) -> None:
-        self.sign_entry = signer(entry_key)
-        public = entry_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        self.entry_key_id = key_id(public)
+        entry_signer = signer_of(entry_key)
+        self.sign_entry: Callable[[bytes], bytes] = entry_signer.sign
+        self.entry_key_id = key_id(entry_signer.public_key)
+        self.retiring = retiring
         self.note_signer = NoteSigner(origin, checkpoint_key)
         self.origin = origin
         self.clock = clock
         self.random_of_id = pooled(random)
 
     def is_own(self, note: str, head: LogHead) -> bool:
-        """Tell whether the note is our own signed checkpoint of exactly this head."""
+        """Tell whether the note is our own signed checkpoint of exactly this head.
+
+        It is not when another key signed it last: then that is the log's by now, and this one was
+        retired.
+        """
+        own = [self.note_signer.verifier]
+        if self.retiring.checkpoint is not None:
+            own.append(self.retiring.checkpoint)
         try:
-            checkpoint = verify_checkpoint(note, self.note_signer.verifier)
+            checkpoint = verify_checkpoint(note, *own)
             root = Frontier.from_bytes(head.size, head.frontier).root()
         except (VerificationError, InvalidInputError):
+            return False
+        if key_ids_of(note, self.origin)[-1] not in {each.key_id for each in own}:
             return False
         return (checkpoint.origin, checkpoint.size, checkpoint.root) == (
             self.origin,
             head.size,
             root,
         )
+
+    def is_own_entry(self, signed_by: str) -> bool:
+        """Tell whether the log's newest entry, by the ID of its key, is one that we go on from."""
+        return signed_by in {self.entry_key_id, self.retiring.entry_key_id}
 
     def begin(self, head: LogHead) -> "Batch":
         """Start the appends of one transaction at the head that this transaction read."""
@@ -183,7 +213,7 @@ class Batch:
                 signature = log.sign_entry(signing_input(data))
             except Exception as error:
                 raise UnavailableError(
-                    "the entry could not be signed, so nothing was done: check the entry key"
+                    f"the entry could not be signed, so nothing was done: {_why(error, 'entry')}"
                 ) from error
             records.append(Record(index, data, leaf_hash(data), signature, log.entry_key_id))
             micros += 1
@@ -204,8 +234,17 @@ class Batch:
         checkpoint = Checkpoint(log.origin, frontier.size, frontier.root())
         try:
             note = sign(checkpoint, log.note_signer)
+            if log.retiring.checkpoint_signer is not None:
+                handed_over = sign(checkpoint, log.retiring.checkpoint_signer)
+                note = handed_over + note.rpartition("\n\n")[2]
         except Exception as error:
             raise UnavailableError(
-                "the checkpoint could not be signed, so nothing was done: check the checkpoint key"
+                f"the checkpoint could not be signed, so nothing was done: "
+                f"{_why(error, 'checkpoint')}"
             ) from error
         return LogHead(frontier.size, frontier.to_bytes(), self._next - 1), note
+
+
+def _why(error: Exception, purpose: str) -> str:
+    """Return what is wrong with a key; of an error that is none of ours, its message stays in."""
+    return str(error) if isinstance(error, UnavailableError) else f"check the {purpose} key"

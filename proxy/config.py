@@ -184,6 +184,16 @@ class KeysConfig:
     redaction: Secret | None = None
     # Key that wraps the keys of the stored states, base64 of 32 bytes.
     master: Secret | None = None
+    # Program that signs entries with a key it keeps, with its arguments: see docs/keys.md.
+    entry_command: str = ""
+    # Public key that it signs entries with, base64 of 32 bytes.
+    entry_public: str = ""
+    # Program that signs checkpoints with a key it keeps, with its arguments: see docs/keys.md.
+    checkpoint_command: str = ""
+    # Public key that it signs checkpoints with, base64 of 32 bytes.
+    checkpoint_public: str = ""
+    # Seconds in which such a program must give a signature; requests wait for it.
+    command_timeout: float = _setting(5.0, above=0, high=60)
 
 
 @dataclass(frozen=True, slots=True)

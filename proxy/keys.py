@@ -6,10 +6,12 @@ import contextlib
 import os
 import re
 import secrets
+import shlex
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -21,11 +23,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from proxy.config import Config, Secret
+from proxy.command_signer import CommandSigner
+from proxy.config import Config, KeysConfig, Secret
 from proxy.errors import ConfigError, InvalidInputError
 from proxy.tlog.cosignature import Cosigner
 from proxy.tlog.entry import key_id
 from proxy.tlog.note import NoteSigner
+from proxy.tlog.rotation import PURPOSES, Purpose
+from proxy.tlog.signing import PrivateKeySigner, Signer
 
 T = TypeVar("T")
 
@@ -54,58 +59,201 @@ class KeyRing:
         origin: the log's name in its checkpoints, and so the name of the checkpoint key.
         redaction: keys the commitments of redacted values, 32 bytes.
         master: wraps the keys of the stored states, 32 bytes.
+        pending: keys that a rotation made and may have brought in before it was cut short.
     """
 
-    entry: Ed25519PrivateKey = field(repr=False)
-    checkpoint: Ed25519PrivateKey = field(repr=False)
+    entry: Signer = field(repr=False)
+    checkpoint: Signer = field(repr=False)
     origin: str
     redaction: bytes = field(repr=False)
     master: bytes = field(repr=False)
+    pending: Mapping[Purpose, Signer] = field(default_factory=dict, repr=False)
 
     @property
     def entry_key_id(self) -> str:
         """The ID by which signatures name the entry key, hex."""
-        return key_id(self.entry.public_key().public_bytes_raw())
+        return key_id(self.entry.public_key)
 
     @property
     def entry_public(self) -> str:
         """The entry key's public part, base64 of the raw 32 bytes."""
-        return base64.b64encode(self.entry.public_key().public_bytes_raw()).decode()
+        return base64.b64encode(self.entry.public_key).decode()
 
     @property
     def vkey(self) -> str:
         """The checkpoint key's public part as a C2SP verifier key."""
         return NoteSigner(self.origin, self.checkpoint).vkey
 
+    def signer(self, purpose: Purpose) -> Signer:
+        """Return what signs with the key of a purpose."""
+        return self.entry if purpose == "entry" else self.checkpoint
 
-def open_keys(config: Config, *, create: bool) -> KeyRing:
+    def close(self) -> None:
+        """End the programs that sign."""
+        for each in (self.entry, self.checkpoint, *self.pending.values()):
+            each.close()
+
+
+def open_keys(
+    config: Config, *, create: bool, instead: Mapping[Purpose, Signer] = MappingProxyType({})
+) -> KeyRing:
     """Take each key from the configuration, or from the data directory.
 
     Args:
         config: says where.
         create: make what is missing, if this is the first start. A key is never made beside a
             database that exists: its states could not be read, or its log would have two ends.
+        instead: signers that take the place of keys that are lost.
 
     Raises:
         ConfigError: a key is missing, malformed, used twice, or readable by others; all such
             mistakes at once.
     """
     keychain = _Keychain(config, create=create)
-    entry = keychain.take("entry", config.keys.entry, _read_private_key, _new_private_key)
-    checkpoint = keychain.take(
-        "checkpoint", config.keys.checkpoint, _read_private_key, _new_private_key
+    entry, checkpoint = (
+        instead.get(purpose) or keychain.signer(purpose, config.keys) for purpose in PURPOSES
     )
     redaction = keychain.take("redaction", config.keys.redaction, _read_bytes, _new_bytes)
     master = keychain.take("master", config.keys.master, _read_bytes, _new_bytes)
     origin = keychain.origin()
-    if entry and checkpoint and entry.private_bytes_raw() == checkpoint.private_bytes_raw():
+    if entry and checkpoint and entry.public_key == checkpoint.public_key:
         keychain.mistakes.append("the entry key and the checkpoint key are the same: make two")
     if master and redaction and secrets.compare_digest(master, redaction):
         keychain.mistakes.append("the master key and the redaction key are the same: make two")
     if keychain.mistakes or not (entry and checkpoint and origin and redaction and master):
         listed = "\n".join(f"  - {mistake}" for mistake in keychain.mistakes)
         raise ConfigError(f"the keys can't be used; nothing was started:\n{listed}")
-    return KeyRing(entry, checkpoint, origin, redaction, master)
+    return KeyRing(entry, checkpoint, origin, redaction, master, keychain.pending())
+
+
+def read_signer(path: Path) -> Signer:
+    """Return what signs with the private key in a file.
+
+    Raises:
+        ConfigError: there is no such key in it.
+    """
+    try:
+        return PrivateKeySigner(_read_private_key(_read_private(path)), str(path))
+    except _UnusableError as error:
+        raise ConfigError(f"{path} {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} can't be read: {error}") from error
+
+
+def command_signer(config: KeysConfig, command: str, public_key: str) -> Signer:
+    """Return what signs by a program.
+
+    Args:
+        config: says how long it may take.
+        command: the program with its arguments.
+        public_key: base64 of 32 bytes.
+
+    Raises:
+        ConfigError: what of it can't be used.
+    """
+    try:
+        return _command_signer(config, command, public_key)
+    except _UnusableError as error:
+        raise ConfigError(f"the signing command {error}") from error
+
+
+def make_pending(config: Config, purpose: Purpose) -> Signer:
+    """Make a key beside the one in force, whose successor it is to be; durable on return.
+
+    One that an earlier attempt left is no use to anybody and is made anew.
+
+    Raises:
+        ConfigError: it can't be written.
+    """
+    path = pending_path(config, purpose)
+    try:
+        path.unlink(missing_ok=True)
+        _write_private(path, _new_private_key())
+    except OSError as error:
+        raise ConfigError(f"{path} can't be written: {error.strerror}") from error
+    return read_signer(path)
+
+
+def pending_path(config: Config, purpose: Purpose) -> Path:
+    """Return the file of a key that is to follow the one in force."""
+    return config.data.keys / f"{purpose}.next.pem"
+
+
+def settle_pending(config: Config, purpose: Purpose, *, is_in_force: bool) -> None:
+    """Put the pending key in the place of the retired one, or drop it; durable on return.
+
+    Args:
+        config: says where.
+        purpose: what the key signs.
+        is_in_force: whether the log goes on with it.
+
+    Raises:
+        ConfigError: the files can't be changed.
+    """
+    path, pending = config.data.keys / FILES[purpose], pending_path(config, purpose)
+    try:
+        if is_in_force:
+            # Held open, so that its content can be overwritten once its name is the successor's.
+            with _held(path) as retired:
+                pending.replace(path)
+                _sync(path.parent)
+                _overwrite(retired)
+        else:
+            with _held(pending) as unused:
+                pending.unlink(missing_ok=True)
+                _sync(path.parent)
+                _overwrite(unused)
+    except OSError as error:
+        raise ConfigError(
+            f"the {purpose} key in {path.parent} can't be settled after a rotation: "
+            f"{error.strerror}; check owner and free space, and try again"
+        ) from error
+
+
+def destroy_key(config: Config, purpose: Purpose) -> None:
+    """Remove a retired private key from the data directory; durable on return.
+
+    Raises:
+        ConfigError: it can't be removed.
+    """
+    path = config.data.keys / FILES[purpose]
+    try:
+        with _held(path) as retired:
+            path.unlink(missing_ok=True)
+            _sync(path.parent)
+            _overwrite(retired)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} is retired but could not be removed: {error.strerror}; remove it yourself"
+        ) from error
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[int | None]:
+    """Hold a file open for writing; None when there is none."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _overwrite(handle: int | None) -> None:
+    if handle is not None:
+        os.pwrite(handle, bytes(os.fstat(handle).st_size), 0)
+        os.fsync(handle)
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 _WITNESS_KEY, _WITNESS_NAME = "witness.pem", "witness-name"
@@ -182,6 +330,37 @@ class _Keychain:
         except _UnusableError as error:
             self.mistakes.append(f"{place} {error}")
             return None
+
+    def signer(self, purpose: Purpose, config: KeysConfig) -> Signer | None:
+        """Return what signs for a purpose, or None after noting why nothing does."""
+        given, command, public_key = (
+            (config.entry, config.entry_command, config.entry_public)
+            if purpose == "entry"
+            else (config.checkpoint, config.checkpoint_command, config.checkpoint_public)
+        )
+        if (command or public_key) and given is not None:
+            self.mistakes.append(
+                f"[keys] {purpose}_command stands beside a private key from elsewhere: keep one"
+            )
+            return None
+        if command or public_key:
+            try:
+                return _command_signer(config, command, public_key)
+            except _UnusableError as error:
+                self.mistakes.append(f"[keys] {purpose}_command {error}")
+                return None
+        key = self.take(purpose, given, _read_private_key, _new_private_key)
+        place = "the configuration" if given is not None else str(self._directory / FILES[purpose])
+        return None if key is None else PrivateKeySigner(key, place)
+
+    def pending(self) -> dict[Purpose, Signer]:
+        """Return the keys that a rotation made and did not put in their place."""
+        found: dict[Purpose, Signer] = {}
+        for purpose in PURPOSES:
+            path = self._directory / f"{purpose}.next.pem"
+            if path.exists():
+                found[purpose] = read_signer(path)
+        return found
 
     def origin(self) -> str | None:
         """Return the log's name, which never changes once it is made."""
@@ -263,11 +442,23 @@ def _write_private(path: Path, text: str) -> None:
         draft.unlink()
     # A key must not be lost in a power cut after which the database is still there.
     for directory in (keys, data, data.parent):
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _sync(directory)
+
+
+def _command_signer(config: KeysConfig, command: str, public_key: str) -> Signer:
+    try:
+        raw = base64.b64decode(public_key, validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != SECRET_BYTES:
+        raise _UnusableError("needs the public key that the program signs with: base64 of 32 bytes")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise _UnusableError(f"can't be parted into words: {error}") from error
+    if not words:
+        raise _UnusableError("names no program: give it with its arguments")
+    return CommandSigner(command, raw, seconds=config.command_timeout)
 
 
 def _read_private_key(text: str) -> Ed25519PrivateKey:

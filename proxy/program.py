@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ from proxy.config import Config
 from proxy.contracts import Store
 from proxy.directory_service import DirectoryService
 from proxy.errors import ConfigError, TfauditError
-from proxy.keys import KeyRing, open_keys
+from proxy.keys import KeyRing, open_keys, settle_pending
 from proxy.last_checkpoint import LastCheckpoint
 from proxy.lock_service import LockService
 from proxy.preparation import Keys
@@ -30,9 +30,13 @@ from proxy.sink_service import SinkService
 from proxy.sinks.opening import SinkOpener
 from proxy.sinks.secrets import NamedSecrets
 from proxy.state_service import StateService
+from proxy.storage.reader import newest_signatures
 from proxy.storage.sqlite import SQLiteStore
 from proxy.tfstate.policy import STANDARD, Policy
+from proxy.tlog.entry import key_id
 from proxy.tlog.note import NoteVerifier
+from proxy.tlog.rotation import key_ids_of
+from proxy.tlog.signing import public_key_of
 from proxy.token_exchange import TokenExchange
 from proxy.workspace_service import WorkspaceService
 
@@ -96,13 +100,15 @@ async def open_program(
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"the data directory {directory} can't be made: {error}") from error
-    keys = open_keys(config, create=create)
+    keys = keys_in_force(config, create=create)
     audit = AuditLog(keys.entry, keys.checkpoint, keys.origin, clock=clock, random=os.urandom)
     store = SQLiteStore(config.data.database, audit, create=create, on_commit=on_commit)
     last_checkpoint = LastCheckpoint(config.data.last_checkpoint, NoteVerifier.parse(keys.vkey))
     secrets = Keys(keys.master, keys.redaction)
     open_sink = SinkOpener(NamedSecrets(config), now)
-    async with store:
+    async with AsyncExitStack() as after, store:
+        # After all that they may have to sign.
+        after.callback(keys.close)
         await last_checkpoint.check(store)
         policy = config.redaction.policy() if create else await _policy_in_force(store)
         readings = ReadingLog(store, window=config.audit.reading_window, now=now)
@@ -144,6 +150,31 @@ async def open_program(
             )
         with suppress(TfauditError, OSError):
             await last_checkpoint.note(store)
+
+
+def keys_in_force(config: Config, *, create: bool) -> KeyRing:
+    """Return the keys that the log goes on with; a rotation that was cut short is finished here.
+
+    It was cut short before its entry was committed, and the new key is of no use; or after that,
+    and the former key is. The log alone tells which.
+
+    Raises:
+        ConfigError: a key is missing or can't be used, or the log can't be asked.
+    """
+    keys = open_keys(config, create=create)
+    if not keys.pending:
+        return keys
+    entry_key_id, note = newest_signatures(config.data.database)
+    for purpose, signer in keys.pending.items():
+        public_key = public_key_of(signer)
+        is_in_force = (
+            key_id(signer.public_key) == entry_key_id
+            if purpose == "entry"
+            else key_ids_of(note, keys.origin)[-1:]
+            == [NoteVerifier(keys.origin, public_key).key_id]
+        )
+        settle_pending(config, purpose, is_in_force=is_in_force)
+    return open_keys(config, create=create)
 
 
 def _people(config: Config, store: Store, hasher: PasswordHasher) -> People:

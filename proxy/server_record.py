@@ -17,9 +17,10 @@ async def record_start(
 ) -> None:
     """Commit ``audit.started``, and before it whatever is news since the last start.
 
-    That is ``audit.unclean_shutdown`` when no stop was recorded, ``key.rotated`` when keys are
-    in use that were not, and ``config.changed`` with each setting before and after. The redaction
-    policy comes into force with it, for the command line, too.
+    That is ``audit.unclean_shutdown`` when no stop was recorded, ``key.rotated`` when keys come
+    into use for the first time (a rotation records itself), and ``config.changed`` with each
+    setting before and after. The redaction policy comes into force with it, for the command line,
+    too.
 
     Args:
         store: keeps the entries.
@@ -46,14 +47,14 @@ async def record_start(
                     caller,
                 )
             )
-        if last.get("keys") != keys:
+        if not last:
             transaction.append(
                 draft(
                     "key.rotated",
                     "success",
                     "keys came into use: " + ", ".join(f"{k} {v}" for k, v in keys.items()),
                     caller,
-                    keys={"before": last.get("keys"), "after": keys},
+                    keys={"before": None, "after": keys},
                 )
             )
         changes = _changes(last.get("config", {}), config)

@@ -2,6 +2,7 @@
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -19,13 +20,18 @@ from proxy.keys import open_keys
 from proxy.tlog.note import NoteVerifier
 
 
-def settings(folder: Path, *, origin: str = "", **keys: str) -> Config:
+def settings(folder: Path, *, origin: str = "", **keys: Any) -> Config:
     """Return a configuration whose data directory is a new one in the folder."""
     return Config(
         data=DataConfig(folder / "data"),
-        keys=KeysConfig(**{name: Secret(text) for name, text in keys.items()}),
+        keys=KeysConfig(**{name: as_setting(name, value) for name, value in keys.items()}),
         audit=AuditConfig(origin=origin),
     )
+
+
+def as_setting(name: str, value: Any) -> Any:
+    """Return a secret as one, and whatever else as it is."""
+    return Secret(value) if name in {"entry", "checkpoint", "redaction", "master"} else value
 
 
 def pem(key: Ed25519PrivateKey | None = None) -> str:
@@ -196,7 +202,7 @@ def test_keys_from_the_configuration_are_used_and_not_stored(tmp_path: Path) -> 
         create=True,
     )
     assert (b"r" * 32, b"m" * 32) == (keys.redaction, keys.master)
-    assert entry.private_bytes_raw() == keys.entry.private_bytes_raw()
+    assert entry.sign(b"entry") == keys.entry.sign(b"entry")
     assert ["origin"] == [path.name for path in (tmp_path / "data" / "keys").iterdir()]
 
 
@@ -254,3 +260,37 @@ def _blind_once() -> object:
         return _read_private(path)
 
     return read
+
+
+PUBLIC = base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
+
+
+def test_a_key_may_be_a_programs(tmp_path: Path) -> None:
+    """Its public half is known from the configuration; nothing is run, and no file is made."""
+    ring = open_keys(
+        settings(tmp_path, entry_command="/no/such program", entry_public=PUBLIC), create=True
+    )
+    assert (PUBLIC, "the command /no/such") == (ring.entry_public, ring.entry.place)
+    assert not (tmp_path / "data" / "keys" / "entry.pem").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"entry_command": "sign"}, "needs the public key that the program signs with"),
+        ({"entry_command": "sign", "entry_public": "AAAA"}, "base64 of 32 bytes"),
+        ({"entry_public": PUBLIC}, "names no program"),
+        ({"entry_command": "a 'b", "entry_public": PUBLIC}, "can't be parted into words"),
+        (
+            {"entry_command": "sign", "entry_public": PUBLIC, "entry": "PEM"},
+            "stands beside a private key from elsewhere",
+        ),
+    ],
+)
+def test_a_signing_command_that_can_not_be_used_is_refused(
+    tmp_path: Path, given: dict[str, str], why: str
+) -> None:
+    """The setting is named, with what is wrong with it."""
+    message = refusal(settings(tmp_path, **given), create=True)
+    assert "[keys] entry_command" in message
+    assert why in message

@@ -75,18 +75,15 @@ async def test_a_changed_setting_is_recorded_before_and_after(tmp_path: Path) ->
     } == changed["changes"]
 
 
-async def test_a_key_that_was_replaced_is_recorded(tmp_path: Path) -> None:
-    """With what identifies the one before and the one after."""
-    rotated_keys = {**KEYS, "entry": "fedcba9876543210"}
+async def test_a_start_does_not_record_a_rotation(tmp_path: Path) -> None:
+    """That was an entry of its own, and no other way brings in a key."""
     async with an_open_store(tmp_path) as store:
         await start(store)
         await record_stop(store, CALLER)
-        await start(store, keys=rotated_keys)
-        rotated = (await log_of(store))[-2]
-    assert ("key.rotated", {"before": KEYS, "after": rotated_keys}) == (
-        rotated["event"],
-        rotated["keys"],
-    )
+        await start(store, keys={**KEYS, "entry": "fedcba9876543210"})
+        assert ["key.rotated", "audit.started", "audit.stopped", "audit.started"] == (
+            await events_of(store)
+        )
 
 
 async def test_a_start_puts_the_policy_in_force(tmp_path: Path) -> None:

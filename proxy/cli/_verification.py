@@ -32,6 +32,8 @@ from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
 from proxy.tlog.entry import Record, canonical, key_id
 from proxy.tlog.merkle import EMPTY_ROOT, Frontier
 from proxy.tlog.note import NoteVerifier
+from proxy.tlog.rotation import PURPOSES
+from proxy.tlog.signing import public_key_of
 from proxy.tlog.verify import LogVerifier
 
 _PUBLIC_KEY_BYTES: Final = 32
@@ -74,9 +76,12 @@ class TrustedKeys:
     @classmethod
     def of_ring(cls, ring: KeyRing) -> "TrustedKeys":
         """Return the public halves of the log's own keys, and the key of its states."""
+        own = {purpose: [ring.signer(purpose)] for purpose in PURPOSES}
+        for purpose, signer in ring.pending.items():
+            own[purpose].append(signer)  # a rotation that was cut short may have brought it in
         return cls(
-            {ring.entry_key_id: ring.entry.public_key()},
-            (NoteVerifier.parse(ring.vkey),),
+            keys_by_id(public_key_of(each) for each in own["entry"]),
+            tuple(NoteVerifier(ring.origin, public_key_of(each)) for each in own["checkpoint"]),
             ring.master,
         )
 

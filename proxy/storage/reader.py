@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from queue import LifoQueue
@@ -313,3 +314,24 @@ def _policy(connection: sqlite3.Connection) -> object:
         return None
     row = connection.execute("SELECT packed FROM redaction_policy").fetchone()
     return None if row is None else row[0]
+
+
+def newest_signatures(path: Path) -> tuple[str, str]:
+    """Return the ID of the key of a log's newest entry, and its newest checkpoint; unchecked.
+
+    Both are empty for a log without an entry, and when there is no database yet.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
+    if not path.is_file():
+        return "", ""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            found = database.execute(
+                "SELECT (SELECT key_id FROM entry ORDER BY idx DESC LIMIT 1), "
+                "(SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1)"
+            ).fetchone()
+    except sqlite3.Error as error:
+        raise ConfigError(f"{path} can't be read as a database: {error}") from error
+    return str(found[0] or ""), str(found[1] or "")

@@ -436,10 +436,11 @@ class SQLiteStore:
                 f"the log shrank from {seen.size} to {head.size} entries under the running "
                 "server: the database was replaced or altered; run `tfaudit verify`"
             )
-        last, newest, note = self._writer.execute(
+        last, newest, note, signed_by = self._writer.execute(
             "SELECT (SELECT max(idx) FROM entry), (SELECT max(size) FROM checkpoint), "
-            "(SELECT note FROM checkpoint WHERE size = ?)",
-            (head.size,),
+            "(SELECT note FROM checkpoint WHERE size = ?), "
+            "(SELECT key_id FROM entry WHERE idx = ?)",
+            (head.size, head.size - 1),
         ).fetchone()
         if head.size == 0 and last is None and newest is None:
             return
@@ -448,7 +449,13 @@ class SQLiteStore:
             raise UnavailableError(
                 f"the log's head of {head.size} entries is not covered by a checkpoint of this "
                 "log's key, or is not its end: the database was altered, or belongs to other "
-                "keys; run `tfaudit verify`"
+                "keys; run `tfaudit verify`. If a key was rotated, give the new one and start again"
+            )
+        if not self._audit.is_own_entry(signed_by):
+            raise UnavailableError(
+                f"the log goes on with the entry key {signed_by}, and the one in use is "
+                f"{self._audit.entry_key_id}: give the key that is in force and start again, as "
+                "after a rotation; `tfaudit key rotate` alone brings in another"
             )
 
     # ------------------------------------------------------------ readers

@@ -13,7 +13,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from proxy.errors import InvalidInputError, VerificationError
-from proxy.tlog.ed25519 import signer, verifier
+from proxy.tlog.ed25519 import verifier
+from proxy.tlog.signing import Signer, public_key_of, signer_of
 
 MAX_NOTE_BYTES: Final = 1_000_000
 """The longest note that is read; the limit of Go's `sumdb/note`."""
@@ -142,11 +143,11 @@ _WRONG_KIND: Final = {
 
 
 class NoteSigner:
-    """A private key that signs notes.
+    """A key that signs notes.
 
     Args:
         name: the key's name; for a log's own key, its origin.
-        private_key: the Ed25519 private key.
+        key: the Ed25519 private key, or what signs with it.
 
     Raises:
         InvalidInputError: the name is empty, or holds a space or a plus.
@@ -154,10 +155,11 @@ class NoteSigner:
 
     __slots__ = ("_key_id", "_sign", "_signature_start", "verifier")
 
-    def __init__(self, name: str, private_key: Ed25519PrivateKey) -> None:
+    def __init__(self, name: str, key: Ed25519PrivateKey | Signer) -> None:
         """Prepare whatever is the same for every note."""
-        self.verifier = NoteVerifier(name, private_key.public_key())
-        self._sign = signer(private_key)
+        signer = signer_of(key)
+        self.verifier = NoteVerifier(name, public_key_of(signer))
+        self._sign = signer.sign
         self._key_id = self.verifier.key_id
         self._signature_start = f"\n{_SIGNATURE_START}{name} "
 
