@@ -75,5 +75,5 @@ EVENTS: Final[Mapping[str, Event]] = {
     "sink.failed": Event("the log itself", "a sink takes no events; they wait for it"),
     "sink.recovered": Event("the log itself", "a sink that had failed takes events again"),
     "sink.dead_lettered": Event("the log itself", "entries that a sink refused were set aside"),
-    "sink.replayed": Event("the log itself", "entries are to be sent to a sink once more"),
+    "sink.replayed": Event("the log itself", "entries are to be sent to a sink once more, or were"),
 }

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import authentication, large, proof, redaction, states
+from tests.bench import authentication, forwarding, large, proof, redaction, states
 from tests.bench.load import Load
 from tests.conftest import missing
+from tests.e2e.server import Server
 from tests.redaction.readable import Case
 
 _KINDS = (("read", "bare"), ("read", "ideal"), ("read", "ours"), ("write", "ours"))
@@ -141,3 +142,30 @@ def test_harmless_values_stand_beside_secrets() -> None:
     cases = [Case("x_y", "a", "see tulip-4711"), Case("x_y", "a", "eu-west-1")]
     assert 0 == redaction.hidden(cases)
     assert 1 == redaction.hidden(cases, [beside])
+
+
+def test_missed_forwarding_is_told() -> None:
+    """A sink that costs requests, memory that grows, and an intake that is fed too slowly."""
+    figures = forwarding.Forwarding(
+        shares={"read": 0.97, "write": 0.94},
+        rates={"read": (1000.0, 970.0), "write": (100.0, 94.0)},
+        size_idle=100_000_000,
+        size_waiting=200_000_000,
+        waiting=1_000_000,
+        forwarded=2_999.0,
+        reads=500.0,
+        bare=9_000.0,
+        growth=1_000_000,
+    )
+    held = [target.holds for target in bench.forwarding_targets(figures)]
+    assert [True, False, False, True, False] == held
+    assert "| events/s to a healthy intake | 2,999 |" in forwarding.table(figures)
+
+
+def test_a_log_is_filled_with_entries_that_hold(tmp_path: Path) -> None:
+    """A server opens it: its checkpoint is over all of them."""
+    with Server(tmp_path / "data"):
+        pass
+    forwarding.fill(tmp_path / "data", 2_000)
+    with Server(tmp_path / "data"):
+        assert forwarding.len_of_log(tmp_path / "data") >= 2_000
