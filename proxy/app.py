@@ -60,6 +60,9 @@ from proxy.server_record import record_start, record_stop
 from proxy.sink_status import record_of
 from proxy.sinks import default_filter
 from proxy.sinks.record import mistakes_of
+from proxy.tlog.note import NoteVerifier
+from proxy.witness.client import open_client
+from proxy.witnesses import Witnesses
 
 _SERVER_LOCK: Final = "server.lock"
 
@@ -140,6 +143,7 @@ def create_app(
     app[appkeys.STORE] = program.store
     app[appkeys.STATES] = program.states
     app[appkeys.LOCKS] = program.locks
+    app[appkeys.COSIGNED] = program.cosigned
     app[appkeys.ADMIN] = program.admin
     app[appkeys.PROOFS] = program.proofs
     app[appkeys.WORKSPACES] = program.workspaces
@@ -224,7 +228,7 @@ async def serve(config: Config) -> None:
                     asyncio.create_task(_keep_house(program)),
                     asyncio.create_task(_keep_tiles(program)),
                 ]
-                async with _forwarding(program, bell):
+                async with _forwarding(program, bell), _witnessing(program):
                     await stop.wait()
                     await _drain(program, traffic, runner)
                 for keeper in keepers:
@@ -266,6 +270,41 @@ async def _forwarding(program: Program, bell: Bell) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait({task})
+
+
+@asynccontextmanager
+async def _witnessing(program: Program) -> AsyncIterator[None]:
+    """Ask the witnesses meanwhile, if there are any."""
+    config = program.config.witness
+    if not config.ask:
+        yield
+        return
+    async with open_client() as client:
+        witnesses = Witnesses(
+            config.listed,
+            program.cosigned,
+            program.store,
+            NoteVerifier.parse(program.keys.vkey),
+            prove=program.proofs.growth,
+            post=client.post,
+            clock=lambda: int(time.time()),
+            on_ahead=_is_behind,
+        )
+        task = asyncio.create_task(witnesses.run(config.interval, asyncio.sleep), name="witnesses")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+
+def _is_behind(witness: str, size: int) -> None:
+    _log.error(
+        "THE LOG IS OLDER THAN A WITNESS KNOWS IT: an older database was put in the place of the "
+        "newest; put the newest one back",
+        witness=witness,
+        entries=size,
+    )
 
 
 def _matcher(record: SinkRecord) -> Callable[[Mapping[str, Any]], bool]:

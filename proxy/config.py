@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from proxy.directory import NOT_GIVEN, SinkRecord, read_record
-from proxy.errors import ConfigError
+from proxy.errors import ConfigError, InvalidInputError
 from proxy.fields import fields_of, mistakes_in
 from proxy.tfstate.policy import (
     LIMIT_BYTES,
@@ -28,6 +28,7 @@ from proxy.tfstate.policy import (
     size_of,
     value_mistake,
 )
+from proxy.tlog.witnessing import ListedWitness, parse_listed
 
 T = TypeVar("T")
 Network = IPv4Network | IPv6Network
@@ -166,6 +167,11 @@ class DataConfig:
         """The newest checkpoint as it was known outside the database."""
         return self.directory / "checkpoint.last"
 
+    @property
+    def cosigned_checkpoint(self) -> Path:
+        """The newest checkpoint that enough witnesses cosigned."""
+        return self.directory / "checkpoint.cosigned"
+
 
 @dataclass(frozen=True, slots=True)
 class KeysConfig:
@@ -221,6 +227,37 @@ class AuditConfig:
     public_log: bool = False
     # Further tiles that somebody reads are counted over so many seconds.
     reading_window: float = _setting(60.0, above=0)
+
+
+def _witness_mistake(text: str) -> str | None:
+    """Return what is wrong with a witness, to be read after it; None if nothing."""
+    try:
+        parse_listed(text)
+    except InvalidInputError as error:
+        return str(error)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessConfig:
+    """``[witness]``: others who vouch that the log only grew (C2SP tlog-witness)."""
+
+    # The witnesses to ask, each as its address, a space, and its key (`tfaudit witness key`).
+    ask: tuple[str, ...] = _setting((), mistake=_witness_mistake)
+    # So many of them must cosign a checkpoint; 0 wants all.
+    quorum: int = _setting(0, low=0)
+    # Seconds between two times that they are asked about the newest checkpoint.
+    interval: float = _setting(5.0, low=0.1, high=3600)
+
+    @property
+    def listed(self) -> tuple[ListedWitness, ...]:
+        """The witnesses to ask."""
+        return tuple(map(parse_listed, self.ask))
+
+    @property
+    def wanted(self) -> int:
+        """How many cosignatures are wanted."""
+        return self.quorum or len(self.ask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +344,7 @@ class Config:
     keys: KeysConfig = field(default_factory=KeysConfig)
     log: LogConfig = field(default_factory=LogConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
+    witness: WitnessConfig = field(default_factory=WitnessConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)
     redaction: RedactionConfig = field(default_factory=RedactionConfig)
     secrets: SecretsConfig = field(default_factory=SecretsConfig)
@@ -385,6 +423,7 @@ def load_config(
         values["data", "directory"] = data
     mistakes += _server_mistakes(values)
     mistakes += _secrets_mistakes(values)
+    mistakes += _witness_mistakes(values)
     patterns = [
         text
         for (section, _), value in values.items()
@@ -464,6 +503,22 @@ def _secrets_mistakes(values: Mapping[tuple[str, str], object]) -> Iterator[str]
     directory = values.get(("secrets", "directory"))
     if directory is not None and Path(str(directory)).resolve() == keys.resolve():
         yield "[secrets] directory is that of the keys, which are no sink's: name another"
+
+
+def _witness_mistakes(values: Mapping[tuple[str, str], object]) -> Iterator[str]:
+    """Yield what is wrong with the witnesses beside each other."""
+    asked = values.get(("witness", "ask"), ())
+    quorum = values.get(("witness", "quorum"), 0)
+    listed = [parse_listed(text) for text in asked] if isinstance(asked, tuple) else []
+    if isinstance(quorum, int) and quorum > len(listed):
+        yield (
+            f"[witness] quorum is {quorum}, but ask names {len(listed)} witnesses: name more, or "
+            "want fewer"
+        )
+    keys = {each.verifier.public_key.public_bytes_raw() for each in listed}
+    names = {each.verifier.name for each in listed}
+    if len(keys) < len(listed) or len(names) < len(listed):
+        yield "[witness] ask names one witness twice: each key and each name counts once"
 
 
 def _take_file(path: Path, values: dict[tuple[str, str], object], mistakes: list[str]) -> None:

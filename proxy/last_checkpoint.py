@@ -5,11 +5,10 @@ from a backup would make it do so: it would grow again, differently, from a size
 """
 
 import asyncio
-import os
-import tempfile
 from pathlib import Path
 
 from proxy.contracts import Store
+from proxy.durable import replace_text
 from proxy.errors import ConfigError, InvalidInputError, VerificationError
 from proxy.tlog.checkpoint import verify_checkpoint
 from proxy.tlog.note import NoteVerifier
@@ -72,18 +71,5 @@ class LastCheckpoint:
         note = await store.checkpoint()
         if not note or note == self._written:
             return
-        await asyncio.to_thread(self._replace, note)
+        await asyncio.to_thread(replace_text, self._path, note)
         self._written = note
-
-    def _replace(self, note: str) -> None:
-        # A name of its own: the command line keeps the checkpoint of its entries here, too.
-        handle, fresh = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(note)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(fresh).replace(self._path)
-        except OSError:
-            Path(fresh).unlink(missing_ok=True)
-            raise

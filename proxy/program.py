@@ -16,6 +16,7 @@ from proxy.auth.people import People
 from proxy.auth.sessions import SessionKeeper
 from proxy.config import Config
 from proxy.contracts import Store
+from proxy.cosigned import CosignedCheckpoint
 from proxy.directory_service import DirectoryService
 from proxy.errors import ConfigError, TfauditError
 from proxy.keys import KeyRing, open_keys, settle_pending
@@ -71,6 +72,7 @@ class Program:
     sinks: SinkService
     open_sink: SinkOpener
     last_checkpoint: LastCheckpoint
+    cosigned: CosignedCheckpoint
     policy: Policy
 
 
@@ -103,7 +105,15 @@ async def open_program(
     keys = keys_in_force(config, create=create)
     audit = AuditLog(keys.entry, keys.checkpoint, keys.origin, clock=clock, random=os.urandom)
     store = SQLiteStore(config.data.database, audit, create=create, on_commit=on_commit)
-    last_checkpoint = LastCheckpoint(config.data.last_checkpoint, NoteVerifier.parse(keys.vkey))
+    verifier = NoteVerifier.parse(keys.vkey)
+    last_checkpoint = LastCheckpoint(config.data.last_checkpoint, verifier)
+    cosigned = CosignedCheckpoint(
+        config.data.cosigned_checkpoint,
+        verifier,
+        [each.verifier for each in config.witness.listed],
+        config.witness.wanted,
+    )
+    cosigned.load()
     secrets = Keys(keys.master, keys.redaction)
     open_sink = SinkOpener(NamedSecrets(config), now)
     async with AsyncExitStack() as after, store:
@@ -132,7 +142,8 @@ async def open_program(
                 proofs=ProofService(
                     store,
                     readings,
-                    NoteVerifier.parse(keys.vkey),
+                    verifier,
+                    cosigned=cosigned,
                     is_public=config.audit.public_log,
                 ),
                 readings=readings,
@@ -146,6 +157,7 @@ async def open_program(
                 sinks=SinkService(store, open_sink, keys.origin, now, os.urandom),
                 open_sink=open_sink,
                 last_checkpoint=last_checkpoint,
+                cosigned=cosigned,
                 policy=policy,
             )
         with suppress(TfauditError, OSError):

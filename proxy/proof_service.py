@@ -1,11 +1,13 @@
 """The log for those who check it: receipts, proofs that it only grew, and its tiles."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from proxy.access import EVERYTHING, EVERYWHERE, Caller, Permission
 from proxy.audit_log import draft
 from proxy.contracts import LogQuery, Store, StoredRecord
+from proxy.cosigned import CosignedCheckpoint
 from proxy.errors import (
     ForbiddenError,
     InvalidInputError,
@@ -18,6 +20,7 @@ from proxy.gate import gate
 from proxy.reading_log import ReadingLog
 from proxy.state_entries import refused
 from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
+from proxy.tlog.entry import Record
 from proxy.tlog.note import NoteVerifier
 from proxy.tlog.proof import (
     Node,
@@ -92,15 +95,23 @@ class ProofService:
         store: keeps the log.
         readings: records those of tiles.
         verifier: the log's checkpoint key.
+        cosigned: the newest checkpoint that witnesses cosigned; receipts lead to it if they can.
         is_public: anybody may read all of the log as tiles.
     """
 
     def __init__(
-        self, store: Store, readings: ReadingLog, verifier: NoteVerifier, *, is_public: bool = False
+        self,
+        store: Store,
+        readings: ReadingLog,
+        verifier: NoteVerifier,
+        *,
+        cosigned: CosignedCheckpoint | None = None,
+        is_public: bool = False,
     ) -> None:
         self._store = store
         self._readings = readings
         self._verifier = verifier
+        self._cosigned = cosigned
         self._is_public = is_public
 
     async def prove_entry(self, caller: Caller, index: int) -> ProvedEntry:
@@ -129,21 +140,30 @@ class ProofService:
         return ProvedEntry(found[0], await self.receipt(found[0]), recorded)
 
     async def receipt(self, stored: StoredRecord) -> Receipt:
-        """Return the receipt of an entry, against the newest checkpoint; leaves no entry itself.
+        """Return the receipt of an entry; leaves no entry itself.
+
+        It leads to the checkpoint that witnesses cosigned, if that covers the entry and is one of
+        this log as it is; else to the newest.
 
         Raises:
             UnavailableError: as ``prove_entry``.
         """
-        record = stored.record
+        cosigned = self._cosigned.newest if self._cosigned is not None else None
+        if cosigned is not None and cosigned.checkpoint.size > stored.record.index:
+            with suppress(VerificationError, InvalidInputError):
+                return await self._receipt(stored.record, cosigned.note, cosigned.checkpoint)
         try:
             note, newest = await self._newest()
-            nodes = inclusion_nodes(record.index, newest.size)
-            hashes = await self._hashes(nodes, newest.size)
-            proof = tuple(inclusion_proof(record.index, newest.size, hashes))
-            receipt = Receipt(record.index, proof, note, record.entry)
-            verify_receipt(receipt, [self._verifier])
+            return await self._receipt(stored.record, note, newest)
         except (VerificationError, InvalidInputError) as error:
-            raise _damaged(f"entry {record.index}", error) from error
+            raise _damaged(f"entry {stored.record.index}", error) from error
+
+    async def _receipt(self, record: Record, note: str, newest: Checkpoint) -> Receipt:
+        nodes = inclusion_nodes(record.index, newest.size)
+        hashes = await self._hashes(nodes, newest.size)
+        proof = tuple(inclusion_proof(record.index, newest.size, hashes))
+        receipt = Receipt(record.index, proof, note, record.entry)
+        verify_receipt(receipt, [self._verifier])
         return receipt
 
     async def prove_growth(
@@ -196,6 +216,16 @@ class ProofService:
         old, new = await self._log_at(old_size), await self._log_at(new_size)
         verify_consistency(old_size, old.root, new_size, new.root, proof)
         return ProvedGrowth(old, new, tuple(proof), newest, recorded)
+
+    async def growth(self, old_size: int, new_size: int) -> list[bytes]:
+        """Return the proof that the log only grew between two sizes; leaves no entry.
+
+        Raises:
+            InvalidInputError: the sizes are the wrong way round.
+            UnavailableError: the store can't give it.
+        """
+        nodes = consistency_nodes(old_size, new_size)
+        return consistency_proof(old_size, new_size, await self._hashes(nodes, new_size))
 
     async def root(self, size: int) -> bytes | None:
         """Return the root of the log at a size; None when it never had so many entries."""

@@ -10,12 +10,17 @@ from proxy.config import OPTIONS, SECTIONS, Config, Secret, load_config
 from proxy.directory import SinkRecord
 from proxy.errors import ConfigError
 from proxy.tfstate.policy import STANDARD, Policy
+from proxy.tlog.cosignature import Cosigner
+from tests.fakes import CHECKPOINT_KEY
 
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run where no tfaudit.toml lies about."""
     monkeypatch.chdir(tmp_path)
+
+
+WITNESS = Cosigner("w.example", CHECKPOINT_KEY).verifier.vkey
 
 
 def toml(folder: Path, text: str) -> Path:
@@ -45,6 +50,16 @@ def test_nothing_set_gives_the_defaults() -> None:
     )
     assert Path("tfaudit-data/tfaudit.db") == config.data.database
     assert STANDARD == config.redaction.policy()
+
+
+def test_witnesses_are_an_address_and_a_key() -> None:
+    """All are wanted unless it is said how many; requests go below the address."""
+    config = load_config(None, {"TFAUDIT_WITNESS_ASK": f"https://w.example/a/ {WITNESS}"})
+    (listed,) = config.witness.listed
+    assert "https://w.example/a/add-checkpoint" == listed.address
+    assert WITNESS == listed.verifier.vkey
+    assert 1 == config.witness.wanted
+    assert 0 == load_config(None, {}).witness.wanted
 
 
 def test_the_environment_wins_over_the_file_and_the_option_over_both() -> None:
@@ -164,6 +179,16 @@ def test_every_key_can_be_set_in_the_environment() -> None:
         (
             f'[redaction]\nhidden = ["a.{"b" * 20_000}"]',
             "[redaction] has patterns of 20006 bytes: together they may have 16384",
+        ),
+        ('[witness]\nask = ["w.example"]', "'w.example' that should begin with the witness's addr"),
+        ('[witness]\nask = ["https://w.example"]', "have the witness's key after its address"),
+        ('[witness]\nask = ["ftp://w.example k"]', "should begin with the witness's address"),
+        ('[witness]\nask = ["https://a@w.example k"]', "should begin with the witness's address"),
+        ('[witness]\nask = ["https://w.example k"]', "Not a verifier key"),
+        ("[witness]\nquorum = 1", "[witness] quorum is 1, but ask names 0 witnesses"),
+        (
+            f'[witness]\nask = ["http://a {WITNESS}", "http://b {WITNESS}"]',
+            "[witness] ask names one witness twice",
         ),
         ('[data]\ndirectory = "d"\n[secrets]\ndirectory = "d/keys"', "is that of the keys"),
         ('[secrets]\napi_key = "x"', "[secrets] api_key is not known"),

@@ -13,6 +13,7 @@ from proxy.auth.logins import Logins
 from proxy.auth.people import People
 from proxy.config import Config
 from proxy.contracts import Store
+from proxy.cosigned import CosignedCheckpoint
 from proxy.directory_service import DirectoryService
 from proxy.lock_service import LockService
 from proxy.proof_service import ProofService
@@ -31,6 +32,7 @@ LOCKS: Final = web.AppKey("locks", LockService)
 STATES: Final = web.AppKey("states", StateService)
 WORKSPACES: Final = web.AppKey("workspaces", WorkspaceService)
 PROOFS: Final = web.AppKey("proofs", ProofService)
+COSIGNED: Final = web.AppKey("cosigned", CosignedCheckpoint)
 ADMIN: Final = web.AppKey("admin", AdminService)
 EXCHANGE: Final = web.AppKey("exchange", TokenExchange)
 SINKS: Final = web.AppKey("sinks", SinkService)

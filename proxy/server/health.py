@@ -1,13 +1,15 @@
 """What machines ask: is the program alive, is it ready, how busy, and where the log stands."""
 
 import math
+import time
 from typing import Final
 
 import structlog
 from aiohttp import web
 
+from proxy.cosigned import Cosigned
 from proxy.errors import NotFoundError, UnavailableError
-from proxy.server.appkeys import METRICS, READINESS, SINKS, STORE
+from proxy.server.appkeys import COSIGNED, METRICS, READINESS, SINKS, STORE
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -31,7 +33,22 @@ async def readyz(request: web.Request) -> web.Response:
             text="not ready: the store can't be used; see the server's log\n",
             headers={"Retry-After": "10"},
         )
-    return web.Response(text="ready\n")
+    return web.Response(text=f"ready\n{_cosigned_line(request)}")
+
+
+def _cosigned_line(request: web.Request) -> str:
+    """Return how old the newest cosigned checkpoint is; of no weight for whether all is ready."""
+    cosigned = request.app[COSIGNED]
+    if not cosigned.is_wanted:
+        return ""
+    if cosigned.newest is None:
+        return "no checkpoint is cosigned yet\n"
+    return f"the newest cosigned checkpoint is {_age(cosigned.newest):.0f} s old\n"
+
+
+def _age(cosigned: Cosigned) -> float:
+    """Return seconds; the clock of a witness may be a little ahead of ours."""
+    return max(0.0, time.time() - cosigned.seconds)
 
 
 async def metrics(request: web.Request) -> web.Response:
@@ -44,8 +61,16 @@ async def metrics(request: web.Request) -> web.Response:
         sinks = await request.app[SINKS].measure()
     except UnavailableError:
         sinks = []
+    cosigned = request.app[COSIGNED]
+    age = size = None
+    if cosigned.is_wanted:
+        age, size = (
+            (math.inf, 0)
+            if cosigned.newest is None
+            else (_age(cosigned.newest), cosigned.newest.checkpoint.size)
+        )
     return web.Response(
-        body=request.app[METRICS].render(locks_held, sinks),
+        body=request.app[METRICS].render(locks_held, sinks, cosigned_age=age, cosigned_size=size),
         headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
     )
 
@@ -56,3 +81,13 @@ async def checkpoint(request: web.Request) -> web.Response:
     if not note:
         raise NotFoundError("the log has no entry yet, and so no checkpoint")
     return web.Response(text=note, headers={"Cache-Control": "no-cache"})
+
+
+async def cosigned_checkpoint(request: web.Request) -> web.Response:
+    """Answer the newest checkpoint that enough witnesses cosigned (C2SP tlog-cosignature)."""
+    newest = request.app[COSIGNED].newest
+    if newest is None:
+        raise NotFoundError(
+            "no checkpoint is cosigned: witnesses are named in [witness], and asked after commits"
+        )
+    return web.Response(text=newest.note, headers={"Cache-Control": "no-cache"})

@@ -109,6 +109,29 @@ class _Sinks(Collector):
             yield counter
 
 
+class _Cosigned(Collector):
+    """Says how old the newest cosigned checkpoint is; nothing without witnesses."""
+
+    def __init__(self) -> None:
+        self.age: float | None = None
+        self.size: int | None = None
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield both numbers for a scrape."""
+        if self.age is None or self.size is None:
+            return
+        yield GaugeMetricFamily(
+            "tfaudit_cosigned_checkpoint_age_seconds",
+            "Seconds since a quorum of witnesses cosigned a checkpoint; +Inf if never.",
+            value=self.age,
+        )
+        yield GaugeMetricFamily(
+            "tfaudit_cosigned_checkpoint_entries",
+            "Entries of the log that the newest cosigned checkpoint covers.",
+            value=self.size,
+        )
+
+
 class Metrics:
     """The counters of one program, in a registry of their own."""
 
@@ -120,6 +143,8 @@ class Metrics:
         self.registry.register(self._requests)
         self._sinks = _Sinks()
         self.registry.register(self._sinks)
+        self._cosigned = _Cosigned()
+        self.registry.register(self._cosigned)
         self._commit = Histogram(
             "tfaudit_commit_seconds",
             "Seconds a batch's transaction took, fsync included.",
@@ -159,13 +184,24 @@ class Metrics:
         self._batch.observe(jobs)
         self._entries.inc(entries)
 
-    def render(self, locks_held: float, sinks: Sequence[SinkStatus] = ()) -> bytes:
+    def render(
+        self,
+        locks_held: float,
+        sinks: Sequence[SinkStatus] = (),
+        *,
+        cosigned_age: float | None = None,
+        cosigned_size: int | None = None,
+    ) -> bytes:
         """Return the text exposition format.
 
         Args:
             locks_held: asked of the store for this scrape; NaN when it could not tell.
             sinks: asked of it the same way; none when it could not tell.
+            cosigned_age: seconds since the newest cosigned checkpoint was; infinite when there is
+                none; None without witnesses.
+            cosigned_size: entries that it covers.
         """
+        self._cosigned.age, self._cosigned.size = cosigned_age, cosigned_size
         self._locks.set(locks_held)
         self._sinks.statuses = sinks
         return generate_latest(self.registry)

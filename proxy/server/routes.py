@@ -221,6 +221,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         is_open=True,
     ),
     Route("GET", "/checkpoint", health.checkpoint, is_open=True),
+    Route("GET", "/checkpoint/cosigned", health.cosigned_checkpoint, is_open=True),
     Route("GET", "/healthz", health.healthz, is_open=True),
     Route("GET", "/readyz", health.readyz, is_open=True),
     Route("GET", "/metrics", health.metrics, is_open=True),

@@ -9,10 +9,12 @@ from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from proxy.errors import InvalidInputError, VerificationError
 from proxy.tlog.checkpoint import Checkpoint
 from proxy.tlog.checkpoint import parse as parse_checkpoint
+from proxy.tlog.cosignature import CosignatureVerifier
 from proxy.tlog.merkle import EMPTY_ROOT, HASH_SIZE
 from proxy.tlog.note import NoteVerifier, decode_base64, open_note, split_note
 from proxy.tlog.proof import verify_consistency
@@ -188,6 +190,44 @@ def parse_size(answer: bytes) -> int:
     if found is None or len(answer) > len(found[0]):
         raise InvalidInputError("The witness's answer 409 does not tell a size.")
     return int(found[1])
+
+
+@dataclass(frozen=True, slots=True)
+class ListedWitness:
+    """A witness that a log asks.
+
+    Attributes:
+        address: to which requests go.
+        verifier: its key, with its name.
+    """
+
+    address: str
+    verifier: CosignatureVerifier
+
+
+def parse_listed(text: str) -> ListedWitness:
+    """Read an address and a verifier key with a space between them.
+
+    Raises:
+        InvalidInputError: which of them is none, and what is wrong.
+    """
+    url, _, vkey = text.strip().partition(" ")
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        is_address = is_address and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or "@" in url or "?" in url or "#" in url:
+        raise InvalidInputError(
+            "should begin with the witness's address, such as https://witness.example.com"
+        )
+    if not vkey:
+        raise InvalidInputError(
+            "should have the witness's key after its address and a space, as `tfaudit witness key` "
+            "prints it there"
+        )
+    return ListedWitness(f"{url.rstrip('/')}/{PATH}", CosignatureVerifier.parse(vkey.strip()))
 
 
 def _parse_extended(text: str) -> Checkpoint:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.test_utils import TestClient
@@ -13,6 +14,7 @@ from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
 from proxy.config import Config
 from proxy.contracts import StoredToken
+from proxy.cosigned import CosignedCheckpoint
 from proxy.directory_service import DirectoryService
 from proxy.proof_service import ProofService
 from proxy.reading_log import ReadingLog
@@ -55,6 +57,7 @@ def api_app(store: FakeStore) -> web.Application:
     app[appkeys.ADMIN] = AdminService(store, lambda: NOW, lambda n: bytes([next(calls)]) * n)
     readings = ReadingLog(store, window=3600, now=lambda: NOW)
     verifier = NoteVerifier(ORIGIN, CHECKPOINT_KEY.public_key())
+    app[appkeys.COSIGNED] = CosignedCheckpoint(Path(), verifier, (), 0)
     app[appkeys.PROOFS] = ProofService(store, readings, verifier)
     app[appkeys.DIRECTORY] = DirectoryService(
         store, lambda: NOW, lambda n: bytes([next(calls)]) * n

@@ -1,15 +1,23 @@
 """Tests of proxy.server.health."""
 
+import math
+import time
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.audit_log import draft
 from proxy.contracts import DeadLetter, Delivery, HeldLock, Transaction
-from proxy.tlog.checkpoint import verify_checkpoint
+from proxy.cosigned import CosignedCheckpoint
+from proxy.server import appkeys
+from proxy.tlog.checkpoint import sign, verify_checkpoint
+from proxy.tlog.cosignature import add_cosignatures
 from proxy.tlog.note import NoteVerifier
 from tests.fakes import CHECKPOINT_KEY, ORIGIN, FakeStore, Fault, a_caller
 from tests.forwarding.world import World
 from tests.server.faces import Client, Serve, api_app
+from tests.witness.logs import LOG, WITNESS, at
 
 
 @pytest.fixture
@@ -141,3 +149,33 @@ async def test_metrics_tell_how_each_sink_is_doing(client: Client, store: FakeSt
     )
     assert 1 == found[f"tfaudit_sink_state {paused.name} paused"]
     assert 200 == (await client.get("/readyz")).status
+
+
+async def test_without_witnesses_nothing_is_said_of_them(client: Client) -> None:
+    """Neither a line nor a number."""
+    assert "ready\n" == await (await client.get("/readyz")).text()
+    assert not [name for name in await samples(client) if "cosigned" in name]
+    assert 404 == (await client.get("/checkpoint/cosigned")).status
+
+
+async def test_the_age_of_the_newest_cosigned_checkpoint_is_told(
+    client: Client, tmp_path: Path
+) -> None:
+    """By readiness, which it never denies, and by the metrics; infinite when there is none."""
+    now = int(time.time())
+    cosigned = CosignedCheckpoint(tmp_path / "file", LOG.verifier, [WITNESS.verifier], 1)
+    client.app[appkeys.COSIGNED].__dict__.update(cosigned.__dict__)
+    response = await client.get("/readyz")
+    assert (200, "ready\nno checkpoint is cosigned yet\n") == (
+        response.status,
+        await response.text(),
+    )
+    assert math.inf == (await samples(client))["tfaudit_cosigned_checkpoint_age_seconds"]
+    note = add_cosignatures(sign(at(7), LOG), [WITNESS.cosign(at(7).text(), now - 1000)])
+    await client.app[appkeys.COSIGNED].keep(note)
+    response = await client.get("/readyz")
+    assert (200, True) == (response.status, "is 100" in await response.text())
+    found = await samples(client)
+    assert 1000 <= found["tfaudit_cosigned_checkpoint_age_seconds"] < 1100
+    assert 7 == found["tfaudit_cosigned_checkpoint_entries"]
+    assert note == await (await client.get("/checkpoint/cosigned")).text()

@@ -1,0 +1,50 @@
+"""HTTP to the witnesses: one request, its status and so much of the answer as may be read."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
+
+from proxy.errors import UnavailableError
+from proxy.tlog.witnessing import MAX_ANSWER_BYTES
+from proxy.witnesses import Answer
+
+_SECONDS: Final = 10.0
+
+
+class WitnessClient:
+    """Posts to witnesses over connections that are kept.
+
+    Args:
+        session: of aiohttp.
+    """
+
+    def __init__(self, session: ClientSession) -> None:
+        self._session = session
+
+    async def post(self, address: str, body: bytes) -> Answer:
+        """Return the answer; a redirection is one, and is not followed.
+
+        Raises:
+            UnavailableError: there was none in time, or too long a one.
+        """
+        try:
+            async with self._session.post(address, data=body, allow_redirects=False) as answer:
+                content = await answer.content.read(MAX_ANSWER_BYTES + 1)
+                while not answer.content.at_eof() and len(content) <= MAX_ANSWER_BYTES:
+                    content += await answer.content.read(MAX_ANSWER_BYTES + 1)
+        except (ClientError, TimeoutError, OSError, ValueError) as error:
+            what = str(error) or type(error).__name__
+            raise UnavailableError(f"it can't be reached at {address}: {what}") from error
+        if len(content) > MAX_ANSWER_BYTES:
+            raise UnavailableError(f"its answer is longer than {MAX_ANSWER_BYTES:,} bytes")
+        return Answer(answer.status, content)
+
+
+@asynccontextmanager
+async def open_client() -> AsyncIterator[WitnessClient]:
+    """Open connections, and close them at the end."""
+    timeout = ClientTimeout(total=_SECONDS)
+    async with ClientSession(timeout=timeout, cookie_jar=DummyCookieJar()) as session:
+        yield WitnessClient(session)

@@ -1,0 +1,212 @@
+"""Asks the witnesses to cosign the newest checkpoint, off the way of every request.
+
+Not each commit is shown to them: what is newest when they are asked stands for all before it.
+A witness that is down, slow or says no costs a cosignature and nothing else.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+import structlog
+
+from proxy.contracts import Store
+from proxy.cosigned import CosignedCheckpoint
+from proxy.errors import (
+    InvalidInputError,
+    NotFoundError,
+    TfauditError,
+    UnavailableError,
+    VerificationError,
+)
+from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
+from proxy.tlog.cosignature import Cosignature, add_cosignatures, cosignatures
+from proxy.tlog.note import NoteVerifier
+from proxy.tlog.witnessing import AddCheckpoint, ListedWitness, parse_size
+
+REFRESH_SECONDS: Final = 60
+"""After which a log that did not grow is cosigned anew: the age tells whether witnesses answer."""
+
+_TRIES: Final = 3
+"""Requests to one witness in a round: it may first tell how far it knows the log."""
+_AHEAD_SECONDS: Final = 300
+"""By which a witness's clock may be ahead of ours."""
+
+_log = structlog.get_logger("tfaudit.witnesses")
+
+
+class Answer(NamedTuple):
+    """What a witness said.
+
+    Attributes:
+        status: of HTTP.
+        body: at most so much of it as may be read.
+    """
+
+    status: int
+    body: bytes
+
+
+class Prove(Protocol):
+    """Gives the proof that the log only grew from a size to another."""
+
+    def __call__(self, old_size: int, new_size: int) -> Awaitable[Sequence[bytes]]:
+        """Return hashes of 32 bytes each."""
+
+
+class Witnesses:
+    """Those that a server asks.
+
+    Args:
+        listed: where they are, and their keys.
+        cosigned: keeps what enough of them cosigned.
+        store: has the log.
+        log: the log's own checkpoint key.
+        prove: proves that it only grew.
+        post: sends a body to an address; UnavailableError when there is no answer.
+        clock: seconds since 1970.
+        on_ahead: told the name of a witness that knows more of the log than there is of it here,
+            and how many entries it knows.
+    """
+
+    def __init__(  # noqa: PLR0913 - the world around it
+        self,
+        listed: Sequence[ListedWitness],
+        cosigned: CosignedCheckpoint,
+        store: Store,
+        log: NoteVerifier,
+        *,
+        prove: Prove,
+        post: Callable[[str, bytes], Awaitable[Answer]],
+        clock: Callable[[], int],
+        on_ahead: Callable[[str, int], None],
+    ) -> None:
+        self._listed = listed
+        self._cosigned = cosigned
+        self._store = store
+        self._log = log
+        self._prove = prove
+        self._post = post
+        self._clock = clock
+        self._on_ahead = on_ahead
+        self._known: dict[str, int] = {}
+        self._failures: dict[str, str] = {}
+
+    async def run(
+        self, interval: float, sleep: Callable[[float], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Ask again and again, until it is cancelled.
+
+        Args:
+            interval: seconds between two rounds.
+            sleep: waits so many seconds.
+        """
+        while True:
+            try:
+                await self.ask()
+            except (TfauditError, OSError) as error:
+                _log.warning("no cosigned checkpoint could be kept", error=str(error))
+            await sleep(interval)
+
+    async def ask(self) -> None:
+        """Ask all at once about the newest checkpoint, if that is of any use.
+
+        Raises:
+            UnavailableError: the log can't be read.
+            VerificationError: its checkpoint does not hold.
+            OSError: what was cosigned could not be kept.
+        """
+        note = await self._store.checkpoint()
+        if not note:
+            return
+        checkpoint = verify_checkpoint(note, self._log)
+        newest = self._cosigned.newest
+        if (
+            newest is not None
+            and newest.checkpoint == checkpoint
+            and self._clock() - newest.seconds < REFRESH_SECONDS
+        ):
+            return
+        answers = await asyncio.gather(
+            *(self._ask(each, note, checkpoint) for each in self._listed)
+        )
+        lines = [each.line for each in answers if each is not None]
+        if len(lines) < self._cosigned.quorum:
+            return
+        await self._cosigned.keep(add_cosignatures(note, lines))
+
+    async def _ask(
+        self, witness: ListedWitness, note: str, checkpoint: Checkpoint
+    ) -> Cosignature | None:
+        """Return what one witness said of it; None after telling why it said nothing."""
+        name = witness.verifier.name
+        try:
+            found = await self._cosignature(witness, note, checkpoint)
+        except (UnavailableError, InvalidInputError, VerificationError, NotFoundError) as error:
+            # Told once, not in every round.
+            if self._failures.get(name) != str(error):
+                self._failures[name] = str(error)
+                _log.warning("a witness gave no cosignature", witness=name, error=str(error))
+            return None
+        if self._failures.pop(name, None) is not None:
+            _log.info("the witness cosigns again", witness=name)
+        return found
+
+    async def _cosignature(
+        self, witness: ListedWitness, note: str, checkpoint: Checkpoint
+    ) -> Cosignature:
+        name, size = witness.verifier.name, checkpoint.size
+        known = self._known.get(name, 0)
+        for _ in range(_TRIES):
+            if known > size:
+                break
+            proof = tuple(await self._prove(known, size))
+            body = AddCheckpoint(known, proof, note).body()
+            answer = await self._post(witness.address, body)
+            if answer.status == 200:
+                self._known[name] = size
+                return self._checked(witness, note, answer.body)
+            if answer.status != 409:
+                self._known.pop(name, None)
+                raise UnavailableError(
+                    f"it answered {answer.status} for the checkpoint of {size} entries"
+                    + _MEANING.get(answer.status, "")
+                )
+            told = parse_size(answer.body)
+            if told == known == size:
+                raise VerificationError(
+                    f"it knows another history of {size} entries: the log was forked. Compare both "
+                    "with what you kept elsewhere"
+                )
+            self._known[name] = known = told
+        if known > size:
+            self._known.pop(name, None)  # asked anew next time: the log may be put back
+            self._on_ahead(name, known)
+            raise VerificationError(
+                f"it knows {known} entries of this log, which has {size}: an older database was "
+                "put in the place of the newest"
+            )
+        raise UnavailableError("it told another size each time it was asked")
+
+    def _checked(self, witness: ListedWitness, note: str, body: bytes) -> Cosignature:
+        try:
+            lines = [f"{line}\n" for line in body.decode().removesuffix("\n").split("\n")]
+        except UnicodeDecodeError as error:
+            raise InvalidInputError("its cosignature is no text") from error
+        found = cosignatures(add_cosignatures(note, lines), [witness.verifier])
+        if not found:
+            raise VerificationError(
+                "its cosignature is not of the key that is configured: compare with `tfaudit "
+                "witness key` there"
+            )
+        if found[0].seconds > self._clock() + _AHEAD_SECONDS:
+            raise VerificationError("its cosignature is dated in the future: compare the clocks")
+        return found[0]
+
+
+_MEANING: Final = {
+    403: ": it does not know this log's key; give it that of `tfaudit key show`",
+    404: ": it does not watch this log; give it the key of `tfaudit key show`",
+    422: ": it knows a history that this one does not follow from; the log was forked. Compare "
+    "both with what you kept elsewhere",
+}
