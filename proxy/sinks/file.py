@@ -139,7 +139,7 @@ class FileSink:
         return f"can be written, has {self._file.size:,} bytes"
 
     def _open(self) -> None:
-        if self._file.is_current():
+        if self._file.is_locked_and_current():
             return
         self._file.open()
         self._is_known = False
@@ -198,9 +198,10 @@ class FileSink:
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
-        """Say in words what the system refused."""
+        """Say in words what the system refused; let others at the file afterwards."""
         try:
             yield
+            self._file.unlock()
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._file.close()
@@ -219,10 +220,15 @@ class _LineFile:
         self.changed = 0.0
         self._descriptor = -1
 
-    def is_current(self) -> bool:
-        """Tell whether the open file still is the one under its name, and as long as it was."""
+    def is_locked_and_current(self) -> bool:
+        """Lock the open file; tell whether it still is the one of its name, as long as it was.
+
+        Raises:
+            OSError: somebody else writes to it at this moment.
+        """
         if self._descriptor < 0:
             return False
+        _lock(self._descriptor)
         ours = os.fstat(self._descriptor)
         try:
             theirs = self.path.stat(follow_symlinks=False)
@@ -233,7 +239,7 @@ class _LineFile:
         )
 
     def open(self) -> None:
-        """Open or make the file, alone; cut a half-written last line off.
+        """Open or make the file and lock it; cut a half-written last line off.
 
         Raises:
             OSError: it can't be used, or is not ours to write to.
@@ -289,6 +295,10 @@ class _LineFile:
                     return count
         return 0
 
+    def unlock(self) -> None:
+        """Let others write to it, such as a command that tests the sink."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
     def close(self) -> None:
         """Close the file; safe to call twice."""
         descriptor, self._descriptor = self._descriptor, -1
@@ -311,12 +321,12 @@ def _require_file(descriptor: int) -> os.stat_result:
 
 
 def _lock(descriptor: int) -> None:
-    """Keep a second writer away; two would mix their lines."""
+    """Keep a second writer away for as long as a call takes: two would mix their lines."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise OSError(
-            errno.EBUSY, "another sink or process writes to it: give each sink a file of its own"
+            errno.EBUSY, "somebody else writes to it just now: give each sink a file of its own"
         ) from error
 
 

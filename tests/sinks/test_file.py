@@ -1,6 +1,7 @@
 """The file sink: what is on the disk when it says so, and what it does when the disk says no."""
 
 import errno
+import fcntl
 import gzip
 import os
 import resource
@@ -231,15 +232,24 @@ async def test_a_missing_directory_a_link_and_a_fifo_are_refused(path: Path) -> 
         await a_file(fifo).probe()
 
 
-async def test_two_sinks_never_mix_their_lines(path: Path) -> None:
-    """The second is refused as long as the first is open."""
+async def test_two_writers_never_mix_their_lines(path: Path) -> None:
+    """Each waits for the other's batch; so a command can test a sink that a server feeds."""
     first, second = a_file(path), a_file(path)
-    await first.send(batch_of(1))
-    with pytest.raises(NotTakenError, match="give each sink a file of its own"):
-        await second.probe()
-    await first.aclose()
-    await first.aclose()
+    await first.send(batch_of(2))
     assert "can be written" in await second.probe()
+    await second.send(batch_of(1, first=2))
+    await first.send(batch_of(2, first=3))
+    assert [0, 1, 2, 3, 4] == indices(path)
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        for each in (first, second):
+            with pytest.raises(NotTakenError, match="somebody else writes to it just now"):
+                await each.send(batch_of(1, first=5))
+    await second.send(batch_of(1, first=5))
+    assert [0, 1, 2, 3, 4, 5] == indices(path)
+    await first.aclose()
+    await first.aclose()
+    await second.aclose()
 
 
 # ---------------------------------------------------------------- rotation
