@@ -31,7 +31,8 @@ _CANONICAL: Final = (
 )
 # What `check` would refuse in canonical bytes of ASCII alone: a float or a long integer, which
 # stand after the quotation mark of a key, or in a list. A text may look so, too: then it is walked.
-_PERHAPS: Final = re.compile(rb'(?:":|[\[,])-?[0-9]+(?:[.eE]|(?<=[0-9]{16}))')
+_MEMBER: Final = re.compile(rb'":-?[0-9]+(?:[.eE]|(?<=[0-9]{16}))')
+_ELEMENT: Final = re.compile(rb"[\[,]-?[0-9]+(?:[.eE]|(?<=[0-9]{16}))")
 
 
 @dataclass(slots=True)  # not frozen, which would make it thrice as slow to make
@@ -131,7 +132,12 @@ def parse(entry: bytes) -> dict[str, object]:
         raise InvalidInputError("An entry's bytes are not JSON of the allowed kind.") from error
     if again != entry:
         raise InvalidInputError("An entry's bytes are not in canonical form (RFC 8785).")
-    if not isinstance(parsed, dict) or not entry.isascii() or _PERHAPS.search(entry):
+    if (
+        not isinstance(parsed, dict)
+        or not entry.isascii()
+        or _MEMBER.search(entry)
+        or (b"[" in entry and _ELEMENT.search(entry))
+    ):
         check(parsed)
     members: dict[str, object] = parsed
     return members
