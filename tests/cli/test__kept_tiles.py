@@ -1,5 +1,7 @@
 """Tests of the comparison of kept tiles with the log: each way to alter them is found and named."""
 
+import asyncio
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -23,19 +25,29 @@ KEYS = TrustedKeys(
 ANOTHER = bytes(32) * 256
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> Path:
-    """Return a log whose full tiles are kept."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a log whose full tiles are kept; no test may change it."""
+    directory = tmp_path_factory.mktemp("log")
 
     def job(tx: Transaction) -> None:
         for number in range(ENTRIES):
             tx.append(a_draft(f"entry {number}"))
 
-    async with an_open_store(tmp_path) as store:
-        await store.write(job)
-        while await store.keep_tiles():
-            pass
-    return tmp_path / "tfaudit.db"
+    async def make() -> None:
+        async with an_open_store(directory) as store:
+            await store.write(job)
+            while await store.keep_tiles():
+                pass
+
+    asyncio.run(make())
+    return directory / "tfaudit.db"
+
+
+@pytest.fixture
+def database(made: Path, tmp_path: Path) -> Path:
+    """Return a copy that may be changed."""
+    return Path(shutil.copy(made, tmp_path))
 
 
 async def verified(database: Path) -> Findings:
