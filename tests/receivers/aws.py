@@ -67,12 +67,15 @@ class Aws(NamedTuple):
         sqs = self.client("sqs")
         queue = sqs.get_queue_url(QueueName=name)["QueueUrl"]
         found: list[dict[str, Any]] = []
-        while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get(
-            "Messages"
-        ):
-            for each in messages:
-                found.append(json.loads(each["Body"]))
-                sqs.delete_message(QueueUrl=queue, ReceiptHandle=each["ReceiptHandle"])
+        while messages := sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=0
+        ).get("Messages"):
+            found += [json.loads(each["Body"]) for each in messages]
+            taken = [
+                {"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]}
+                for number, each in enumerate(messages)
+            ]
+            sqs.delete_message_batch(QueueUrl=queue, Entries=taken)
         return found
 
     def logged(self, group: str) -> list[dict[str, Any]]:
