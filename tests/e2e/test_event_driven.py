@@ -22,6 +22,7 @@ from tests.e2e.server import HTTP_BACKEND, Server
 from tests.e2e.terraform import Terraform
 from tests.examples import entry_of, example
 from tests.receivers.aws import KEYS, REGION, SECRET, Aws, an_aws
+from tests.samples import a_lock_info
 
 EXAMPLE = Path(__file__).parents[2] / "terraform-examples" / "event-driven"
 DATADOG = sorted((EXAMPLE / "datadog").rglob("*.json"))
@@ -98,6 +99,17 @@ def wait_for(
     return arrived
 
 
+def listening(aws: Aws) -> Callable[[], list[str]]:
+    """Subscribe to the example's topic; return what gives the messages since."""
+    sns, sqs = aws.client("sns"), aws.client("sqs")
+    [topic] = sns.list_topics()["Topics"]
+    queue = sqs.create_queue(QueueName="listener")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    arn = attributes["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic["TopicArn"], Protocol="sqs", Endpoint=arn)
+    return lambda: [each["Message"] for each in aws.queued("listener")]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_an_apply_elsewhere_starts_what_the_example_says(
@@ -130,6 +142,13 @@ def test_an_apply_elsewhere_starts_what_the_example_says(
         terraform.run("init")
         terraform.apply()
 
+    heard = listening(aws)
+    # A run whose lock somebody else breaks went wrong.
+    operator = server.token("operator", "test/app")
+    path = "/state/test/app"
+    assert 200 == server.request("LOCK", path, a_lock_info(), token=operator).status
+    assert 200 == server.request("UNLOCK", path, token=operator).status
+
     log = [record for record in server.log() if record.index >= first]
     wanted = {record.index for record in log}
 
@@ -157,6 +176,8 @@ def test_an_apply_elsewhere_starts_what_the_example_says(
         json.loads(states.describe_execution(executionArn=each["executionArn"])["input"])
         for each in executions
     ]
+    [alarm] = heard()
+    assert "A run on test/app went wrong: " in alarm
     assert {"prod/app", "test/app"} == {each["detail"]["workspace"] for each in inputs}
     assert 0 == server.verify().returncode
 
