@@ -33,6 +33,7 @@ from proxy.errors import (
 )
 
 if TYPE_CHECKING:
+    from proxy.cli._anchors import Anchors
     from proxy.cli._verification import Advance, Findings, TrustedKeys
     from proxy.config import Config
 
@@ -92,6 +93,15 @@ def verify(
             "checkpoint signs. Many times as fast; finds that something was changed, not what.",
         ),
     ] = False,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--against",
+            metavar="FILE|DIR",
+            help="Checkpoints that were kept elsewhere: a file, a directory or git repository of "
+            "such, or what a sink wrote. Finds a restored backup, a cut tail and a forked log.",
+        ),
+    ] = None,
     record: Annotated[
         bool,
         typer.Option("--record/--no-record", help="Record the verification in the log itself."),
@@ -122,6 +132,10 @@ def verify(
     begin = None if since is None else _read_checkpoint(since)
     if begin is not None and kind not in {_Kind.TILES, _Kind.URL}:
         trusted.append(begin)
+    # Before the log is read, which goes on growing.
+    anchors = None if not against else _anchors(against, keys)
+    if anchors is not None and kind is not _Kind.DATA:
+        trusted += [each.note for each in anchors.found]
     # Whoever has public keys alone can't sign an entry, and a backup must stay what it was.
     is_recorded = record and kind is _Kind.DATA and keys.master is not None
     is_recorded = is_recorded and not is_backup(loaded.data.directory) and not tree_only
@@ -132,12 +146,10 @@ def verify(
             if tree_only
             else _findings(kind, name, loaded, keys, trusted, begin)
         )
+        _compare_anchors(loaded if kind is _Kind.DATA else None, anchors, findings)
     except VerificationError as error:
-        if is_recorded and trusted:
-            # The log may be past what was promised: to append would sign a second history.
-            notice("tfaudit: the verification is not on record: the log must not grow from here")
-        elif is_recorded:
-            _record(loaded, None, error)
+        if is_recorded:
+            _record_failure(loaded, error, is_promised=bool(trusted or against))
         _report_failure(name, error, as_json=as_json)
         raise typer.Exit(REFUSED) from error
     if is_recorded:
@@ -189,6 +201,58 @@ def _findings(  # noqa: PLR0917 - what was typed
     if kind is _Kind.EXPORT:
         return _verify_export(Path(what), keys, trusted)
     return _verify_tiles(kind, what, keys, trusted, since)
+
+
+def _anchors(paths: list[Path], keys: "TrustedKeys") -> "Anchors":
+    from proxy.cli._anchors import read_anchors  # noqa: PLC0415 - quick start
+
+    return read_anchors(paths, keys.checkpoint)
+
+
+def _compare_anchors(
+    config: "Config | None", anchors: "Anchors | None", findings: "Findings"
+) -> None:
+    """Compare a log that holds in itself with what was kept elsewhere.
+
+    Args:
+        config: of the data directory; None when the anchors were compared with the rest.
+        anchors: read before the log was; None when none were asked for.
+        findings: told what could not be.
+    """
+    from proxy.cli._anchors import compare  # noqa: PLC0415 - quick start
+    from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
+
+    if anchors is None:
+        return
+    found = anchors.found
+
+    async def action(database: Path) -> None:
+        async with SQLiteReader(database) as store:
+            records = store.records(await store.size())
+            await compare(found, (stored.record.leaf_hash async for stored, _ in records))
+
+    if config is not None:
+        run(action(config.data.database))
+    findings.checkpoints += len(anchors.found)
+    findings.unchecked += [f"an anchor that does not hold, {each}" for each in anchors.wrong]
+    if anchors.found and not anchors.wrong:
+        return
+    findings.is_proved = False
+    if not anchors.found:
+        others = ", ".join(sorted(anchors.others))
+        findings.unchecked.append(
+            "whether the log is what it was: no checkpoint of it stands where --against says"
+            + (f", only of {others}" if others else "")
+        )
+
+
+def _record_failure(config: "Config", error: VerificationError, *, is_promised: bool) -> None:
+    """Record a failure, unless the log may be past what was promised elsewhere."""
+    if is_promised:
+        # To append would sign a second history.
+        notice("tfaudit: the verification is not on record: the log must not grow from here")
+    else:
+        _record(config, None, error)
 
 
 def _report_failure(what: str, error: VerificationError, *, as_json: bool) -> None:

@@ -869,3 +869,52 @@ def test_a_forged_signature_in_an_export_is_found(tfaudit: Tfaudit, exported: Pa
     lines[1]["signature"]["value"] = base64.b64encode(bytes(64)).decode()
     exported.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert 1 == bad_index(tfaudit, exported)
+
+
+def test_anchors_that_hold_prove_the_log(tfaudit: Tfaudit, data: Path, rolled_back: str) -> None:
+    """Told among the checkpoints; the verification is an entry as ever."""
+    assert rolled_back
+    anchor = data.parent / "anchor"
+    shutil.copy(data / "checkpoint.last", anchor)
+    with_it = json.loads(tfaudit("verify", "--json", "--against", anchor).stdout)
+    assert ("verified", []) == (with_it["result"], with_it["unchecked"])
+    assert "audit.verified" == events(tfaudit)[-2]
+
+
+def test_anchors_that_are_none_leave_it_open(
+    tfaudit: Tfaudit, data: Path, rolled_back: str
+) -> None:
+    """Nothing to compare with, or an anchor that somebody changed: could not tell."""
+    assert rolled_back
+    anchors = data.parent / "anchors"
+    anchors.mkdir()
+    told = tfaudit("verify", "--no-record", "--against", anchors, code=2)
+    assert "no checkpoint of it stands where --against says" in told.stderr
+    shutil.copy(data / "checkpoint.last", anchors)
+    changed = (data / "checkpoint.last").read_text().replace("\n4\n", "\n3\n")
+    (anchors / "changed").write_text(changed)
+    told = tfaudit("verify", "--no-record", "--against", anchors, code=2)
+    assert f"an anchor that does not hold, {anchors / 'changed'}" in told.stderr
+
+
+def test_an_anchor_that_is_missing_is_wrong_usage(tfaudit: Tfaudit, tmp_path: Path) -> None:
+    """A mistyped name proves nothing."""
+    assert "none" in tfaudit("verify", "--against", tmp_path / "none", code=2).stderr
+
+
+def test_a_failure_against_anchors_is_not_on_record(
+    tfaudit: Tfaudit, data: Path, rolled_back: str
+) -> None:
+    """The log must not grow from where it is: it would be a second history."""
+    assert rolled_back
+    shutil.copytree(data, data.parent / "backup")
+    tfaudit("token", "create", "more", "--role", "reader", "--workspace", "*")
+    anchor = data.parent / "anchor"
+    shutil.copy(data / "checkpoint.last", anchor)
+    shutil.rmtree(data)
+    shutil.copytree(data.parent / "backup", data)
+    before = (data / "checkpoint.last").read_bytes()
+    told = tfaudit("verify", "--against", anchor, code=1).stderr
+    assert "(missing)" in told
+    assert "the log must not grow from here" in told
+    assert before == (data / "checkpoint.last").read_bytes()
