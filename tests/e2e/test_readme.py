@@ -205,6 +205,7 @@ def test_guides(server: Server, shell: Callable[..., str], tmp_path: Path) -> No
         "A value leaked: where was it?",
         "Runs",
         "Prove it",
+        "Prove it yourself",
         "Operate it",
     ):
         for line in commands(heading):
