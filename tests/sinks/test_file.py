@@ -102,6 +102,24 @@ async def test_only_its_owner_can_read_it_unless_told_otherwise(path: Path) -> N
     } == found
 
 
+async def test_a_probe_makes_no_file_and_what_root_makes_is_its_directorys_owners(
+    path: Path,
+) -> None:
+    """A command of root's that tries the server's sink leaves nothing that locks the server out."""
+    if os.geteuid() == 0:
+        os.chown(path.parent, 54321, 54322)
+    owner = path.parent.stat()
+    sink = a_file(path, rotate_bytes=1, compress=True)
+    assert "will be made with the first event" == await sink.probe()
+    assert [] == list(path.parent.iterdir())
+    await sink.send(batch_of(1))
+    await sink.send(batch_of(1, first=1))
+    await sink.aclose()
+    found = [each.stat() for each in path.parent.iterdir()]
+    assert 3 == len(found)
+    assert {(owner.st_uid, owner.st_gid)} == {(each.st_uid, each.st_gid) for each in found}
+
+
 async def test_the_receipt_comes_after_the_disk_has_it(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,7 +132,6 @@ async def test_the_receipt_comes_after_the_disk_has_it(
         real(descriptor)
 
     sink = a_file(path)
-    await sink.probe()
     monkeypatch.setattr(os, "fsync", fsync)
     await sink.send(batch_of(3))
     assert path.stat().st_size in synced
