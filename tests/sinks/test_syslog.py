@@ -192,6 +192,7 @@ async def test_a_peer_that_hung_up_is_noticed_before_the_next_batch() -> None:
     with a_peer() as peer:
         sink = a_syslog(peer.port)
         await sink.send(batch_of(1))
+        peer.settle()
         peer.connections[0].shutdown(socket.SHUT_RDWR)
         await sink.send(batch_of(1, first=1))
         await closed(sink)
