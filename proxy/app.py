@@ -190,7 +190,7 @@ async def serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     config.data.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _only_server(config), suppress(asyncio.CancelledError):
+    with only_server(config), suppress(asyncio.CancelledError):
         metrics, traffic, bell = Metrics(), Traffic(), Bell()
 
         def on_commit(jobs: int, entries: int, seconds: float) -> None:
@@ -460,7 +460,7 @@ async def _keep_tiles(program: Program) -> None:
         await asyncio.sleep(_TILE_SECONDS)
 
 
-def _only_server(config: Config) -> IO[str]:
+def only_server(config: Config) -> IO[str]:
     """Hold the data directory for one server; the command line may write beside it.
 
     Raises:

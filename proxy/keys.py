@@ -10,6 +10,7 @@ import shlex
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -123,7 +124,7 @@ def open_keys(
     if keychain.mistakes or not (entry and checkpoint and origin and redaction and master):
         listed = "\n".join(f"  - {mistake}" for mistake in keychain.mistakes)
         raise ConfigError(f"the keys can't be used; nothing was started:\n{listed}")
-    return KeyRing(entry, checkpoint, origin, redaction, master, keychain.pending())
+    return KeyRing(entry, checkpoint, origin, redaction, master, pending_keys(config))
 
 
 def read_signer(path: Path) -> Signer:
@@ -157,6 +158,42 @@ def command_signer(config: KeysConfig, command: str, public_key: str) -> Signer:
         raise ConfigError(f"the signing command {error}") from error
 
 
+def pending_keys(config: Config) -> dict[Purpose, Signer]:
+    """Return the keys that a rotation made and did not put in their place.
+
+    Raises:
+        ConfigError: one of them can't be read.
+    """
+    return {
+        purpose: read_signer(path)
+        for purpose in PURPOSES
+        if (path := pending_path(config, purpose)).exists()
+    }
+
+
+@contextlib.contextmanager
+def rotating(config: Config) -> Iterator[None]:
+    """Keep others from deciding what becomes of a pending key.
+
+    Raises:
+        ConfigError: somebody does that now.
+    """
+    path = config.data.keys / ".rotation.lock"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"{path} can't be made: {error.strerror}") from error
+    try:
+        flock(handle, LOCK_EX | LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise ConfigError("a key is being rotated at this moment: try again") from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
 def make_pending(config: Config, purpose: Purpose) -> Signer:
     """Make a key beside the one in force, whose successor it is to be; durable on return.
 
@@ -171,7 +208,8 @@ def make_pending(config: Config, purpose: Purpose) -> Signer:
         _write_private(path, _new_private_key())
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}") from error
-    return read_signer(path)
+    made = _read_private_key(_read_private(path))
+    return PrivateKeySigner(made, str(config.data.keys / FILES[purpose]))
 
 
 def pending_path(config: Config, purpose: Purpose) -> Path:
@@ -352,15 +390,6 @@ class _Keychain:
         key = self.take(purpose, given, _read_private_key, _new_private_key)
         place = "the configuration" if given is not None else str(self._directory / FILES[purpose])
         return None if key is None else PrivateKeySigner(key, place)
-
-    def pending(self) -> dict[Purpose, Signer]:
-        """Return the keys that a rotation made and did not put in their place."""
-        found: dict[Purpose, Signer] = {}
-        for purpose in PURPOSES:
-            path = self._directory / f"{purpose}.next.pem"
-            if path.exists():
-                found[purpose] = read_signer(path)
-        return found
 
     def origin(self) -> str | None:
         """Return the log's name, which never changes once it is made."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from proxy.contracts import Store
 from proxy.durable import replace_text
 from proxy.errors import ConfigError, InvalidInputError, VerificationError
-from proxy.tlog.checkpoint import verify_checkpoint
+from proxy.key_history import verify_own
 from proxy.tlog.note import NoteVerifier
 
 
@@ -40,7 +40,7 @@ class LastCheckpoint:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{self._path} can't be read: {error}") from error
         try:
-            seen = verify_checkpoint(note, self._verifier)
+            seen = await verify_own(store, note, self._verifier)
         except (VerificationError, InvalidInputError) as error:
             raise ConfigError(
                 f"{self._path} is not a checkpoint of this log: {error} If the keys were "
@@ -49,7 +49,7 @@ class LastCheckpoint:
         stored = await store.checkpoint(seen.size)
         if stored:
             try:
-                if verify_checkpoint(stored, self._verifier) == seen:
+                if await verify_own(store, stored, self._verifier) == seen:
                     self._written = note
                     return
             except (VerificationError, InvalidInputError):

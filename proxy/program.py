@@ -19,7 +19,7 @@ from proxy.contracts import Store
 from proxy.cosigned import CosignedCheckpoint
 from proxy.directory_service import DirectoryService
 from proxy.errors import ConfigError, TfauditError
-from proxy.keys import KeyRing, open_keys, settle_pending
+from proxy.keys import KeyRing, open_keys, pending_keys, rotating, settle_pending
 from proxy.last_checkpoint import LastCheckpoint
 from proxy.lock_service import LockService
 from proxy.preparation import Keys
@@ -171,22 +171,31 @@ def keys_in_force(config: Config, *, create: bool) -> KeyRing:
     and the former key is. The log alone tells which.
 
     Raises:
-        ConfigError: a key is missing or can't be used, or the log can't be asked.
+        ConfigError: a key is missing or can't be used, the log can't be asked, or a key is being
+            rotated at this moment.
     """
-    keys = open_keys(config, create=create)
-    if not keys.pending:
-        return keys
-    entry_key_id, note = newest_signatures(config.data.database)
-    for purpose, signer in keys.pending.items():
-        public_key = public_key_of(signer)
-        is_in_force = (
-            key_id(signer.public_key) == entry_key_id
-            if purpose == "entry"
-            else key_ids_of(note, keys.origin)[-1:]
-            == [NoteVerifier(keys.origin, public_key).key_id]
-        )
-        settle_pending(config, purpose, is_in_force=is_in_force)
+    if pending_keys(config):
+        with rotating(config):
+            settle(config)
     return open_keys(config, create=create)
+
+
+def settle(config: Config) -> None:
+    """Put each pending key in its place if the log goes on with it, else drop it.
+
+    Call it under ``rotating``.
+
+    Raises:
+        ConfigError: the log can't be asked, or the files can't be changed.
+    """
+    entry_key_id, note = newest_signatures(config.data.database)
+    origin = note.partition("\n")[0]
+    for purpose, signer in pending_keys(config).items():
+        is_in_force = key_id(signer.public_key) == entry_key_id
+        if purpose == "checkpoint" and note:
+            verifier = NoteVerifier(origin, public_key_of(signer))
+            is_in_force = key_ids_of(note, origin)[-1:] == [verifier.key_id]
+        settle_pending(config, purpose, is_in_force=is_in_force)
 
 
 def _people(config: Config, store: Store, hasher: PasswordHasher) -> People:

@@ -17,6 +17,7 @@ from proxy.errors import (
 )
 from proxy.fields import FieldError
 from proxy.gate import gate
+from proxy.key_history import verify_own
 from proxy.reading_log import ReadingLog
 from proxy.state_entries import refused
 from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
@@ -236,7 +237,7 @@ class ProofService:
     async def _log_at(self, size: int) -> LogAt:
         root = root_hash(size, await self._hashes(root_nodes(size), size))
         note = await self._store.checkpoint(size) if size else ""
-        if note and verify_checkpoint(note, self._verifier).root != root:
+        if note and (await verify_own(self._store, note, self._verifier)).root != root:
             raise VerificationError(f"the checkpoint of {size} entries has another root")
         return LogAt(size, root, note or None)
 

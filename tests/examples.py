@@ -5,12 +5,14 @@ A new event of the catalogue needs a line in `EXAMPLES`.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from proxy import run_entries, runs, sink_entries, state_entries
 from proxy.access import Caller, Principal
@@ -36,6 +38,7 @@ from proxy.outputs import Outputs
 from proxy.refusals import LockRefusedError, SerialRegressionError
 from proxy.runs import Addresses, Save
 from proxy.timestamps import rfc3339, uuid7
+from proxy.tlog.rotation import Rotation
 from proxy.token_entries import token_part
 from tests.fakes import CHECKPOINT_KEY, ENTRY_KEY, START, FakeTransaction, _Contents
 
@@ -387,13 +390,17 @@ _KEYS: Final = {"entry": "5a1d3c7e9f0b2846", "checkpoint": "tfaudit.example.com/
 
 
 def _key_rotated() -> Draft:
-    before = {**_KEYS, "entry": "0123456789abcdef"}
+    old, new = ENTRY_KEY, Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x03")
+    before, after = (key.public_key().public_bytes_raw() for key in (old, new))
+    made = Rotation(8123, "entry", "tfaudit.example.com/log", before, after)
+    statement = made.statement()
+    signatures = {"old": old.sign(statement), "new": new.sign(statement)}
     return draft(
         "key.rotated",
         "success",
-        "keys came into use: " + ", ".join(f"{name} {key}" for name, key in _KEYS.items()),
+        "alice brought in a new entry key: signed by both",
         _ITSELF,
-        keys={"before": before, "after": _KEYS},
+        key=replace(made, signatures=signatures).part(),
     )
 
 

@@ -1,16 +1,24 @@
 """Checks a log from its static files alone, from a directory or over HTTP, and single receipts."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from proxy.cli._tile_tree import CHECKPOINT, Source, read_all, read_file
-from proxy.cli._verification import Advance, Findings, TrustedKeys
+from proxy.cli._verification import (
+    ROTATED,
+    Advance,
+    Findings,
+    TrustedKeys,
+    lost_keys,
+    rotations_in,
+)
 from proxy.errors import InvalidInputError, MissingError, VerificationError
-from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
+from proxy.tlog.checkpoint import Checkpoint, parse, verify_checkpoint
 from proxy.tlog.merkle import HASH_SIZE
 from proxy.tlog.proof import root_nodes
 from proxy.tlog.receipt import Receipt, verify_receipt
+from proxy.tlog.rotation import KeyHistory
 from proxy.tlog.tiles import (
     WIDTH,
     Bundle,
@@ -31,7 +39,7 @@ _AT_ONCE: Final = 8
 async def verify_tree(
     source: Source,
     keys: TrustedKeys,
-    trusted: Iterable[str],
+    trusted: Sequence[str],
     since: str | None,
     advance: Advance,
 ) -> Findings:
@@ -52,11 +60,13 @@ async def verify_tree(
         InvalidInputError: a checkpoint kept elsewhere is none.
     """
     note = await source.read(CHECKPOINT)
+    kept = [*trusted, *([] if since is None else [since])]
+    keys, history = await _follow(source, keys, note, kept)
     try:
         newest = verify_checkpoint(note, *keys.checkpoint)
     except (InvalidInputError, VerificationError) as error:
         raise VerificationError(f"The checkpoint does not hold. {error}", 0) from error
-    verifier = LogVerifier(keys.entry, keys.checkpoint, trusted)
+    verifier = LogVerifier(keys.entry, keys.checkpoint, trusted, history)
     start = 0
     if since is not None:
         start = (await _resume(source, verifier, since, newest)).size
@@ -74,6 +84,7 @@ async def verify_tree(
     await checked.finish()
     findings = Findings(entries=newest.size, root=root.hex() if newest.size else "")
     findings.checkpoints = 1 + len(list(trusted)) + (since is not None)
+    findings.unchecked += lost_keys(history)
     findings.unchecked.append(
         "the signatures of single entries, which no tile holds; that of the checkpoint covers all"
     )
@@ -82,6 +93,40 @@ async def verify_tree(
             f"the first {start} entries, which the checkpoint given with --since covers"
         )
     return findings
+
+
+async def _follow(
+    source: Source, keys: TrustedKeys, note: bytes, kept: Iterable[str]
+) -> tuple[TrustedKeys, KeyHistory]:
+    """Find the keys of all checkpoints; where one's is not a trusted one, by the rotations.
+
+    They stand among the entries, which are read once more for it.
+
+    Args:
+        source: nothing it says is believed.
+        keys: from outside.
+        note: the newest checkpoint.
+        kept: checkpoints from elsewhere.
+
+    Raises:
+        VerificationError: it is not a checkpoint, or a tile is not what its path says.
+        MissingError: an entry bundle is not there.
+        UnavailableError: it could not be told.
+    """
+    try:
+        verify_checkpoint(note, *keys.checkpoint)
+        for each in kept:
+            verify_checkpoint(each, *keys.checkpoint)
+        return keys.follow(())
+    except InvalidInputError as error:
+        raise VerificationError(f"The checkpoint does not hold. {error}", 0) from error
+    except VerificationError:
+        size = parse(note.decode("utf-8", "replace").rpartition("\n\n")[0] + "\n").size
+    found: list[tuple[int, bytes]] = []
+    for first in range(0, size, WIDTH):
+        tile, _, entries = await _read(source, Tile(0, first // WIDTH, min(WIDTH, size - first)))
+        found += [(tile.first + place, entry) for place, entry in enumerate(entries)]
+    return keys.follow(rotations_in(each for each in found if ROTATED in each[1]))
 
 
 async def _resume(

@@ -6,6 +6,7 @@ import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -32,7 +33,7 @@ from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
 from proxy.tlog.entry import Record, canonical, key_id
 from proxy.tlog.merkle import EMPTY_ROOT, Frontier
 from proxy.tlog.note import NoteVerifier
-from proxy.tlog.rotation import PURPOSES
+from proxy.tlog.rotation import EVENT, PURPOSES, KeyHistory, Rotation
 from proxy.tlog.signing import public_key_of
 from proxy.tlog.verify import LogVerifier
 
@@ -40,6 +41,8 @@ _PUBLIC_KEY_BYTES: Final = 32
 
 _ROOT_PAGE: Final = 4096
 """Entries hashed at a time when the tree alone is checked."""
+
+ROTATED: Final = b'"key.rotated"'
 
 _KINDS: Final = [bytes, bytes, bytes, str]
 """Types of a record's parts after its index."""
@@ -85,6 +88,19 @@ class TrustedKeys:
             ring.master,
         )
 
+    def follow(self, rotations: Iterable[Rotation]) -> tuple["TrustedKeys", KeyHistory]:
+        """Return all keys that follow from these, and which of them signs where.
+
+        Args:
+            rotations: found in the log; from anybody.
+        """
+        history = KeyHistory(
+            [key.public_bytes_raw() for key in self.entry.values()], self.checkpoint, rotations
+        )
+        if not history.rotations:
+            return self, history
+        return TrustedKeys(history.entry_keys(), history.verifiers(), self.master), history
+
 
 def parse_entry_key(text: str) -> Ed25519PublicKey:
     """Read an entry key from base64 of its 32 raw bytes.
@@ -127,9 +143,9 @@ def parse_keys(given: Iterable[str]) -> tuple[list[Ed25519PublicKey], list[NoteV
             continue
         text = path.read_text("utf-8", "replace").strip()
         if text.startswith("{"):
-            entry_key, vkey = _shown_keys(each, text)
-            entry.append(entry_key)
-            checkpoint.append(vkey)
+            shown_entry, shown_checkpoint = _shown_keys(each, text)
+            entry += shown_entry
+            checkpoint += shown_checkpoint
         elif text.startswith("-----BEGIN"):
             entry.append(_pem_key(each, text))
         else:
@@ -137,15 +153,21 @@ def parse_keys(given: Iterable[str]) -> tuple[list[Ed25519PublicKey], list[NoteV
     return entry, checkpoint
 
 
-def _shown_keys(name: str, text: str) -> tuple[Ed25519PublicKey, NoteVerifier]:
+def _shown_keys(name: str, text: str) -> tuple[list[Ed25519PublicKey], list[NoteVerifier]]:
     try:
         shown = orjson.loads(text)
-        entry_key, vkey = str(shown["entry"]["public_key"]), str(shown["checkpoint"]["vkey"])
+        entry = [str(shown["entry"]["public_key"])]
+        checkpoint = [str(shown["checkpoint"]["vkey"])]
+        for each in shown.get("keys", ()):  # `key export-public` adds the former ones
+            if each["purpose"] == "entry":
+                entry.append(str(each["public_key"]))
+            else:
+                checkpoint.append(str(each["vkey"]))
     except (orjson.JSONDecodeError, LookupError, TypeError) as error:
         raise InvalidInputError(
             f"{name} does not hold what `tfaudit key show --json` prints"
         ) from error
-    return parse_entry_key(entry_key), NoteVerifier.parse(vkey)
+    return list(map(parse_entry_key, entry)), list(map(NoteVerifier.parse, checkpoint))
 
 
 def _pem_key(name: str, text: str) -> Ed25519PublicKey:
@@ -218,10 +240,11 @@ async def verify_store(
         UnavailableError: the store could not be read.
     """
     findings = Findings()
-    verifier = LogVerifier(keys.entry, keys.checkpoint, trusted)
     # Entries and checkpoints up to here stay what they are; whatever does not is in the snapshot.
     snapshot = await store.snapshot()
     promised_size = snapshot.promised
+    keys, history = keys.follow(await _rotations(store, promised_size))
+    verifier = LogVerifier(keys.entry, keys.checkpoint, trusted, history)
     replay = Replay()
     tiles = KeptTiles(store, snapshot.tiles)
     newest = ""
@@ -261,6 +284,7 @@ async def verify_store(
     replay.sinks.check_dead_letters(snapshot.dead_letters)
     replay.sinks.check_replays(snapshot.replays)
     _check_schema(snapshot.schema)
+    findings.unchecked += lost_keys(history)
     findings.states = sum(
         not replay.is_destroyed(promise) for promise in replay.by_version.values()
     )
@@ -290,6 +314,46 @@ async def _compare(
         raise
 
 
+async def _rotations(store: SQLiteReader, size: int) -> list[Rotation]:
+    """Read ahead what says which keys the log is signed by; all of it is checked on the way."""
+    found = [(row.index, row.entry) async for row in store.filed_as(EVENT, size)]
+    return rotations_in(found)
+
+
+async def followed_in_store(store: SQLiteReader, keys: TrustedKeys) -> TrustedKeys:
+    """Return all keys that follow from these by the rotations in a store."""
+    return keys.follow(await _rotations(store, (await store.snapshot()).promised))[0]
+
+
+def followed_in_export(path: Path, keys: TrustedKeys) -> TrustedKeys:
+    """Return all keys that follow from these by the rotations in an export.
+
+    Raises:
+        VerificationError: a line that should be a rotation is no record.
+    """
+    return keys.follow(_exported_rotations(path))[0]
+
+
+def rotations_in(entries: Iterable[tuple[int, object]]) -> list[Rotation]:
+    """Return the rotations of signing keys among entries; what is none is left for the way."""
+    found: list[Rotation] = []
+    for index, entry in entries:
+        with suppress(VerificationError, orjson.JSONDecodeError, TypeError, AttributeError):
+            rotation = Rotation.parse(index, orjson.loads(entry))  # type: ignore[arg-type] # from anybody
+            if rotation is not None:
+                found.append(rotation)
+    return found
+
+
+def lost_keys(history: KeyHistory) -> list[str]:
+    """Return what can't be told of keys that were lost, each a sentence for people."""
+    return [
+        f"whether the {each.purpose} key that entry {each.index} brought in belongs to the log: "
+        "its predecessor was lost and did not hand over; the log's other key alone vouches for it"
+        for each in history.lost
+    ]
+
+
 async def _name_exactly(
     store: SQLiteReader, keys: TrustedKeys, verifier: LogVerifier, error: VerificationError
 ) -> None:
@@ -301,7 +365,7 @@ async def _name_exactly(
     Raises:
         VerificationError: naming an index between the two checkpoints.
     """
-    fresh = LogVerifier(keys.entry, keys.checkpoint)
+    fresh = LogVerifier(keys.entry, keys.checkpoint, history=verifier.history)
     snapshot = await store.snapshot()
     try:
         async for stored, _ in store.records(snapshot.promised):
@@ -404,6 +468,8 @@ async def verify_root(
     note = await store.checkpoint()
     if not note:
         raise MissingError("No checkpoint covers the log: they were removed.", 0)
+    snapshot = await store.snapshot()
+    keys, _ = keys.follow(await _rotations(store, snapshot.promised))
     try:
         newest = verify_checkpoint(note, *keys.checkpoint)
     except (InvalidInputError, VerificationError, TypeError) as error:
@@ -600,7 +666,9 @@ def verify_export(
         InvalidInputError: a checkpoint is none.
     """
     findings = Findings()
-    verifier = LogVerifier(keys.entry, keys.checkpoint, checkpoints)
+    keys, history = keys.follow(_exported_rotations(path))
+    verifier = LogVerifier(keys.entry, keys.checkpoint, checkpoints, history)
+    findings.unchecked += lost_keys(history)
     for stored in _read_export(path):
         verifier.add(stored.record)
         _check_document(stored, orjson.loads(stored.record.entry), required=False)
@@ -618,6 +686,17 @@ def verify_export(
             "the export's own with --checkpoint"
         )
     return findings
+
+
+def _exported_rotations(path: Path) -> list[Rotation]:
+    """Read an export once ahead for what says which keys it is signed by."""
+    with path.open("rb") as file:
+        found = [
+            _read_line(line, number).record
+            for number, line in enumerate(file)
+            if ROTATED in line and line.strip()
+        ]
+    return rotations_in((record.index, record.entry) for record in found)
 
 
 def _read_export(path: Path) -> Iterator[StoredRecord]:

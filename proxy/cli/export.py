@@ -180,14 +180,15 @@ async def _write_tiles(program: "Program", directory: Path) -> tuple[int, int]:
     """
     from proxy.audit_log import draft  # noqa: PLC0415 - quick start of the command line
     from proxy.cli._tile_tree import CHECKPOINT, require_same_log, write_tree  # noqa: PLC0415
+    from proxy.key_history import verify_own  # noqa: PLC0415
     from proxy.tlog.checkpoint import verify_checkpoint  # noqa: PLC0415
     from proxy.tlog.note import NoteVerifier  # noqa: PLC0415
 
     store, verifier = program.store, NoteVerifier.parse(program.keys.vkey)
     if (directory / CHECKPOINT).exists():
         is_ours = False
-        with suppress(VerificationError, InvalidInputError):
-            former = verify_checkpoint((directory / CHECKPOINT).read_bytes(), verifier)
+        with suppress(VerificationError, InvalidInputError, UnicodeDecodeError):
+            former = await verify_own(store, (directory / CHECKPOINT).read_text("utf-8"), verifier)
             is_ours = former.root == await program.proofs.root(former.size)
         require_same_log(directory, is_ours=is_ours)
     who = caller("export")

@@ -133,7 +133,7 @@ def verify(
     if begin is not None and kind not in {_Kind.TILES, _Kind.URL}:
         trusted.append(begin)
     # Before the log is read, which goes on growing.
-    anchors = None if not against else _anchors(against, keys)
+    anchors = None if not against else _anchors(against, kind, what, loaded, keys)
     if anchors is not None and kind is not _Kind.DATA:
         trusted += [each.note for each in anchors.found]
     # Whoever has public keys alone can't sign an entry, and a backup must stay what it was.
@@ -203,9 +203,22 @@ def _findings(  # noqa: PLR0917 - what was typed
     return _verify_tiles(kind, what, keys, trusted, since)
 
 
-def _anchors(paths: list[Path], keys: "TrustedKeys") -> "Anchors":
-    from proxy.cli._anchors import read_anchors  # noqa: PLC0415 - quick start
+def _anchors(
+    paths: list[Path], kind: _Kind, what: str | None, config: "Config", keys: "TrustedKeys"
+) -> "Anchors":
+    """Read the anchors, also those that a former key of the log signed."""
+    from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
+    from proxy.cli._anchors import read_anchors  # noqa: PLC0415
+    from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
 
+    async def followed() -> "TrustedKeys":
+        async with SQLiteReader(config.data.database) as store:
+            return await check.followed_in_store(store, keys)
+
+    if kind is _Kind.DATA:
+        keys = run(followed())
+    elif kind is _Kind.EXPORT:
+        keys = check.followed_in_export(Path(str(what)), keys)
     return read_anchors(paths, keys.checkpoint)
 
 

@@ -34,6 +34,7 @@ from proxy.storage.transaction import (
     VERSION_COLUMNS,
     delivery_of,
 )
+from proxy.tlog.entry import Record
 from proxy.tlog.tiles import Tile
 
 T = TypeVar("T")
@@ -187,6 +188,11 @@ class SQLiteReader(SQLiteStore):
         """
         sql = "SELECT idx, entry FROM entry WHERE idx >= ? ORDER BY idx LIMIT ?"
         return await asyncio.to_thread(self._rows, sql, (first, limit))
+
+    async def filed_as(self, event: str, size: int) -> AsyncIterator[Record]:
+        """Yield the entries below an index that are filed under an event, oldest first."""
+        async for stored, _ in self._found(LogQuery(event=event), min(size, _MAX_INDEX)):
+            yield stored.record
 
     async def kept_tiles(self, wanted: Sequence[Tile]) -> dict[Tile, tuple[object, object]]:
         """Return the rows of full tiles that are kept: root and hashes, as they stand there.

@@ -195,6 +195,27 @@ class KeyHistory:
                 break
             self._chains[each.purpose].append(each)
             self._known[each.index] = each
+        self._drop_strangers()
+
+    def _drop_strangers(self) -> None:
+        """Forget rotations that lead from and to no trusted key, and what comes after them."""
+        strange = [
+            chain[0].index
+            for purpose, chain in self._chains.items()
+            if chain
+            and (trusted := self._trusted[purpose])
+            and not trusted.intersection(key for each in chain for key in (each.old, each.new))
+        ]
+        if not strange:
+            return
+        first = min(strange)
+        self._broken = VerificationError(
+            f"The rotation in entry {first} is not of a key that is trusted, and leads to none.",
+            first,
+        )
+        self._known = {index: each for index, each in self._known.items() if index < first}
+        for purpose, chain in self._chains.items():
+            self._chains[purpose] = [each for each in chain if each.index < first]
 
     def _follow(self, rotation: Rotation) -> None:
         purpose = rotation.purpose
@@ -303,7 +324,7 @@ class KeyHistory:
             f"Entry {index} is no rotation that follows from the keys that are trusted.", index
         )
 
-    def check_note(self, note: str, size: int) -> None:
+    def check_note(self, note: bytes | str, size: int) -> None:
         """Hold the signatures of a checkpoint, which were checked, against the history.
 
         Raises:
@@ -334,10 +355,11 @@ class KeyHistory:
         return tuple(each for each in self._known.values() if each.is_lost)
 
 
-def key_ids_of(note: str, origin: str) -> list[bytes]:
+def key_ids_of(note: bytes | str, origin: str) -> list[bytes]:
     """Return the IDs of the keys of a name that a note says it is signed by, in its order."""
     start = f"\N{EM DASH} {origin} "
-    _, _, lines = note.rpartition("\n\n")
+    text = note.decode("utf-8", "replace") if isinstance(note, bytes) else note
+    _, _, lines = text.rpartition("\n\n")
     ids = []
     for line in lines.splitlines():
         if line.startswith(start):

@@ -15,6 +15,7 @@ from proxy.tlog.ed25519 import verifier
 from proxy.tlog.entry import Record
 from proxy.tlog.merkle import Frontier, leaf_hash
 from proxy.tlog.note import NoteVerifier
+from proxy.tlog.rotation import KeyHistory
 
 _ENTRY_FORMAT: Final = 1
 _UUID_SIZE: Final = 16
@@ -41,6 +42,7 @@ class LogVerifier:
         checkpoint_verifiers: the key that signs this log's checkpoints, and its former ones.
         trusted: signed checkpoints kept outside the log, in any order; each is compared when the
             log reaches its size, and the log must reach them all.
+        history: which of the keys signs where, by the log's rotations; None for a log without.
 
     Raises:
         InvalidInputError: a trusted checkpoint is none at all.
@@ -52,10 +54,14 @@ class LogVerifier:
         entry_keys: Mapping[str, Ed25519PublicKey],
         checkpoint_verifiers: Iterable[NoteVerifier],
         trusted: Iterable[bytes | str] = (),
+        history: KeyHistory | None = None,
     ) -> None:
         """Read the trusted checkpoints and start with the empty log."""
         self._entry_keys = signature_checks(entry_keys)
         self._checkpoint_verifiers = tuple(checkpoint_verifiers)
+        self._history = history or KeyHistory(
+            (key.public_bytes_raw() for key in entry_keys.values()), self._checkpoint_verifiers
+        )
         self._tree = Frontier()
         self._previous_id = ""
         self._previous_time = ""
@@ -67,6 +73,7 @@ class LogVerifier:
         self._trusted: defaultdict[int, list[Checkpoint]] = defaultdict(list)
         for note in trusted:
             checkpoint = verify_checkpoint(note, *self._checkpoint_verifiers)
+            self._history.check_note(note, checkpoint.size)
             self._trusted[checkpoint.size].append(checkpoint)
 
     @property
@@ -78,6 +85,11 @@ class LogVerifier:
     def checkpoint_verifiers(self) -> tuple[NoteVerifier, ...]:
         """The keys of this log's checkpoints."""
         return self._checkpoint_verifiers
+
+    @property
+    def history(self) -> KeyHistory:
+        """Which key signs where."""
+        return self._history
 
     @property
     def proved_size(self) -> int:
@@ -106,6 +118,7 @@ class LogVerifier:
             )
         if members is None:
             members = check_record(record, self._entry_keys)
+        self._history.check_entry(index, record.key_id, members)
         self._check_order(index, members)
         self._tree.append(record.leaf_hash)
 
@@ -170,6 +183,7 @@ class LogVerifier:
                 index is the first that no checkpoint proved yet.
         """
         checkpoint = opened or self._open(checkpoint_note)
+        self._check_keys(checkpoint_note, checkpoint.size)
         if checkpoint.size != self._tree.size:
             raise VerificationError(
                 f"The checkpoint stored for {self._tree.size} entries is one of "
@@ -192,6 +206,7 @@ class LogVerifier:
                 index is the first that no trusted one proved).
         """
         checkpoint = self._open(final_checkpoint_note)
+        self._check_keys(final_checkpoint_note, checkpoint.size)
         size = self._tree.size
         promised = max(checkpoint.size, *self._trusted, 0)
         if promised > size:
@@ -260,6 +275,12 @@ class LogVerifier:
             raise VerificationError(
                 f"A checkpoint of the log does not hold. {error}", self._proved_size
             ) from error
+
+    def _check_keys(self, checkpoint_note: bytes | str, size: int) -> None:
+        try:
+            self._history.check_note(checkpoint_note, size)
+        except VerificationError as error:
+            raise VerificationError(str(error), self._proved_size) from error
 
     def _compare(self, checkpoint: Checkpoint) -> None:
         if self._tree.root() != checkpoint.root:
