@@ -127,6 +127,20 @@ def test_the_history_is_listed(tfaudit: Tfaudit, data: Path) -> None:
     assert 6 == len(tfaudit("key", "list").stdout.splitlines())
 
 
+def test_growth_from_before_a_rotation_is_proved(tfaudit: Tfaudit, data: Path) -> None:
+    """Though another key signed the older checkpoint."""
+    write(data)
+    tfaudit("key", "rotate", "checkpoint", "--yes")
+
+    async def work() -> None:
+        async with opened(settings(data, None)) as program:
+            grown = await program.proofs.prove_growth(caller("test"), 1)
+            assert (1, 3) == (grown.old.size, grown.new.size)  # the reading is on record, too
+            assert grown.old.checkpoint == await program.store.checkpoint(1)
+
+    run(work())
+
+
 def test_a_rotation_is_one_entry(tfaudit: Tfaudit) -> None:
     """With who did it, and both signatures in it."""
     tfaudit("key", "rotate", "entry", "--yes")
