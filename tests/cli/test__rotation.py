@@ -84,13 +84,13 @@ def test_a_rotated_log_verifies_from_any_of_its_keys(
     after.write_text(tfaudit("key", "show", "--json").stdout)
     tfaudit("export", "-o", tmp_path / "log.jsonl")
     tfaudit("export", "--format", "tiles", "-o", tmp_path / "tiles")
-    for keys in (before, after, public_keys(tfaudit, tmp_path / "all.json")):
-        for what in ([], [tmp_path / "log.jsonl"], [tmp_path / "tiles"]):
-            tfaudit("verify", *what, "--key", keys, "--checkpoint", kept)
-        for what in ([], [tmp_path / "log.jsonl"]):
-            tfaudit("verify", *what, "--key", keys, "--against", kept)
-        tfaudit("verify", "--tree-only", "--key", keys, "--checkpoint", kept)
-        tfaudit("verify", tmp_path / "tiles", "--key", keys, "--since", kept)
+    for what in ([], [tmp_path / "log.jsonl"], [tmp_path / "tiles"]):
+        tfaudit("verify", *what, "--key", before, "--checkpoint", kept)
+    tfaudit("verify", "--key", after, "--against", kept)
+    tfaudit("verify", "--key", public_keys(tfaudit, tmp_path / "all.json"))
+    tfaudit("verify", tmp_path / "log.jsonl", "--key", after, "--against", kept)
+    tfaudit("verify", "--tree-only", "--key", before)
+    tfaudit("verify", tmp_path / "tiles", "--key", after, "--since", kept)
     tfaudit("export", "--format", "tiles", "-o", tmp_path / "tiles")
 
 
@@ -219,8 +219,16 @@ def failing(*_: object) -> Any:
     raise OSError(28, "No space left on device")
 
 
-@both
-@pytest.mark.parametrize(("is_in_force", "step"), STEPS.values(), ids=STEPS)
+CUTS = [
+    pytest.param(purpose, *STEPS[name], id=f"{purpose} {name}")
+    for purpose in PURPOSES
+    for name in STEPS
+    # What is about the files alone is the same for both.
+    if purpose == "entry" or name.startswith("after the ")
+]
+
+
+@pytest.mark.parametrize(("purpose", "is_in_force", "step"), CUTS)
 def test_a_rotation_that_is_cut_short_leaves_one_key_in_force(
     data: Path,
     tfaudit: Tfaudit,
