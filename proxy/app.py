@@ -37,6 +37,7 @@ from proxy.forwarding.pace import Pace
 from proxy.housekeeping import SECONDS as HOUSEKEEPING_SECONDS
 from proxy.housekeeping import Housekeeper
 from proxy.keys import KeyRing
+from proxy.last_checkpoint import lost_size
 from proxy.logs import configure_logging
 from proxy.patterns import parse
 from proxy.preparers import spare_cores
@@ -72,6 +73,8 @@ _TILE_SECONDS: Final = 5.0
 _SWITCH_SECONDS: Final = 0.0005
 """How long a thread keeps the interpreter from others. With Python's own 5 ms, a small read beside
 the preparation of a 50 MB state waits 5 ms each time it touches a socket or the database."""
+_WITNESS_PATIENCE: Final = 5.0
+"""Seconds that a start waits for the witnesses, before anything is signed."""
 _SENDING_POLL_SECONDS: Final = 0.05
 _READ_BUFFER: Final = 1 << 18
 """Bytes that aiohttp reads ahead of us for one connection."""
@@ -197,9 +200,12 @@ async def serve(config: Config) -> None:
             metrics.on_commit(jobs, entries, seconds)
             bell.ring(entries)
 
-        async with open_program(
-            config, create=True, on_commit=on_commit, workers=spare_cores()
-        ) as program:
+        async with (
+            open_program(
+                config, create=True, on_commit=on_commit, workers=spare_cores()
+            ) as program,
+            _witnessing(program) as witnesses,
+        ):
             caller = _system("serve")
             await record_start(
                 program.store,
@@ -228,7 +234,7 @@ async def serve(config: Config) -> None:
                     asyncio.create_task(_keep_house(program)),
                     asyncio.create_task(_keep_tiles(program)),
                 ]
-                async with _forwarding(program, bell), _witnessing(program):
+                async with _forwarding(program, bell), _asking(program, witnesses):
                     await stop.wait()
                     await _drain(program, traffic, runner)
                 for keeper in keepers:
@@ -273,12 +279,29 @@ async def _forwarding(program: Program, bell: Bell) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _witnessing(program: Program) -> AsyncIterator[None]:
-    """Ask the witnesses meanwhile, if there are any."""
+async def _witnessing(program: Program) -> AsyncIterator[Witnesses]:
+    """Give what asks the witnesses, after it has asked them for the first time.
+
+    Raises:
+        ConfigError: one of them knows more of the log than there is of it here.
+    """
     config = program.config.witness
-    if not config.ask:
-        yield
-        return
+    recovered = lost_size(program.config.data.directory)
+    reasons: list[str] = []
+
+    def on_ahead(witness: str, size: int) -> None:
+        if size <= recovered:
+            return
+        reason = (
+            f"the witness {witness} knows {size} entries of this log, more than there are here: an "
+            "older database was put in the place of the newest. Put the newest one back. If "
+            "entries after a backup are lost for good, stop all servers and run `tfaudit log "
+            f"recover --known-size {size}`, which puts that on record"
+        )
+        _log.error("THE LOG IS NOT SIGNED ON", reason=reason)
+        program.halt(reason)
+        reasons.append(reason)
+
     async with open_client() as client:
         witnesses = Witnesses(
             config.listed,
@@ -288,23 +311,31 @@ async def _witnessing(program: Program) -> AsyncIterator[None]:
             prove=program.proofs.growth,
             post=client.post,
             clock=lambda: int(time.time()),
-            on_ahead=_is_behind,
+            on_ahead=on_ahead,
         )
-        task = asyncio.create_task(witnesses.run(config.interval, asyncio.sleep), name="witnesses")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
+        if config.ask:
+            # One that does not answer in time delays no start.
+            with suppress(TimeoutError, TfauditError, OSError):
+                async with asyncio.timeout(_WITNESS_PATIENCE):
+                    await witnesses.ask()
+        if reasons:
+            raise ConfigError(reasons[0])
+        yield witnesses
 
 
-def _is_behind(witness: str, size: int) -> None:
-    _log.error(
-        "THE LOG IS OLDER THAN A WITNESS KNOWS IT: an older database was put in the place of the "
-        "newest; put the newest one back",
-        witness=witness,
-        entries=size,
-    )
+@asynccontextmanager
+async def _asking(program: Program, witnesses: Witnesses) -> AsyncIterator[None]:
+    """Ask the witnesses meanwhile, if there are any."""
+    config = program.config.witness
+    if not config.ask:
+        yield
+        return
+    task = asyncio.create_task(witnesses.run(config.interval, asyncio.sleep), name="witnesses")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def _matcher(record: SinkRecord) -> Callable[[Mapping[str, Any]], bool]:

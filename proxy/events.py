@@ -72,6 +72,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "audit.read": Event("the log itself", "somebody searched or followed the log"),
     "audit.exported": Event("the log itself", "entries were exported, or a backup was made"),
     "audit.verified": Event("the log itself", "the log was verified, with the result"),
+    "audit.recovered": Event(
+        "the log itself", "the log goes on from an older one: entries after it are lost"
+    ),
     "sink.failed": Event("the log itself", "a sink takes no events; they wait for it"),
     "sink.recovered": Event("the log itself", "a sink that had failed takes events again"),
     "sink.dead_lettered": Event("the log itself", "entries that a sink refused were set aside"),

@@ -72,6 +72,7 @@ class Program:
     sinks: SinkService
     open_sink: SinkOpener
     last_checkpoint: LastCheckpoint
+    halt: Callable[[str], None]
     cosigned: CosignedCheckpoint
     policy: Policy
 
@@ -83,6 +84,7 @@ async def open_program(
     create: bool,
     on_commit: Callable[[int, int, float], None] | None = None,
     workers: int = 0,
+    is_recovery: bool = False,
 ) -> AsyncIterator[Program]:
     """Open the keys and the store, check that the log is the one it was, build the services.
 
@@ -92,6 +94,7 @@ async def open_program(
             configuration says: a server does. Whoever works beside it hides what is in force.
         on_commit: told the number of jobs and entries and the seconds of each commit.
         workers: processes that prepare uploads; none prepares them in this one.
+        is_recovery: the log is known not to be what it was, and is to go on all the same.
 
     Raises:
         ConfigError: something is missing, unreadable, or not what it was.
@@ -119,7 +122,8 @@ async def open_program(
     async with AsyncExitStack() as after, store:
         # After all that they may have to sign.
         after.callback(keys.close)
-        await last_checkpoint.check(store)
+        if not is_recovery:
+            await last_checkpoint.check(store)
         policy = config.redaction.policy() if create else await _policy_in_force(store)
         readings = ReadingLog(store, window=config.audit.reading_window, now=now)
         async with PasswordHasher() as hasher, WorkerPool(secrets, workers, policy) as preparer:
@@ -157,11 +161,13 @@ async def open_program(
                 sinks=SinkService(store, open_sink, keys.origin, now, os.urandom),
                 open_sink=open_sink,
                 last_checkpoint=last_checkpoint,
+                halt=store.halt,
                 cosigned=cosigned,
                 policy=policy,
             )
-        with suppress(TfauditError, OSError):
-            await last_checkpoint.note(store)
+        if not is_recovery:
+            with suppress(TfauditError, OSError):
+                await last_checkpoint.note(store)
 
 
 def keys_in_force(config: Config, *, create: bool) -> KeyRing:

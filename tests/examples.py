@@ -620,6 +620,19 @@ EXAMPLES: Final[Mapping[str, Callable[[], Draft]]] = {
             "root": sha256(b"root").hexdigest(),
         },
     ),
+    "audit.recovered": lambda: draft(
+        "audit.recovered",
+        "success",
+        "root let the log go on with 1,200 entries, where it once had 1,204: 4 are lost",
+        _cli("log recover"),
+        recovery={
+            "size": 1200,
+            "known_size": 1204,
+            "lost": 4,
+            "known_by": "checkpoint.last",
+            "checkpoint_sha256": sha256(b"checkpoint").hexdigest(),
+        },
+    ),
     "sink.failed": lambda: sink_entries.failed(_SINK, _FAILING, _ITSELF),
     "sink.recovered": lambda: sink_entries.recovered(_SINK, _FAILING, _ITSELF),
     "sink.dead_lettered": lambda: sink_entries.dead_lettered(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from proxy.cli import (
+    _recovery,
     apply,
     backup,
     export,
@@ -75,7 +76,8 @@ app.add_typer(grant.app, name="grant")
 app.add_typer(issuer.app, name="issuer")
 app.add_typer(token.app, name="token")
 app.add_typer(sink.app, name="sink")
-app.command("log")(log.log)
+log.app.command("recover")(_recovery.recover)
+app.add_typer(log.app, name="log")
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
 app.command("receipt")(receipt.receipt)

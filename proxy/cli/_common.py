@@ -133,12 +133,15 @@ def settings(
 
 
 @asynccontextmanager
-async def opened(config: "Config", *, create: bool = False) -> "AsyncIterator[Program]":
+async def opened(
+    config: "Config", *, create: bool = False, is_recovery: bool = False
+) -> "AsyncIterator[Program]":
     """Open the program on a data directory; a server may run beside it.
 
     Args:
         config: names the directory.
         create: make keys and database when there are none.
+        is_recovery: the log is known not to be what it was, and is to go on all the same.
 
     Raises:
         ConfigError: there is no data directory, or it does not allow a start.
@@ -157,7 +160,7 @@ async def opened(config: "Config", *, create: bool = False) -> "AsyncIterator[Pr
 
     # What fails is raised, and told once.
     configure_logging(replace(config.log, level="critical"), sys.stderr)
-    async with open_program(config, create=create) as program:
+    async with open_program(config, create=create, is_recovery=is_recovery) as program:
         asked = config.redaction.policy()
         if asked not in {program.policy, STANDARD}:
             notice(

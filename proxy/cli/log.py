@@ -2,13 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from proxy.cli._common import ConfigOption, DataOption, caller, opened, run, settings
+from proxy.cli._common import (
+    ConfigOption,
+    DataOption,
+    caller,
+    opened,
+    run,
+    settings,
+)
 from proxy.cli._counts import CountBy, counted, print_counts
 from proxy.cli._filters import (
     ActorFilter,
@@ -37,7 +45,12 @@ _BACKLOG: Final = 10
 _POLL_SECONDS: Final = 0.5
 
 
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
 def log(
+    context: typer.Context,
     *,
     workspace: WorkspaceFilter = None,
     event: EventFilter = None,
@@ -76,6 +89,8 @@ def log(
 
     Reading the log is an entry of the log itself.
     """
+    if context.invoked_subcommand is not None:
+        return
     filters = Filters(
         workspace, event, actor, source_ip, outcome, since, until, limit, tuple(claim or ())
     )
@@ -105,11 +120,8 @@ def log(
             if is_empty:
                 await tell_nothing(program.store, filters)
 
-    try:
+    with suppress(*([KeyboardInterrupt] if follow else [])):
         run(action())
-    except KeyboardInterrupt:
-        if not follow:
-            raise
 
 
 def _matching(program: "Program", query: LogQuery) -> AsyncIterator[StoredRecord]:

@@ -67,6 +67,7 @@ CATEGORIES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "audit.read": (("api",), ("access",)),
     "audit.exported": (("api",), ("access",)),
     "audit.verified": (("api",), ("info",)),
+    "audit.recovered": (("configuration",), ("change",)),
     "sink.failed": (("process",), ("info",)),
     "sink.recovered": (("process",), ("info",)),
     "sink.dead_lettered": (("process",), ("info",)),

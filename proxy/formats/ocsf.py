@@ -106,6 +106,7 @@ CLASSES: Final[Mapping[str, tuple[_Class, int | str, int]]] = {
     "audit.read": (_API, 2, 1),
     "audit.exported": (_API, 2, 2),
     "audit.verified": (_API, "Verify", 1),
+    "audit.recovered": (_LIFE, "Recover", 4),
     "sink.failed": (_LIFE, "Fail", 4),
     "sink.recovered": (_LIFE, "Recover", 1),
     "sink.dead_lettered": (_LIFE, "Set Aside", 4),

@@ -151,6 +151,7 @@ class SQLiteStore:
         self.crowd: Callable[[], int] = lambda: 0
         self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._waiting: list[_Job] = []
+        self._halted = ""
         self._closed = False
         self._writer: sqlite3.Connection
         self._thread: threading.Thread
@@ -257,6 +258,8 @@ class SQLiteStore:
         """Run the job in the next batch; see contracts.Store."""
         if self._closed:
             raise UnavailableError("the store is closing: ask again in a moment")
+        if self._halted:
+            raise UnavailableError(self._halted)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Committed[T]] = loop.create_future()
         self._waiting.append(_Job(job, future, loop))
@@ -264,6 +267,14 @@ class SQLiteStore:
             # Whatever the loop handles in this round joins the batch: one wake-up, one fsync.
             loop.call_soon(self._flush)
         return await future
+
+    def halt(self, reason: str) -> None:
+        """Take no more jobs, for good: the log must not grow from where it is.
+
+        Args:
+            reason: told to whoever asks.
+        """
+        self._halted = reason
 
     def _flush(self) -> None:
         if self._waiting:

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,26 +32,27 @@ def witness(*args: object, code: int = 0) -> Result:
 
 
 @contextmanager
-def served(data: Path, *args: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def served(
+    data: Path, *args: str, log: str = LOG.vkey, port: str = "0"
+) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """Run a witness in a process of its own; it is asked to stop at the end."""
     command = [sys.executable, "-m", "proxy", "witness", "serve", "--data", str(data)]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--log", LOG.vkey, *args],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=dict(os.environ),
-    )
-    assert process.stderr is not None
+    said = data.with_name(f"{data.name}.stderr")
+    with said.open("wb") as errors:
+        process = subprocess.Popen(
+            [*command, "--port", port, "--log", log, *args], stderr=errors, env=dict(os.environ)
+        )
     try:
-        line = process.stderr.readline()
-        found = re.search(r"http://\S+", line)
-        assert found is not None, line + process.stderr.read()
+        deadline = time.monotonic() + 30
+        while (found := re.search(r"http://\S+", said.read_text())) is None:
+            assert process.poll() is None, said.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         yield found[0], process
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.wait(30)
-        process.stderr.close()
 
 
 def ask(address: str, of: AddCheckpoint) -> tuple[int, str]:

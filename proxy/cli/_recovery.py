@@ -1,0 +1,108 @@
+"""``tfaudit log recover``: the way out when the newest database is lost for good, on record."""
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from proxy.audit_log import draft
+from proxy.cli._common import (
+    ConfigOption,
+    DataOption,
+    caller,
+    opened,
+    require_directory,
+    run,
+    settings,
+)
+from proxy.cli._output import count_text
+from proxy.durable import replace_text
+from proxy.errors import InvalidInputError, NotFoundError
+from proxy.last_checkpoint import lost_file
+
+if TYPE_CHECKING:
+    from proxy.config import Config
+
+
+def recover(
+    *,
+    known_size: Annotated[
+        int | None,
+        typer.Option(
+            "--known-size",
+            metavar="N",
+            min=1,
+            help="How many entries a witness or an anchor elsewhere knows.",
+        ),
+    ] = None,
+    accept: Annotated[
+        bool,
+        typer.Option("--accept-loss", help="The entries after the backup are lost for good."),
+    ] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Let the log go on from a restored backup, on record: entries after it are lost for good.
+
+    The server refuses to start on a database that is older than a checkpoint that it can see. Put
+    the newest database back if there is any. Else this commits an entry that tells what is lost,
+    keeps the checkpoint that tells of it as checkpoint.lost-N, and lets the server start again.
+    Whoever holds a checkpoint of the lost part will find the log forked from there on, as it is:
+    tell your auditors and witnesses.
+    """
+    from proxy.app import only_server  # noqa: PLC0415 - quick start
+
+    loaded = settings(data, config)
+    require_directory(loaded)
+    with only_server(loaded):
+        done = run(_recover(loaded, known_size, accept=accept))
+    typer.echo(done)
+
+
+async def _recover(config: "Config", known_size: int | None, *, accept: bool) -> str:
+    """Put on record what is lost; return what was done.
+
+    Raises:
+        NotFoundError: nothing is lost.
+        InvalidInputError: nobody said that it is lost for good.
+    """
+    async with opened(config, is_recovery=True) as program:
+        size = await program.store.size()
+        lost = await program.last_checkpoint.lost(program.store)
+        known = max(known_size or 0, 0 if lost is None else lost.size)
+        if lost is None and known <= size:
+            raise NotFoundError(
+                f"nothing is lost: the log has {size} entries and all that are known"
+            )
+        if not accept:
+            raise InvalidInputError(
+                f"the log has {size} entries, where it once had {known}: put the newest database "
+                "back. If there is none, say so with --accept-loss"
+            )
+        kept = lost_file(config.data.directory, known)
+        by = "a witness" if lost is None else lost.path.name
+        note = f"{known} entries were known by {by}\n" if lost is None else lost.note
+        # Before the entry: the evidence is never the thing that a power cut takes.
+        replace_text(kept, note)
+        who = caller("log recover")
+        what = "those from some entry on were replaced by others"
+        if known > size:
+            what = f"{count_text(known - size, 'entry', 'entries')} lost"
+        message = (
+            f"{who.principal.name} let the log go on with {size} entries, where it once had "
+            f"{known}: {what}"
+        )
+        recovery = {
+            "size": size,
+            "known_size": known,
+            "lost": max(0, known - size),
+            "known_by": by,
+            "checkpoint_sha256": sha256(note.encode()).hexdigest(),
+        }
+        entry = draft("audit.recovered", "success", message, who, recovery=recovery)
+        done = await program.store.write(lambda transaction: transaction.append(entry))
+        await program.last_checkpoint.note(program.store)
+    return (
+        f"Entry {done.index} records it: {what}. The checkpoint that tells of it is kept in "
+        f"{kept}: give it to your auditors."
+    )

@@ -1,0 +1,142 @@
+"""Tests of `tfaudit log recover`: the only way on from an older database, and always on record."""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from proxy.cli._common import settings
+from proxy.config import load_config
+from proxy.errors import UnavailableError
+from proxy.program import open_program
+from tests.cli.conftest import Tfaudit, events, json_lines
+from tests.cli.test_witness import NAME, served, witness
+from tests.cli.tile_logs import grow
+from tests.e2e.server import Server, free_port
+
+
+@pytest.fixture
+def older(data: Path) -> Path:
+    """Put a database of fewer entries in the place of the newest; return the data directory."""
+    grow(data, 3)
+    shutil.copy(data / "tfaudit.db", data.parent / "backup.db")
+    grow(data, 4)
+    put_back(data)
+    return data
+
+
+def put_back(data: Path) -> None:
+    """Restore the backup of the database alone."""
+    for name in ("tfaudit.db", "tfaudit.db-wal", "tfaudit.db-shm"):
+        (data / name).unlink(missing_ok=True)
+    shutil.copy(data.parent / "backup.db", data / "tfaudit.db")
+
+
+def test_nothing_is_done_without_the_word(tfaudit: Tfaudit, older: Path) -> None:
+    """It is told what is lost, and that the newest database would be better."""
+    before = {each.name: each.read_bytes() for each in older.glob("checkpoint.*")}
+    told = tfaudit("log", "recover", code=2).stderr
+    assert re.search(r"has 3 entries, where it once had 7: put the newest database", told)
+    assert before == {each.name: each.read_bytes() for each in older.glob("checkpoint.*")}
+    assert "tfaudit log recover" in tfaudit("log", code=2).stderr
+
+
+def test_a_recovery_is_on_record_and_the_log_goes_on(tfaudit: Tfaudit, older: Path) -> None:
+    """What told of the loss is kept, and its digest is in the entry."""
+    lost = (older / "checkpoint.last").read_bytes()
+    told = tfaudit("log", "recover", "--accept-loss").stdout
+    assert "Entry 3 records it: 4 entries lost" in told
+    assert lost == (older / "checkpoint.lost-7").read_bytes()
+    grow(older, 1)
+    (entry,) = json_lines(tfaudit("log", "--json", "--event", "audit.recovered").stdout)
+    assert entry["entry"]["recovery"] | {"checkpoint_sha256": ""} == {
+        "size": 3,
+        "known_size": 7,
+        "lost": 4,
+        "known_by": "checkpoint.last",
+        "checkpoint_sha256": "",
+    }
+    tfaudit("verify")
+    # Whoever kept a checkpoint of what is lost finds the log forked from there on.
+    assert "forked" in tfaudit("verify", "--against", older / "checkpoint.lost-7", code=1).stderr
+
+
+def test_a_log_that_lost_nothing_is_left_alone(tfaudit: Tfaudit, data: Path) -> None:
+    """Neither by its own file nor by what is said of a witness."""
+    grow(data, 3)
+    for options in ((), ("--known-size", 3)):
+        told = tfaudit("log", "recover", "--accept-loss", *options, code=1).stderr
+        assert "nothing is lost" in told
+    assert "audit.recovered" not in events(tfaudit)
+
+
+def test_no_recovery_beside_a_server(tfaudit: Tfaudit, older: Path) -> None:
+    """It would be asked to sign what the server does not know."""
+    from proxy.app import only_server  # noqa: PLC0415 - as the command itself
+
+    with only_server(load_config(None, {}, data=older)):
+        assert "another server is running" in tfaudit("log", "recover", code=2).stderr
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for another process."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+async def test_a_store_that_was_halted_signs_nothing_more(data: Path) -> None:
+    """Every write is told why; what is there can still be read."""
+    async with open_program(settings(data, None), create=True) as program:
+        size = await program.store.size()
+        program.halt("older than a witness knows it")
+        with pytest.raises(UnavailableError, match="older than a witness knows it"):
+            await program.store.write(lambda _: None)
+        assert size == await program.store.size()
+
+
+def test_a_server_that_is_older_than_a_witness_knows_it_signs_nothing_on(
+    tfaudit: Tfaudit, data: Path, tmp_path: Path
+) -> None:
+    """The whole directory was restored, so that only the witness tells.
+
+    While the witness is down the server serves; when it is back, no request is granted any more,
+    and no start either, until the loss is on record.
+    """
+    vkey = json.loads(tfaudit("key", "show", "--json").stdout)["checkpoint"]["vkey"]
+    port = str(free_port())
+    key = witness("key", "--data", tmp_path / "w", "--name", NAME).stdout.strip()
+    asked = {
+        "TFAUDIT_WITNESS_ASK": f"http://127.0.0.1:{port} {key}",
+        "TFAUDIT_WITNESS_INTERVAL": "0.1",
+    }
+    server = Server(data, env=asked)
+    with server:
+        assert 404 == server.request("GET", "/checkpoint/cosigned").status
+    shutil.copytree(data, tmp_path / "backup")
+    with served(tmp_path / "w", log=vkey, port=port), server:
+        last = [server.request("GET", "/state/a") for _ in range(9)][-1]
+        size = int(last.headers["Audit-Index"]) + 1
+        until(lambda: f"\n{size}\n" in server.request("GET", "/checkpoint/cosigned").body.decode())
+        cosigned = server.request("GET", "/checkpoint/cosigned").body
+        assert "cosigned checkpoint is" in server.request("GET", "/readyz").body.decode()
+        known = int(cosigned.split(b"\n")[1])
+        assert 2 == cosigned.count("\N{EM DASH}".encode())
+    shutil.rmtree(data)
+    shutil.copytree(tmp_path / "backup", data)
+    server.start()
+    with served(tmp_path / "w", log=vkey, port=port):
+        until(lambda: not server.is_ready())
+        assert "THE LOG IS NOT SIGNED ON" in server.stderr
+        assert 2 == server.stop()
+        with pytest.raises(AssertionError, match="ended with 2") as told:
+            server.start()
+        assert f"log recover --known-size {known}" in str(told.value)
+        tfaudit("log", "recover", "--accept-loss", "--known-size", known)
+        with server:
+            assert server.is_ready()
