@@ -782,6 +782,7 @@ FILES: Final = {
     "formats.md": formats,
     "roles.md": roles,
     "entry.schema.json": schema,
+    "../proxy/cli/_bundle/entry.schema.json": schema,  # goes with each bundle
     "configuration.md": configuration,
     "redaction-names.md": page,
     "redaction-detectors.md": detectors,

@@ -201,6 +201,8 @@ class Findings:
         is_proved: whether a checkpoint covers all entries.
         proved_index: of the one entry that a receipt proves; None when it was no receipt.
         proved_entry: its bytes.
+        proved_range: of a bundle: the first index, the last, and how many entries between them are
+            proved.
     """
 
     entries: int = 0
@@ -211,6 +213,7 @@ class Findings:
     is_proved: bool = True
     proved_index: int | None = None
     proved_entry: bytes | None = None
+    proved_range: tuple[int, int, int] | None = None
 
 
 # ---------------------------------------------------------------- a store

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from proxy.cli._bundle_export import Asked, export_bundle
 from proxy.cli._common import ConfigOption, DataOption, caller, notice, opened, run, settings
 from proxy.cli._filters import (
     ActorFilter,
@@ -45,6 +46,7 @@ class Format(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     TILES = "tiles"
+    BUNDLE = "bundle"
 
 
 def export(
@@ -54,7 +56,8 @@ def export(
         typer.Option(
             "--format",
             help="jsonl can be verified, csv not; tiles are a directory that any web server serves "
-            "and that anybody can verify (C2SP tlog-tiles).",
+            "and that anybody can verify (C2SP tlog-tiles); a bundle is one file for an auditor, "
+            "which proves itself with a public key alone.",
         ),
     ] = Format.JSONL,
     output: Annotated[
@@ -76,6 +79,35 @@ def export(
             "Default: FILE.checkpoint beside the output.",
         ),
     ] = None,
+    first: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME|INDEX",
+            help="Of a bundle: its first entry. Default: the log's first.",
+        ),
+    ] = None,
+    last: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="TIME|INDEX",
+            help="Of a bundle: its last entry; of a date, the last of that day (UTC). Default: the "
+            "log's last.",
+        ),
+    ] = None,
+    since_checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--since-checkpoint",
+            metavar="FILE",
+            help="Of a bundle: prove that the log only grew from this checkpoint, which the "
+            "auditor kept.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Of a bundle: replace the file, if there is one.")
+    ] = False,
     workspace: WorkspaceFilter = None,
     event: EventFilter = None,
     actor: ActorFilter = None,
@@ -95,20 +127,26 @@ def export(
 
     A whole jsonl export and its checkpoint can be proved anywhere, with the public keys alone:
     [bold]tfaudit verify FILE.jsonl --key KEYS.json[/]
+
+    So can a bundle of any range of it, by an auditor who has nothing of tfaudit:
+    [bold]tfaudit export --format bundle --from 2026-10-01 --to 2026-12-31 -o Q4.zip[/]
     """
     filters = Filters(
         workspace, event, actor, source_ip, outcome, since, until, limit, tuple(claim or ())
     )
+    asked = Asked(filters, first, last, since_checkpoint, output, checkpoint_out)
+    if form is Format.BUNDLE:
+        export_bundle(asked, settings(data, config), force=force, as_json=as_json)
+        return
+    if asked.is_bundle or force:
+        raise InvalidInputError(
+            "--from, --to, --since-checkpoint and --force are for --format bundle: choose it, or "
+            "choose entries with --since and --until"
+        )
     if form is Format.TILES:
         _export_tiles(filters, output, checkpoint_out, data, config, as_json=as_json)
         return
-    if checkpoint_out is None and output is not None and form is Format.JSONL and filters.is_whole:
-        checkpoint_out = output.with_name(output.name + CHECKPOINT_SUFFIX)
-    elif checkpoint_out is not None and not (form is Format.JSONL and filters.is_whole):
-        raise InvalidInputError(
-            "a checkpoint proves a whole log: leave --checkpoint-out away, or export jsonl "
-            "without filters"
-        )
+    checkpoint_out = _checkpoint_place(filters, form, output, checkpoint_out)
     for path in (output, checkpoint_out):
         if path is not None and path.exists():
             raise InvalidInputError(f"{path} exists: an export never overwrites, name a new file")
@@ -136,6 +174,25 @@ def export(
     notice(f"Exported {count_text(count, 'entry', 'entries')}{place}.")
     if checkpoint_out:
         notice(f"The signed checkpoint that covers them all is {checkpoint_out}.")
+
+
+def _checkpoint_place(
+    filters: Filters, form: Format, output: Path | None, asked: Path | None
+) -> Path | None:
+    """Return where the checkpoint of an export goes, if one does.
+
+    Raises:
+        InvalidInputError: one was asked for that would prove nothing.
+    """
+    is_provable = form is Format.JSONL and filters.is_whole
+    if asked is not None and not is_provable:
+        raise InvalidInputError(
+            "a checkpoint proves a whole log: leave --checkpoint-out away, or export jsonl "
+            "without filters"
+        )
+    if asked is None and output is not None and is_provable:
+        return output.with_name(output.name + CHECKPOINT_SUFFIX)
+    return asked
 
 
 def _export_tiles(

@@ -44,8 +44,9 @@ def verify(
         str | None,
         typer.Argument(
             metavar="PATH|URL",
-            help="A log exported as jsonl, a receipt, a directory of tiles, the address of a "
-            "server that serves them, or a data directory. Default: the configured data directory.",
+            help="A bundle, a log exported as jsonl, a receipt, a directory of tiles, the address "
+            "of a server that serves them, or a data directory. Default: the configured data "
+            "directory.",
             show_default=False,
         ),
     ] = None,
@@ -166,6 +167,7 @@ class _Kind(StrEnum):
     EXPORT = "export"
     RECEIPT = "receipt"
     TILES = "tiles"
+    BUNDLE = "bundle"
     URL = "address"
 
 
@@ -177,12 +179,16 @@ def _kind(what: str | None) -> _Kind:
         return _Kind.URL
     path = Path(what)
     if path.is_dir():
-        return _Kind.TILES if (path / "tile").is_dir() else _Kind.DATA
+        if (path / "tile").is_dir():
+            return _Kind.TILES
+        return _Kind.BUNDLE if (path / "manifest.json").is_file() else _Kind.DATA
     from proxy.tlog.receipt import HEADER  # noqa: PLC0415 - quick start
 
     with path.open("rb") as file:
-        is_receipt = file.read(len(HEADER)) == HEADER.encode()
-    return _Kind.RECEIPT if is_receipt else _Kind.EXPORT
+        head = file.read(len(HEADER))
+    if head.startswith(b"PK"):
+        return _Kind.BUNDLE
+    return _Kind.RECEIPT if head == HEADER.encode() else _Kind.EXPORT
 
 
 def _findings(  # noqa: PLR0917 - what was typed
@@ -200,6 +206,8 @@ def _findings(  # noqa: PLR0917 - what was typed
         return _verify_receipt(Path(what), keys, trusted)
     if kind is _Kind.EXPORT:
         return _verify_export(Path(what), keys, trusted)
+    if kind is _Kind.BUNDLE:
+        return _verify_bundle(Path(what), keys, trusted)
     return _verify_tiles(kind, what, keys, trusted, since)
 
 
@@ -294,6 +302,22 @@ def _verify_export(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Find
         trusted.append(_read_checkpoint(beside))
     with _progress(None) as advance:
         return check.verify_export(path, keys, trusted, advance)
+
+
+def _verify_bundle(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Findings":
+    from proxy.cli._bundle.checking import check_bundle  # noqa: PLC0415 - quick start
+    from proxy.cli._verification import Findings  # noqa: PLC0415
+
+    with _progress(None) as advance:
+        proved = check_bundle(path, keys.entry, keys.checkpoint, trusted, advance)
+    return Findings(
+        entries=proved.size,
+        checkpoints=1 + len(proved.grown_from),
+        root=proved.root,
+        unchecked=proved.unchecked,
+        is_proved=proved.is_kept_proved,
+        proved_range=(proved.first, proved.last, proved.entries),
+    )
 
 
 def _verify_receipt(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Findings":
@@ -480,6 +504,15 @@ def _report(what: str, findings: "Findings", *, as_json: bool) -> None:
         )
         typer.echo(f"Tree size {findings.entries}, root hash {findings.root}")
         typer.echo(clean((findings.proved_entry or b"").decode()))
+    elif findings.proved_range is not None:
+        first, last, count = findings.proved_range
+        verdict = "Verified" if findings.is_proved else "Could not tell"
+        typer.echo(
+            f"{verdict}: {clean(what)}: {count_text(count, 'entry', 'entries')}, from {first} to "
+            f"{last}, of a log of {findings.entries}"
+            + ("; none between them is missing." if count == last + 1 - first else ".")
+        )
+        typer.echo(f"Tree size {findings.entries}, root hash {findings.root}")
     else:
         verdict = "Verified" if findings.is_proved else "Could not tell"
         typer.echo(
@@ -494,7 +527,10 @@ def _report(what: str, findings: "Findings", *, as_json: bool) -> None:
 
 
 def _proved(findings: "Findings") -> dict[str, object]:
-    """Return what a receipt proved, for programs."""
+    """Return what a receipt or a bundle proved, for programs."""
+    if findings.proved_range is not None:
+        first, last, count = findings.proved_range
+        return {"from": first, "to": last, "proved_entries": count}
     if findings.proved_index is None:
         return {}
     import orjson  # noqa: PLC0415 - quick start
