@@ -26,8 +26,10 @@ TERRAFORM_1_15 := $(TOOLS)/terraform-1.15.5
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
+# Tests start some hundred servers and commands: none of them shall compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv serve test test-tools test-parts lint format bench clean
+.PHONY: help venv serve test test-tools test-parts test-modules lint format bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,8 +57,10 @@ help:
 	$(BIN)/pip install -q -e .
 	touch $@
 
-.venv/.dev: .venv/.runtime
-	$(BIN)/pip install -q --group dev
+# In one go: asked alone, the group's own needs would replace releases that the product is bound to.
+# What is imported is compiled then, by two processes at once; most of these modules never are.
+.venv/.dev: .venv/.created pyproject.toml
+	$(BIN)/pip install -q --no-compile -e . --group dev
 	touch $@
 
 venv: .venv/.dev
@@ -76,7 +80,7 @@ $(TOOLS)/terraform-%/.ready: | .venv/.created
 test-tools: $(TERRAFORM_1_6)/.ready $(TERRAFORM_1_15)/.ready
 
 # Programs that the tests run beside our own, as Debian's packages; who may not install them skips.
-test-parts:
+test-parts: | .venv/.created  # which uses apt too: only one may at a time
 	@missing=""; \
 	for part in $(TEST_PARTS); do command -v "$$part" >/dev/null || missing="$$missing $$part"; done; \
 	ls /usr/lib/*/rsyslog/lmnsd_ossl.so >/dev/null 2>&1 || missing="$$missing rsyslog rsyslog-openssl"; \
@@ -94,6 +98,10 @@ test-parts:
 	else \
 	  echo "Some tests are skipped without $(GO_PARTS). As root: apt-get install" >&2; \
 	fi
+
+# Compiles every test once, which each worker would do for itself on a new clone.
+test-modules: .venv/.dev
+	$(BIN)/pytest --collect-only -qq >/dev/null || true  # what is wrong is told by the run itself
 
 test: .venv/.dev test-tools test-parts
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.conftest import MakeTerraform
 from tests.e2e.server import Server
-from tests.e2e.terraform import Terraform
+from tests.e2e.terraform import VERSIONS, Terraform
 
 EXAMPLES = Path(__file__).parents[2] / "terraform-examples"
 DOCUMENTED = "http://127.0.0.1:8920"
@@ -71,14 +71,15 @@ def test_quickstart(server: Server, make_terraform: MakeTerraform, terraform_ver
     assert 0 == server.verify().returncode
 
 
-def test_remote_state_consumer(
-    server: Server, make_terraform: MakeTerraform, terraform_version: str
-) -> None:
-    """One token for two workspaces: the consumer's read of the other state is on record."""
+def test_remote_state_consumer(server: Server, make_terraform: MakeTerraform) -> None:
+    """One token for two workspaces: the consumer's read of the other state is on record.
+
+    How each release reads another state is looked at in test_remote_state.
+    """
     token = server.token("writer", "*")
-    copy_of("quickstart", server, make_terraform, terraform_version, token).apply()
+    copy_of("quickstart", server, make_terraform, VERSIONS[0], token).apply()
     before = len(server.log())
-    terraform = copy_of("remote-state-consumer", server, make_terraform, terraform_version, token)
+    terraform = copy_of("remote-state-consumer", server, make_terraform, VERSIONS[0], token)
 
     terraform.apply()
 
@@ -93,15 +94,13 @@ def test_remote_state_consumer(
 
 
 @pytest.mark.parametrize("all_post", [False, True], ids=["gitlab", "all-post"])
-def test_gitlab_dialect(
-    server: Server,
-    make_terraform: MakeTerraform,
-    terraform_version: str,
-    all_post: bool,
-) -> None:
-    """POST and DELETE on the lock's address lock and unlock, and so does POST alone."""
+def test_gitlab_dialect(server: Server, make_terraform: MakeTerraform, all_post: bool) -> None:
+    """POST and DELETE on the lock's address lock and unlock, and so does POST alone.
+
+    That each release can speak either is looked at in test_lifecycle.
+    """
     token = server.token("writer", "gitlab-dialect")
-    terraform = copy_of("gitlab-dialect", server, make_terraform, terraform_version, token)
+    terraform = copy_of("gitlab-dialect", server, make_terraform, VERSIONS[0], token)
     if all_post:
         terraform.run(
             "init",

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -92,17 +92,17 @@ class Request:
     body: bytes | None
     status: int | None
 
-    @property
+    @cached_property
     def path(self) -> str:
         """Give the target without its query."""
         return self.target.partition("?")[0]
 
-    @property
+    @cached_property
     def place(self) -> str:
         """Give the recorded name of the state: the path without ``/state/`` and ``/lock``."""
         return self.path.removeprefix("/state/").removesuffix("/lock")
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Tell what the request wants, in whichever dialect."""
         if self.method == "GET":
@@ -114,14 +114,14 @@ class Request:
             return UNLOCK if self.body else FORCE_UNLOCK
         return WRITE
 
-    @property
+    @cached_property
     def lock_id(self) -> str | None:
         """Give the lock ID it names: in the lock info, or in an upload's query."""
         if self.kind in (LOCK, UNLOCK):
             return str(self.content["ID"])
         return parse_qs(urlsplit(self.target).query).get("ID", [None])[0]
 
-    @property
+    @cached_property
     def content(self) -> dict[str, Any]:
         """Decode the body."""
         content: dict[str, Any] = json.loads(self.body or b"{}")
@@ -138,7 +138,7 @@ class Scenario:
     note: str
     steps: tuple[Command | Request | Exit, ...]
 
-    @property
+    @cached_property
     def requests(self) -> list[Request]:
         """Give the requests alone, in order."""
         return [step for step in self.steps if isinstance(step, Request)]

@@ -397,6 +397,7 @@ def _uploads(scenario: Scenario, place: str | None = None) -> Iterator[Request]:
 
 
 @cache
+@cache
 def _uploads_of(client: str) -> list[tuple[Scenario, Request]]:
     return [
         (scenario, upload)
