@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -266,23 +267,13 @@ async def _checkpoint_before(store: Store, first: int) -> str:
 
 async def _keys(program: "Program") -> tuple[dict[str, Any], tuple["NoteVerifier", ...]]:
     """Return the public keys with their history: for the bundle, and as what checkpoints need."""
-    import orjson  # noqa: PLC0415 - quick start
-
-    from proxy.cli._verification import TrustedKeys  # noqa: PLC0415
+    from proxy.cli._verification import TrustedKeys  # noqa: PLC0415 - quick start
+    from proxy.key_history import history_of  # noqa: PLC0415
     from proxy.tlog.entry import key_id  # noqa: PLC0415
-    from proxy.tlog.rotation import EVENT, KeyHistory, Rotation  # noqa: PLC0415
 
-    rotations = []
-    async for stored in program.store.entries(LogQuery(event=EVENT)):
-        found = Rotation.parse(stored.record.index, orjson.loads(stored.record.entry))
-        if found is not None:
-            rotations.append(found)
     own = TrustedKeys.of_ring(program.keys)
-    history = KeyHistory(
-        [key.public_bytes_raw() for key in own.entry.values()], own.checkpoint, rotations
-    )
-    from base64 import b64encode  # noqa: PLC0415
-
+    trusted = [key.public_bytes_raw() for key in own.entry.values()]
+    history = await history_of(program.store, trusted, own.checkpoint)
     entry = [
         {"key_id": key_id(raw), "public_key": b64encode(raw).decode()}
         for raw in history.keys("entry")

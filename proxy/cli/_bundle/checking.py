@@ -201,6 +201,8 @@ def _trust(
         if found is None:
             raise VerificationError(f"{layout.KEYS} names a rotation that is none.")
         rotations.append(found)
+    if rotations != sorted(rotations, key=lambda each: each.index):
+        raise VerificationError(f"{layout.KEYS} names rotations in another order than the log's.")
     # Only what is trusted starts the chain: whoever made the bundle would vouch for himself.
     trusted = [key.public_bytes_raw() for key in entry_keys.values()]
     if not trusted:

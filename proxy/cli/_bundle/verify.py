@@ -2,7 +2,6 @@
 
 It needs Python 3.11 and ``cryptography`` alone. Get the keys from the log's owner, not from the
 bundle, whose maker could put others there. Exit codes: 0 it holds; 1 not, and why; 2 can't tell.
-
 Read it from ``check`` on, near the end. The tree is that of RFC 6962 section 2.1, signatures are
 Ed25519 (RFC 8032), a checkpoint is a signed note (https://c2sp.org/tlog-checkpoint).
 """
@@ -106,7 +105,8 @@ class Keys:
     def follow(self, rotations: list[dict[str, Any]]) -> None:
         """Trust also the keys that a trusted one handed over to, or took over from.
 
-        Both keys of a rotation sign it; for one that was lost the log's other key does.
+        Both keys of a rotation sign it; for one that was lost the log's other key does, which must
+        be trusted by itself: so this comes before any key of the bundle is used.
         """
         for each in (*reversed(rotations), *rotations):
             mine, (other,) = self.trusted[each["purpose"]], self.trusted.keys() - {each["purpose"]}
@@ -241,7 +241,7 @@ def check_entries(files: Files, keys: Keys, newest: tuple[int, bytes]) -> str:
 def check(files: Files, keys: Keys, since: Path | None) -> str:
     """Check a bundle and say what it proves."""
     shown = json.loads(files.read("keys.json"))
-    keys.follow(shown["rotations"])  # by what is trusted, before anything of the bundle is
+    keys.follow(sorted(shown["rotations"], key=lambda each: int(each["index"])))
     note = ""
     if not keys.trusted["entry"]:
         of_entries = [each for each in shown["keys"] if each["purpose"] == "entry"]
@@ -273,7 +273,7 @@ def main() -> int:
     parser.add_argument("bundle", type=Path, help="the zip, or the directory it was unpacked into")
     parser.add_argument("--key", action="append", default=[], help="a file of keys, or a vkey")
     parser.add_argument("--since", type=Path, help="a checkpoint that you kept")
-    given, keys = parser.parse_args(), Keys()
+    given, keys, code = parser.parse_args(), Keys(), 0
     try:
         for each in given.key:
             keys.add(Path(each).read_text("utf-8") if Path(each).is_file() else each)
@@ -281,7 +281,7 @@ def main() -> int:
         parser.error(f"--key holds no key of a log: {error}")
     if not keys.trusted["checkpoint"]:
         parser.error("name the log's key with --key; one from the bundle itself proves nothing")
-    code, path = 0, given.bundle
+    path = given.bundle
     try:
         with nullcontext() if path.is_dir() else ZipFile(path) as archive:
             told = f"VERIFIED: {check(Files(path, archive), keys, given.since)}\n{EVIDENCE}"

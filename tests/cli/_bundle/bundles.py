@@ -153,12 +153,12 @@ class Verifiers:
 
     def __init__(
         self,
-        sample: Sample,
+        keys: Path,
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
         tmp_path: Path,
     ) -> None:
-        self._sample = sample
+        self._keys = keys
         self._monkeypatch = monkeypatch
         self._capsys = capsys
         self._tmp_path = tmp_path
@@ -167,7 +167,7 @@ class Verifiers:
         self, path: Path, key: object = None, since: Path | None = None
     ) -> list[tuple[int, str]]:
         """Return exit code and text of ``verify.py``, and of what ``tfaudit verify`` asks."""
-        trusted = str(key or self._sample.keys)
+        trusted = str(key or self._keys)
         options = [str(path), "--key", trusted, *(["--since", str(since)] if since else [])]
         self._monkeypatch.setattr(sys, "argv", ["verify.py", *options])
         code = verify.main()

@@ -21,4 +21,4 @@ def both(
     tmp_path: Path,
 ) -> Verifiers:
     """Return what asks both programs."""
-    return Verifiers(sample, monkeypatch, capsys, tmp_path)
+    return Verifiers(sample.keys, monkeypatch, capsys, tmp_path)
