@@ -61,7 +61,7 @@ help:
 # What is imported is compiled then, by two processes at once; most of these modules never are.
 .venv/.dev: .venv/.created pyproject.toml
 	$(BIN)/pip install -q --no-compile -e . --group dev
-	touch $@
+	touch .venv/.runtime $@
 
 venv: .venv/.dev
 

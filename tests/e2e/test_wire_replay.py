@@ -260,8 +260,9 @@ def replay(play: Play) -> None:
         assert turn.holder == play.holder(place), f"{place}: the lock"
 
     entries: dict[str, list[dict[str, Any]]] = {}
-    check_runs(play.entries())
-    for entry in play.entries():
+    added = play.entries()
+    check_runs(added)
+    for entry in added:
         if entry["event"] != "workspace.created" and "inferred_from" not in entry:
             entries.setdefault(entry["request"]["id"], []).append(entry)
     versions: dict[tuple[str, bytes], set[str]] = {}
