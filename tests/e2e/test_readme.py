@@ -232,15 +232,21 @@ def test_follow(server: Server) -> None:
     assert "followed" == entry["workspace"]
 
 
-def test_forward_events(server: Server, shell: Callable[..., str]) -> None:
+def test_forward_events(server: Server, shell: Callable[..., str], tmp_path: Path) -> None:
     """A first sink in three commands, its test, its filter, its pause, and a replay."""
+    events = tmp_path / "events"
+    events.mkdir()
     with Receiver(b"") as receiver:
 
         def run(line: str) -> str:
             line = line.replace("tfaudit-data/", f"{server.data}/")
+            line = line.replace("/var/log/tfaudit", str(events))
             return shell(line.replace("https://hooks.example.com/tfaudit", receiver.url), server)
 
-        make_secret, create, test, *rest = commands("Forward events")
+        create_file, test_file, make_secret, create, test, *rest = commands("Forward events")
+        assert "Created" in run(create_file)
+        assert "Taken" in run(test_file)
+        assert b"sink.tested" in (events / "events.jsonl").read_bytes()
         run(make_secret)
         text = (server.data / "secrets" / "hook").read_text("utf-8").strip()
         receiver.key = base64.b64decode(text.removeprefix("whsec_"))
