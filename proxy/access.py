@@ -319,6 +319,28 @@ class Principal:
         return actor
 
 
+def is_act(entry: Mapping[str, Any]) -> bool:
+    """Tell whether an entry is the record of a success at its own time.
+
+    One with a count is not: it tells of what was done before, when whoever did it might. So it is
+    no use of their token or session, and nobody asks whether they still may. The writer goes by
+    this, and so does whoever verifies what it wrote.
+    """
+    return entry["outcome"] == "success" and "count" not in entry
+
+
+def proof_of(actor: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the IDs of the token and of the session with which an entry's actor proved who it is.
+
+    At most one of them is given: a token needs no session.
+
+    Args:
+        actor: as an entry has it.
+    """
+    token: str | None = actor["id"] if actor["type"] == "token" else actor.get("token")
+    return (token, None) if token is not None else (None, actor.get("session"))
+
+
 def taker_of(actor: Mapping[str, Any]) -> str:
     """Return who took a lock, the same for every way in which one of them proves who they are.
 

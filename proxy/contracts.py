@@ -25,13 +25,11 @@ class Draft(NamedTuple):
         document: the whole redacted change document (JSON) when the entry had to be cut.
         principal: on whose behalf; the transaction makes sure that they still may. None is nobody
             whose rights could have changed.
-        is_past: it tells of what was done before, when whoever did it might.
     """
 
     entry: dict[str, Any]
     document: bytes | None = None
     principal: Principal | None = None
-    is_past: bool = False
 
 
 class StateVersion(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from proxy.access import Caller, Principal, Role, matches_any, rights_of
+from proxy.access import Caller, Principal, Role, is_act, matches_any, rights_of
 from proxy.audit_log import EMPTY_HEAD, AuditLog, LogHead
 from proxy.contracts import (
     Committed,
@@ -122,14 +122,9 @@ class FakeTransaction(Transaction):
 
     def append(self, draft: Draft) -> int:
         principal = draft.principal
-        if (
-            draft.entry["outcome"] == "success"
-            and not draft.is_past
-            and principal is not None
-            and not self._contents.directory.is_still_so(principal)
-        ):
-            raise AccessChangedError(f"what {principal.name} may do was changed")
-        if draft.entry["outcome"] == "success" and principal is not None and not draft.is_past:
+        if is_act(draft.entry) and principal is not None:
+            if not self._contents.directory.is_still_so(principal):
+                raise AccessChangedError(f"what {principal.name} may do was changed")
             self._require_session(principal)
         self.drafts.append(draft)
         return self._contents.head.size + len(self.drafts) - 1

@@ -1,5 +1,7 @@
 """Tests of proxy.access."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +17,11 @@ from proxy.access import (
     Rights,
     Role,
     View,
+    is_act,
     matches_any,
     parse_workspace,
     printable,
+    proof_of,
     require,
     rights_of,
 )
@@ -297,3 +301,32 @@ def test_any_header_bytes_become_text_that_json_can_carry(value: bytes) -> None:
     text = printable(value.decode("utf-8", "surrogateescape"))
     assert len(text) <= MAX_TEXT
     assert text == text.encode("utf-8").decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"outcome": "success"}, True),
+        ({"outcome": "denied"}, False),
+        ({"outcome": "success", "count": 2}, False),
+    ],
+)
+def test_what_counts_or_was_refused_is_no_act(entry: dict[str, Any], *, expected: bool) -> None:
+    """Only what is recorded as it is done uses a token or a session."""
+    assert expected == is_act(entry)
+
+
+@pytest.mark.parametrize(
+    ("actor", "expected"),
+    [
+        ({"type": "token", "id": "t"}, ("t", None)),
+        ({"type": "ci", "id": "i", "token": "t"}, ("t", None)),
+        ({"type": "user", "id": "u", "session": "s"}, (None, "s")),
+        ({"type": "user", "id": "u"}, (None, None)),
+    ],
+)
+def test_an_actor_proves_itself_by_a_token_or_a_session(
+    actor: dict[str, str], expected: tuple[str | None, str | None]
+) -> None:
+    """Or by neither: a password alone, a certificate."""
+    assert expected == proof_of(actor)

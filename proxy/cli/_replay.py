@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.access import taker_of
+from proxy.access import is_act, proof_of, taker_of
 from proxy.cli._comparing import is_moment as _is_moment
 from proxy.cli._comparing import is_printed as _is_printed
 from proxy.cli._comparing import printed as _printed
@@ -159,10 +159,9 @@ class Replay:
 
     def _follow(self, index: int, entry: Mapping[str, Any]) -> None:
         event = entry.get("event")
-        actor = entry["actor"]
-        token_id = actor["id"] if actor["type"] == "token" else actor.get("token")
-        if (known := self._tokens.get(token_id)) is not None:
-            known.uses.note(entry["time"], entry["source"]["ip"])
+        token_id, _ = proof_of(entry["actor"])
+        if is_act(entry) and token_id is not None and token_id in self._tokens:
+            self._tokens[token_id].uses.note(entry["time"], entry["source"]["ip"])
         self.people.note(index, entry)
         self.sinks.note(index, entry)
         if "object" in entry:

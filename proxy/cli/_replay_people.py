@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from proxy.access import is_act, proof_of
 from proxy.cli._comparing import is_moment, printed
 from proxy.errors import VerificationError
 
@@ -55,8 +56,9 @@ class PeopleReplay:
         time = self._last_time = entry["time"]
         if entry.get("event") == "auth.login":
             self._note_login(index, entry)
-        if (session := self._sessions.get(entry["actor"].get("session"))) is not None:
-            session.used = time
+        _, session_id = proof_of(entry["actor"])
+        if is_act(entry) and session_id is not None and session_id in self._sessions:
+            self._sessions[session_id].used = time
         for session_id in entry.get("ended_sessions", ()):
             ended = self._sessions[session_id]
             ended.ended = ended.ended or (index, time)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.access import Principal
+from proxy.access import Principal, is_act, proof_of
 from proxy.contracts import (
     DeadLetter,
     Delivery,
@@ -342,14 +342,13 @@ class SQLiteTransaction:
     def append(self, draft: Draft) -> int:
         """Add an entry; nobody acts under a token or a right that ended while the request ran."""
         entry = draft.entry
-        if entry["outcome"] == "success" and not draft.is_past:
-            actor = entry["actor"]
-            token_id = actor["id"] if actor["type"] == "token" else actor.get("token")
+        if is_act(entry):
+            token_id, session_id = proof_of(entry["actor"])
             if token_id is not None:
                 self._require_in_force(token_id)
                 if self._known.uses.get(token_id) != self._minute:
                     self._uses[token_id] = entry["source"]["ip"]
-            elif (session_id := actor.get("session")) is not None:
+            elif session_id is not None:
                 self._require_session(session_id)
                 if self._known.uses.get(session_id) != self._minute:
                     self._visits[session_id] = entry["source"]["ip"]

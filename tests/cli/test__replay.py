@@ -177,6 +177,16 @@ def test_a_forged_last_use_is_found(uses: list[tuple[str, str]], used: object, i
         with_uses(*uses).check_tokens([row])
 
 
+def test_what_is_counted_is_no_use() -> None:
+    """It tells of what was done before; the entry at the first was the use."""
+    replay = with_uses(("00:05.000000", A))
+    read = {"event": "audit.read", "time": "2026-11-22T10:01:20.000000Z", "count": 3}
+    replay.note(2, locked("x") | read | {"source": {"ip": A}})
+    replay.check_tokens([token_row("2026-11-22T10:00:05.000000Z", A)])
+    with pytest.raises(VerificationError, match="last use of the token ci"):
+        replay.check_tokens([token_row("2026-11-22T10:01:20.000000Z", A)])
+
+
 def test_a_database_without_last_uses_holds() -> None:
     """One of the release before, which nobody opened for writing yet."""
     row = token_row(None, None)

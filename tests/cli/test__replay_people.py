@@ -27,7 +27,7 @@ ROW = {
 def entry(event: str, time: str = LOGIN, **parts: Any) -> dict[str, Any]:
     """Return an entry of a success of alice's."""
     actor = {"type": "user", "id": "id-1", "name": "alice", "session": "s"}
-    return {"event": event, "time": time, "actor": actor, **parts}
+    return {"event": event, "outcome": "success", "time": time, "actor": actor, **parts}
 
 
 def logged_in() -> PeopleReplay:
@@ -50,6 +50,15 @@ def test_a_session_as_it_began_holds() -> None:
     replay.check_sessions([ROW])
     replay.note(1, entry("state.read", LATER))
     replay.check_sessions([{**ROW, "seen": LATER}])
+
+
+def test_what_is_counted_is_no_use_of_a_session() -> None:
+    """It tells of what was done before."""
+    replay = logged_in()
+    replay.note(1, entry("audit.read", LATER, count=3))
+    replay.check_sessions([ROW])
+    with pytest.raises(VerificationError, match="last use"):
+        replay.check_sessions([{**ROW, "seen": LATER}])
 
 
 @pytest.mark.parametrize(
