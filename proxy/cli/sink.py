@@ -21,7 +21,12 @@ from proxy.cli._common import (
 )
 from proxy.cli._objects import Place, cell
 from proxy.cli._output import clean, count_text, print_json, print_table, time_text
-from proxy.errors import ConfigError, InvalidInputError, SinkUnavailableError
+from proxy.errors import (
+    ConfigError,
+    InvalidInputError,
+    SinkRejectedError,
+    SinkUnavailableError,
+)
 from proxy.fields import FieldError
 
 if TYPE_CHECKING:
@@ -525,12 +530,16 @@ async def _probe(
     Raises:
         ConfigError, SinkUnavailableError: it could not send; says that nothing was done.
     """
+    from proxy.sinks.contract import SinkGoneError  # noqa: PLC0415 - quick start
+
     try:
         return await program.sinks.probe(who, _as_sink(record()))
     except InvalidInputError:
         return None
-    except (ConfigError, SinkUnavailableError) as error:
-        raise type(error)(
+    except (ConfigError, SinkUnavailableError, SinkRejectedError, SinkGoneError) as error:
+        # Never of the error's own class: each is made in its own way.
+        family = ConfigError if isinstance(error, ConfigError) else SinkUnavailableError
+        raise family(
             f"the sink could not send, so {so}: {error}; mend that, or give --no-probe to go on "
             "without"
         ) from error

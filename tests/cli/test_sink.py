@@ -11,7 +11,11 @@ from proxy.cli import app
 from proxy.cli._common import opened, run, settings
 from proxy.contracts import DeadLetter, Delivery, Transaction
 from proxy.directory import SinkRecord
+from proxy.errors import SinkRejectedError, SinkUnavailableError
 from proxy.program import Program
+from proxy.sinks._aws import AwsError
+from proxy.sinks.calls import StuckError
+from proxy.sinks.contract import NotTakenError, RefusedError, SinkGoneError
 from tests import sample_sink
 from tests.cli.conftest import Tfaudit, events
 from tests.running import SYSTEM
@@ -87,6 +91,46 @@ def test_a_sink_that_could_not_send_is_not_made(tfaudit: Tfaudit) -> None:
     made = tfaudit(*CREATE, *down, "--no-probe").stdout
     assert "Probed" not in made
     assert 1 == len(told(tfaudit, "sink", "list"))
+
+
+FAILURES = [
+    SinkUnavailableError("it said no"),
+    SinkRejectedError("it said no"),
+    NotTakenError("it said no", retry_after=3.0, needs_repair=True),
+    RefusedError("it said no", refused=[0]),
+    SinkGoneError("it said no"),
+    StuckError("it said no"),
+    AwsError("it said no", "ResourceNotFoundException", 400, needs_repair=True),
+]
+
+
+def test_every_failure_is_among_those_of_a_probe() -> None:
+    """A class that is added to the contract is tried below too."""
+    declared: list[type[Exception]] = [SinkUnavailableError, SinkRejectedError, SinkGoneError]
+    for each in declared:  # grows while it is walked
+        declared += each.__subclasses__()
+    ours = {
+        each
+        for each in declared
+        if each.__module__.startswith("proxy.sinks") or each.__module__ == "proxy.errors"
+    }
+    assert ours == set(map(type, FAILURES))
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
+def test_a_probe_that_fails_is_told_in_words(
+    tfaudit: Tfaudit, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    """However its error is made; nothing was done, and what to do is said."""
+
+    async def fail(_: SampleSink) -> str:
+        raise failure
+
+    monkeypatch.setattr(SampleSink, "probe", fail)
+    refused = tfaudit(*CREATE, *URL, code=2).stderr
+    assert "it was not made: " in refused
+    assert "--no-probe" in refused
+    assert [] == told(tfaudit, "sink", "list")
 
 
 def test_a_secret_that_there_is_not_is_told(tfaudit: Tfaudit, data: Path) -> None:
