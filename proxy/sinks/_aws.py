@@ -12,6 +12,7 @@ from msgspec import Meta
 from proxy.client_text import client_text
 from proxy.errors import ConfigError
 from proxy.fields import FieldError
+from proxy.sinks._bounded import bounded
 from proxy.sinks.contract import Context, NotTakenError, Options
 from proxy.sinks.options import REGION_PATTERN, ROLE_PATTERN, SecretName, Url, require_safe_url
 
@@ -288,7 +289,8 @@ class AwsError(NotTakenError):
 def _http() -> type:
     """Return how requests are sent: as the library does, but no redirection is followed.
 
-    Whoever answers in the place of AWS must not have the events sent elsewhere.
+    Whoever answers in the place of AWS must not have the events sent elsewhere, nor answer without
+    an end.
     """
     from aiobotocore.httpsession import AIOHTTPSession  # noqa: PLC0415
 
@@ -298,7 +300,9 @@ def _http() -> type:
 
     class StraightSession(AIOHTTPSession):  # type: ignore[misc] # it has no types
         async def _get_session(self, proxy_url: str | None) -> Straight:
-            return Straight(await super()._get_session(proxy_url))
+            session = await super()._get_session(proxy_url)
+            bounded(session.connector)
+            return Straight(session)
 
     return StraightSession
 

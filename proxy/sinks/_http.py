@@ -49,6 +49,7 @@ from proxy.client_text import HIDDEN, client_text
 from proxy.directory import is_loopback
 from proxy.errors import ConfigError
 from proxy.fields import FieldError
+from proxy.sinks._bounded import EndlessAnswerError, bounded
 from proxy.sinks.contract import (
     Batch,
     Context,
@@ -309,7 +310,8 @@ class Http:
                 proxy_headers=dict(login) if login else None,
             ) as response:
                 content = await _read(response)
-                status, retry_after = response.status, _retry_after(response, self._now())
+                status = response.status
+                retry_after = None if status < 300 else _retry_after(response, self._now())
         except TimeoutError:
             failure = f"did not answer within {self._options.timeout:g} seconds", False
         except (ClientError, OSError, ValueError) as error:
@@ -388,8 +390,10 @@ class Http:
                 if self._is_closed:
                     raise NotTakenError(f"{self.who} was not asked: the sink is being closed")
             timeout = options.timeout
+            connector = TCPConnector(ssl=tls, limit=4)
+            bounded(connector)
             self._session = ClientSession(
-                connector=TCPConnector(ssl=tls, limit=4),
+                connector=connector,
                 cookie_jar=DummyCookieJar(),
                 # An answer is short, and a short one must not become a huge one.
                 auto_decompress=False,
@@ -552,7 +556,7 @@ def _retry_after(response: ClientResponse, now: datetime) -> float | None:
     else:
         try:
             at = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
@@ -594,6 +598,7 @@ def _reason(error: Exception) -> tuple[str, bool]:
 
 
 _KINDS: Final[tuple[tuple[type[Exception], str, bool], ...]] = (
+    (EndlessAnswerError, "answered without an end, and was hung up on", False),
     (ClientConnectorDNSError, "can't be found: no resolver knows its name", False),
     (ClientProxyConnectionError, "can't be reached: the proxy takes no connection", False),
     (InvalidURL, "can't be asked: its address is none", True),

@@ -62,6 +62,8 @@ async def retry_after(headers: Mapping[str, str]) -> float | None:
         ({"retry-after": "-5"}, None),
         ({"retry-after": "1.5"}, None),
         ({"retry-after": "soon"}, None),
+        ({"retry-after": "Mon, 01 Jan 2020 00:00:00 +99999999999999999999"}, None),
+        ({"retry-after": "Sun, 31 Dec 9999 23:59:59 -2359"}, 86_400),
         ({"retry-after": format_datetime(NOW + timedelta(seconds=90), usegmt=True)}, 90),
         ({"retry-after": format_datetime(NOW - timedelta(seconds=90), usegmt=True)}, 0),
         ({"retry-after": "Sun, 22 Nov 2026 10:00:30"}, 30),
