@@ -7,7 +7,7 @@ others are served by the same event loop.
 
 import asyncio
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import BaseConnector, ClientError
 from aiohttp.client_proto import ResponseHandler
@@ -32,8 +32,8 @@ class EndlessAnswerError(ClientError):
 def bounded(connector: BaseConnector) -> None:
     """Have all connections that a connector makes from now on hang up on an endless answer."""
     # It has no parameter for it; all of its kinds take their protocol from here.
-    made: partial[ResponseHandler] = partial(_Bounded, loop=connector._loop)  # noqa: SLF001
-    connector._factory = made  # noqa: SLF001
+    made = partial(_Bounded, loop=connector._loop)  # noqa: SLF001
+    connector._factory = cast("partial[ResponseHandler]", made)  # noqa: SLF001
 
 
 class _Bounded(ResponseHandler):

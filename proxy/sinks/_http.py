@@ -111,6 +111,11 @@ class HttpOptions(Options, frozen=True, kw_only=True):
         Meta(description="PEM file with that certificate's key, if it is not in the same file."),
     ] = ""
 
+    def __post_init__(self) -> None:
+        """Refuse an address with a secret in it before it is on record."""
+        if (url := getattr(self, "url", None)) is not None:
+            require_safe_url(url, "url", allow_http=getattr(self, "allow_http", False))
+
 
 class HasAddress(Protocol):
     """Options with an address that may be a secret."""
@@ -143,7 +148,6 @@ def address_of(
             "url",
         )
     if options.url is not None:
-        require_safe_url(options.url, "url", allow_http=allow_http)
         return options.url, []
     address = secret_address(context, options.url_secret or "", allow_http=allow_http)
     return address, [address]

@@ -14,7 +14,7 @@ from msgspec import Meta
 from proxy.sinks._http import Answer, Http, HttpOptions, Verdict, Verdicts, header_secret, object_of
 from proxy.sinks._words import ALARMING, cut, evidence, facts, title
 from proxy.sinks.contract import Batch, Context, Event, Limits, NotTakenError, Options, Receipt
-from proxy.sinks.options import Key, SecretName, Tag, Url, require_safe_url
+from proxy.sinks.options import Key, SecretName, Tag, Url
 
 MAX_SUMMARY: Final = 255
 MAX_TEXT: Final = 2_000
@@ -58,7 +58,6 @@ class Jira:
     }
 
     def __init__(self, options: JiraOptions, context: Context) -> None:
-        require_safe_url(options.url, "url")
         self.limits = Limits(events=1, is_record=False)
         self._options = options
         token = header_secret(context, options.token_secret)

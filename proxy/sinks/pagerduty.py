@@ -13,7 +13,7 @@ from msgspec import Meta
 from proxy.sinks._http import Answer, Http, HttpOptions, Verdict, Verdicts, header_secret, object_of
 from proxy.sinks._words import ALARMING, cut, evidence, facts, severity, title
 from proxy.sinks.contract import Batch, Context, Event, Limits, Options, Receipt
-from proxy.sinks.options import SecretName, Url, require_safe_url
+from proxy.sinks.options import SecretName, Url
 
 MAX_SUMMARY: Final = 1_024
 MAX_KEY: Final = 255
@@ -52,7 +52,6 @@ class PagerDuty:
     default_filter: ClassVar[Mapping[str, Any]] = ALARMING
 
     def __init__(self, options: PagerDutyOptions, context: Context) -> None:
-        require_safe_url(options.url, "url")
         self.limits = Limits(events=1, is_record=False)
         self._options = options
         base = options.url.rstrip("/")
