@@ -39,7 +39,7 @@ from proxy.sinks.contract import (
     Receipt,
     RefusedError,
 )
-from proxy.sinks.options import Format, SecretName, Url, require_safe_url
+from proxy.sinks.options import Format, SecretName, Url
 from proxy.timestamps import micros_of
 
 MAX_BODY: Final = 1_000_000
@@ -109,7 +109,6 @@ class SplunkHec:
     options_type: ClassVar[type[Options]] = SplunkHecOptions
 
     def __init__(self, options: SplunkHecOptions, context: Context) -> None:
-        require_safe_url(options.url, "url")
         token = header_secret(context, options.token_secret)
         base = options.url.rstrip("/")
         self.limits = Limits(events=500)
@@ -125,6 +124,7 @@ class SplunkHec:
     async def send(self, batch: Batch) -> Receipt:
         """Deliver the batch, and wait for what acknowledges it; see contract.Sink."""
         waiting: dict[int, Part] = {}
+        mixed_up: set[int] = set()
 
         async def post(part: Part) -> Receipt:
             url = f"{self._collector}/event"
@@ -132,19 +132,30 @@ class SplunkHec:
             answer = await self._http.ask("POST", url, self._headers, body, is_packed=True)
             said = self._require_taken(answer, part.indices)
             if self._options.acknowledge:
-                waiting[_ack_id(self._http.who, answer)] = part
+                number = _ack_id(self._http.who, answer)
+                if number in waiting:  # whose it is when it comes, nobody could tell
+                    mixed_up.update(waiting[number].indices, part.indices)
+                waiting[number] = part
             return said
 
         try:
             receipt = await in_order(await made(batch, self._parts), post)
         except (NotTakenError, RefusedError) as error:
             late, _ = await self._not_indexed(waiting)
-            error.left = late.union(error.left or ())
+            error.left = late.union(mixed_up, error.left or ())
             raise
         late, failure = await self._not_indexed(waiting)
         if failure is not None:
-            failure.left = late
+            failure.left = late | mixed_up
             raise failure
+        if mixed_up:
+            raise NotTakenError(
+                f"{self._http.who} promised one acknowledgement for two requests: several indexers "
+                "seem to stand behind that address; let the balancer keep to one (sticky "
+                "sessions), or set acknowledge to false",
+                left=late | mixed_up,
+                needs_repair=True,
+            )
         if late:
             raise NotTakenError(
                 f"{self._http.who} took the events, and has not acknowledged {len(late)} of them "

@@ -9,6 +9,7 @@ from proxy.fields import FieldError
 from proxy.sinks import open_sink
 from proxy.sinks.contract import NotTakenError, RefusedError, Sink
 from tests.forwarded import CHECKPOINT, a_batch, a_context, an_event, batch_of, ids_of
+from tests.receivers.far_side import Reply, Seen, a_far_side
 from tests.receivers.intake import SPLUNK_TOKEN, Intake
 
 
@@ -192,3 +193,25 @@ def test_where_the_token_goes_is_no_open_road() -> None:
         open_sink("splunk-hec", options, a_context())
     with pytest.raises(ConfigError, match="the secret hec is empty, or has characters"):
         open_sink("splunk-hec", options, a_context({"hec": "a\nb"}))
+
+
+async def test_one_number_for_two_requests_acknowledges_neither() -> None:
+    """Two indexers behind one address count alike, and only one of them is asked."""
+    batch = a_batch(*(an_event(index, message="x" * 50_000) for index in range(45)))
+    numbers = iter([0, 1, 0])
+
+    def answer(seen: Seen) -> Reply:
+        if seen.target.endswith("/ack"):
+            return Reply(200, b'{"acks":{"0":true,"1":true}}')
+        return Reply(200, b'{"text":"Success","code":0,"ackId":%d}' % next(numbers))
+
+    async with a_far_side(answer) as far:
+        options = {"token_secret": "splunk_token", "url": far.url, "acknowledge": True}
+        sink = open_sink("splunk-hec", options, a_context({"splunk_token": SPLUNK_TOKEN}))
+        with pytest.raises(NotTakenError, match="sticky sessions") as caught:
+            await sink.send(batch)
+        await sink.aclose()
+        events = [len(x.body.splitlines()) for x in far.seen if x.target.endswith("/event")]
+    taken = set(range(events[0], events[0] + events[1]))
+    assert set(range(45)) - taken == caught.value.left
+    assert caught.value.needs_repair
