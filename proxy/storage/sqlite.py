@@ -167,6 +167,8 @@ class SQLiteStore:
         self._tokens: dict[bytes, tuple[float, StoredToken]] = {}
         self._sessions: dict[bytes, tuple[float, StoredSession]] = {}
         self._directory: tuple[float, Directory] | None = None
+        # How often the writer let go of it: whoever read it meanwhile does not keep what they read.
+        self._directory_changes = 0
         # So many full tiles of level 0 there were when all of them were kept.
         self._tiled = 0
 
@@ -319,46 +321,61 @@ class SQLiteStore:
                 loop.call_soon_threadsafe(_resolve, group)
 
     def _commit(self, batch: list[_Job]) -> list[_Answer]:
-        """Run the jobs in one transaction; on any doubt none of them happened."""
+        """Run the jobs in one transaction, or each in its own when they can't be stored together.
+
+        On any doubt nothing happened of what was not committed before.
+        """
         started = time.perf_counter()
+        answers: list[_Answer] = []
+        entries = 0
+        parts = [batch]
         try:
-            answers, entries = self._transact(batch)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the thread must live on
-            self._is_suspect = True
-            self._known.forget()
-            if self._writer.in_transaction:
+            while parts:
+                part = parts.pop(0)
                 try:
+                    done, number = self._transact(part)
+                except (sqlite3.IntegrityError, sqlite3.DataError) as error:
                     self._writer.execute("ROLLBACK")
-                except sqlite3.Error:
-                    _log.exception("rollback failed")
-            is_bug = not isinstance(error, sqlite3.Error | OSError | TfauditError)
-            _log.error("commit failed", error=str(error), jobs=len(batch), exc_info=is_bug)
-            failure = UnavailableError(
-                f"the store could not commit, so nothing was done: {error}; try again, and check "
-                "the disk if it stays so"
-            )
-            return [_Answer(job, None, failure) for job in batch]
+                    self._known.forget()
+                    if len(part) > 1:
+                        parts = [[job] for job in part]
+                        continue
+                    done, number = [_refused(part[0], error)], 0
+                answers += done
+                entries += number
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread must live on
+            committed = len(answers)
+            answers += self._failed(batch[committed:], error)
+            if not committed:
+                return answers
         if self._on_commit is not None:
             self._on_commit(len(batch), entries, time.perf_counter() - started)
         return answers
 
-    def _transact(self, batch: list[_Job]) -> tuple[list[_Answer], int]:
-        """Run the jobs and commit; each alone when they can't all be stored together."""
-        try:
-            return self._transact_together(batch)
-        except (sqlite3.IntegrityError, sqlite3.DataError) as error:
-            self._writer.execute("ROLLBACK")
-            self._known.forget()
-            if len(batch) == 1:
-                failure = UnavailableError(
-                    f"the store refused this, so nothing was done: {error}; run `tfaudit verify`"
-                )
-                failure.__cause__ = error
-                return [_Answer(batch[0], None, failure)], 0
-        alone = [self._transact([job]) for job in batch]
-        return [answer for answers, _ in alone for answer in answers], sum(n for _, n in alone)
+    def _failed(self, batch: list[_Job], error: Exception) -> list[_Answer]:
+        """Undo the transaction that is open, and answer those of whom nothing is committed."""
+        self._is_suspect = True
+        self._known.forget()
+        if self._writer.in_transaction:
+            try:
+                self._writer.execute("ROLLBACK")
+            except sqlite3.Error:
+                _log.exception("rollback failed")
+        is_bug = not isinstance(error, sqlite3.Error | OSError | TfauditError)
+        _log.error("commit failed", error=str(error), jobs=len(batch), exc_info=is_bug)
+        failure = UnavailableError(
+            f"the store could not commit, so nothing was done: {error}; try again, and check "
+            "the disk if it stays so"
+        )
+        return [_Answer(job, None, failure) for job in batch]
 
-    def _transact_together(self, batch: list[_Job]) -> tuple[list[_Answer], int]:
+    def _transact(self, batch: list[_Job]) -> tuple[list[_Answer], int]:
+        """Run the jobs and commit; return their answers and the number of entries.
+
+        Raises:
+            sqlite3.IntegrityError, sqlite3.DataError: they can't be stored together; the
+                transaction is still open.
+        """
         if self._identity() != self._opened:
             raise UnavailableError(
                 f"{self._path} was replaced while the server was running: restart the server"
@@ -371,7 +388,7 @@ class SQLiteStore:
             self._known.forget()
             self._tokens = {}
             self._sessions = {}
-            self._directory = None
+            self._forget_directory()
         self._known.trim()
         log = self._audit.begin(head)
         transaction = SQLiteTransaction(connection, rfc3339(log.micros), self._known)
@@ -401,7 +418,7 @@ class SQLiteStore:
         if transaction.changed_sessions:
             self._sessions = {}
         if transaction.changed_directory:
-            self._directory = None
+            self._forget_directory()
         return answers, len(rows)
 
     def _append(self, log: Batch, rows: list[tuple[Any, ...]], head: LogHead) -> LogHead:
@@ -424,6 +441,10 @@ class SQLiteStore:
             for sign in ("-", "+"):
                 connection.execute(f"UPDATE log_head SET micros = micros {sign} 1")  # noqa: S608
         return head
+
+    def _forget_directory(self) -> None:
+        self._directory_changes += 1
+        self._directory = None
 
     @staticmethod
     def _read_head(connection: sqlite3.Connection) -> LogHead:
@@ -556,21 +577,17 @@ class SQLiteStore:
         known = self._directory
         if known is not None and known[0] > now:
             return known[1]
-        try:
-            self._lookup.execute("BEGIN")
-            try:
-                row = self._lookup.execute("SELECT generation FROM directory").fetchone()
-                if known is not None and row is not None and known[1].generation == row[0]:
-                    found = known[1]
-                else:
-                    found = read_directory(self._lookup)
-            finally:
-                self._lookup.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise UnavailableError(
-                f"the principals and grants could not be read: {error}; try again"
-            ) from error
+        changes = self._directory_changes
+        # Several threads may ask at once: each reads in a view of its own.
+        with self._reading() as connection:
+            row = connection.execute("SELECT generation FROM directory").fetchone()
+            if known is not None and row is not None and known[1].generation == row[0]:
+                found = known[1]
+            else:
+                found = read_directory(connection)
         self._directory = (now + _TOKEN_SECONDS, found)
+        if changes != self._directory_changes:
+            self._directory = None  # the writer changed it meanwhile, and may have said so before
         return found
 
     async def sealed(self, version_id: str) -> bytes:
@@ -846,6 +863,15 @@ def _told_index(records: list[Record], drafts: list[Draft]) -> int | None:
         if "inferred_from" not in draft.entry:
             return record.index
     return records[-1].index if records else None
+
+
+def _refused(job: _Job, error: sqlite3.Error) -> _Answer:
+    """Return the answer to a job that can't be stored, even alone."""
+    failure = UnavailableError(
+        f"the store refused this, so nothing was done: {error}; run `tfaudit verify`"
+    )
+    failure.__cause__ = error
+    return _Answer(job, None, failure)
 
 
 def _resolve(answers: list[_Answer]) -> None:

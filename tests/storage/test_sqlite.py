@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -16,14 +17,17 @@ import pytest
 from proxy.access import View
 from proxy.audit_log import AuditLog
 from proxy.contracts import LogQuery, Store, Transaction
+from proxy.directory import Directory
 from proxy.errors import ConfigError, TfauditError, UnavailableError
 from proxy.storage.sqlite import SQLiteStore
+from proxy.storage.transaction import read_directory
 from tests.contracts.store_contract import (
     DIGEST,
     Reopen,
     StoreContract,
     a_run,
     a_token,
+    an_object,
     recorded,
     uses_token,
     verify_whole,
@@ -74,6 +78,103 @@ async def test_an_unchanged_token_that_is_read_anew_is_the_one_from_before(
         changed = store.token_by_digest(DIGEST)
         assert changed is not None
         assert changed.revoked is not None
+
+
+async def test_the_directory_is_read_by_many_at_once_each_in_a_view_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Services read it on threads of theirs while the event loop tells who asks."""
+    monkeypatch.setattr("proxy.storage.sqlite._TOKEN_SECONDS", 0.0)
+    reading, go_on = Event(), Event()
+
+    def slowly(connection: sqlite3.Connection) -> Directory:
+        (generation,) = connection.execute("SELECT generation FROM directory").fetchone()
+        if not reading.is_set():  # the thread's
+            reading.set()
+            assert go_on.wait(30)
+        found = read_directory(connection)
+        assert generation == found.generation
+        return found
+
+    monkeypatch.setattr("proxy.storage.sqlite.read_directory", slowly)
+    async with an_open_store(tmp_path) as store:
+        thread = asyncio.create_task(asyncio.to_thread(store.directory))
+        assert await asyncio.to_thread(reading.wait, 30)
+        assert 0 == store.directory().generation
+        await store.write(recorded(lambda tx: tx.put_object(an_object())))
+        assert 1 == store.directory().generation
+        go_on.set()
+        assert 0 == (await thread).generation
+
+
+async def test_a_directory_read_before_a_change_is_not_kept_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was just granted something is not refused because somebody else read slowly."""
+    reading, go_on = Event(), Event()
+
+    def slowly(connection: sqlite3.Connection) -> Directory:
+        found = read_directory(connection)
+        if not reading.is_set():
+            reading.set()
+            assert go_on.wait(30)
+        return found
+
+    monkeypatch.setattr("proxy.storage.sqlite.read_directory", slowly)
+    async with an_open_store(tmp_path) as store:
+        thread = asyncio.create_task(asyncio.to_thread(store.directory))
+        assert await asyncio.to_thread(reading.wait, 30)
+        await store.write(recorded(lambda tx: tx.put_object(an_object())))
+        go_on.set()
+        await thread
+        assert 1 == store.directory().generation
+
+
+def a_job_that_fails_at_the_second_try() -> Callable[[Transaction], int]:
+    """Return a job to which the disk fails when it is run alone, after it was run with others."""
+    tries = iter([None, sqlite3.OperationalError("disk I/O error")])
+
+    def job(tx: Transaction) -> int:
+        if (error := next(tries)) is not None:
+            raise error
+        return tx.append(a_draft("fails"))
+
+    return job
+
+
+async def test_what_was_committed_alone_stays_so_when_a_later_job_fails(tmp_path: Path) -> None:
+    """Each is told what happened to its own: done, refused, or not done with all that waited."""
+    batches: list[int] = []
+
+    def add(token_id: str) -> Callable[[Transaction], None]:
+        token = replace(a_token(), id=token_id)
+        return recorded(lambda tx: tx.add_token(token, DIGEST))
+
+    jobs: list[Callable[[Transaction], object]] = [
+        add("0193-1"),
+        add("0193-2"),  # the same digest: both can't be stored
+        lambda tx: tx.append(a_draft("between")),
+        a_job_that_fails_at_the_second_try(),
+        lambda tx: tx.append(a_draft("never")),
+    ]
+    async with a_counting_store(tmp_path, batches) as store:
+        done, refused, between, failed, after = await asyncio.gather(
+            *map(store.write, jobs), return_exceptions=True
+        )
+        assert not isinstance(done, BaseException)
+        assert not isinstance(between, BaseException)
+        assert (0, 1) == (done.index, between.index)
+        assert isinstance(refused, UnavailableError)
+        assert "the store refused this, so nothing was done" in str(refused)
+        for each in (failed, after):
+            assert isinstance(each, UnavailableError)
+            assert "could not commit, so nothing was done: disk I/O error" in str(each)
+        assert ["0193-1"] == [token.id for token in await store.tokens()]
+        await append(store, "goes on")
+        assert ["something happened", "between", "goes on"] == [
+            entry["message"] for entry in await log_of(store)
+        ]
+        assert 3 == await verify_whole(store)
 
 
 # ---------------------------------------------------------------- opening
