@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.e2e.conftest import MakeTerraform
 from tests.e2e.ledger import (
     APPLY,
@@ -23,7 +25,9 @@ from tests.e2e.ledger import (
     unlocked,
     written,
 )
-from tests.e2e.terraform import Terraform
+from tests.e2e.terraform import APART, Terraform
+
+pytestmark = pytest.mark.parametrize("terraform_version", APART)
 
 MIGRATE = ("init", "-migrate-state", "-force-copy")
 

@@ -1,5 +1,7 @@
 """`data "terraform_remote_state"`: one state reads another's outputs, and the record shows it."""
 
+import pytest
+
 from tests.e2e.conftest import MakeProject
 from tests.e2e.ledger import (
     APPLY,
@@ -13,7 +15,9 @@ from tests.e2e.ledger import (
     under_lock,
     written,
 )
-from tests.e2e.terraform import Terraform
+from tests.e2e.terraform import APART, Terraform
+
+pytestmark = pytest.mark.parametrize("terraform_version", APART)
 
 
 def of_other(version: str, step: Step = READ) -> list[Step]:
