@@ -202,6 +202,8 @@ class LockService:
                 run_entries.refuse_other(transaction, caller, held, index)
                 return refusal
             else:
+                # Whoever waits in line looks again and again: it is told once a run.
+                run_entries.refuse_other(transaction, caller, held, None)
                 return False
             index = transaction.append(
                 draft(

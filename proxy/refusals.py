@@ -39,6 +39,10 @@ class LockedByAnotherError(LockedError):
     """The workspace is locked, and the upload carries another lock's ID."""
 
 
+class HeldBySomebodyElseError(LockedByAnotherError):
+    """The upload carries the lock's ID, which each 423 shows, but somebody else took the lock."""
+
+
 class LockIdMissingError(LockedError):
     """The workspace is locked, and the upload carries no lock ID."""
 

@@ -45,24 +45,26 @@ def begin(transaction: Transaction, caller: Caller, lock: HeldLock, index: int) 
     _append(transaction, caller, 200, runs.begun(run), run_of(lock, caller)["run"])
 
 
-def refuse_other(transaction: Transaction, caller: Caller, lock: HeldLock, index: int) -> None:
+def refuse_other(
+    transaction: Transaction, caller: Caller, lock: HeldLock, index: int | None
+) -> None:
     """Record that somebody waits for the lock of a run; once for each run.
 
     Args:
-        transaction: in which the lock is refused.
-        caller: to whom.
+        transaction: in which the lock is refused, or found held by somebody who waits in line.
+        caller: who waits.
         lock: that is held.
-        index: of the entry of the refusal.
+        index: of the entry of the refusal; None of somebody in line, of whom there is none yet.
     """
     run = transaction.run(lock.workspace)
     if run is None:
         return
-    evidence = Evidence("state.lock_refused", index)
-    changed, news = runs.alerted(run, (runs.LOCK_WAITED_FOR,), evidence)
+    evidence = () if index is None else (Evidence("state.lock_refused", index),)
+    changed, news = runs.alerted(run, (runs.LOCK_WAITED_FOR,), *evidence)
     if news is not None:
         transaction.set_run(changed)
-        holder = holder_of(lock)
-        _append(transaction, caller, 423, news, outcome="conflict", holder=holder)
+        status, outcome = (None, "success") if index is None else (423, "conflict")
+        _append(transaction, caller, status, news, outcome=outcome, holder=holder_of(lock))
 
 
 def left_by(prepared: Prepared) -> dict[str, Any]:

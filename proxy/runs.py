@@ -35,7 +35,7 @@ REASONS: Final = {
     TAINTED: "objects that the run changed are tainted: a part of their creation failed",
     CHECKS_FAILED: "checks or conditions failed, by the state that the run saved last",
     LOCK_HELD_LONG: "the lock is held for longer than the workspace's `lock_alert_minutes`",
-    LOCK_WAITED_FOR: "somebody else was refused the lock",
+    LOCK_WAITED_FOR: "somebody else wants the lock: was refused it, or waits in line for it",
     SERIAL_FORCED: "a save replaced a state of the same or a higher serial",
     LINEAGE_FORCED: "a save replaced the state of another lineage",
     STATE_EMPTIED: "a save without any resource replaced a state that had some",

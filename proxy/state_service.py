@@ -39,6 +39,7 @@ from proxy.refusals import (
 )
 from proxy.state_entries import (
     created,
+    holder_of,
     name_of,
     outputs_read,
     refused,
@@ -415,7 +416,14 @@ class StateService:
             record: WorkspaceRecord,
         ) -> Accepted:
             require_lock(record, lock)
-            upload = Upload(workspace, found.lineage, found.serial, found.sha256, lock_id or None)
+            upload = Upload(
+                workspace,
+                found.lineage,
+                found.serial,
+                found.sha256,
+                lock_id or None,
+                caller.principal,
+            )
             return judge(upload, head, lock, accept_unlocked_force=self._accept_unlocked_force)
 
         return await self._store_version(
@@ -813,10 +821,13 @@ def _refuse_save(  # noqa: PLR0913, PLR0917 - the parts of one refusal
 ) -> None:
     """Record the refusal of an upload, and whether it was one of the run that holds the lock."""
     lock = transaction.lock(workspace) if lock_id else None
-    is_own = lock is not None and lock.id == lock_id
+    is_named = lock is not None and lock.id == lock_id
+    is_own = lock is not None and is_named and lock.is_of(caller.principal)
     if is_own:
         parts |= run_of(lock, caller)
         parts["run"]["unsaved"] = True
+    elif lock is not None and is_named:  # everybody who was refused the lock knows its ID
+        parts |= {"run": {"id": client_text(lock_id or "")}, "holder": holder_of(lock)}
     elif lock_id and "run" not in parts:
         parts["run"] = {"id": client_text(lock_id)}
     index = transaction.append(

@@ -8,8 +8,10 @@ migrations may legally bring any serial and lineage. Source: Terraform's
 
 from typing import NamedTuple
 
+from proxy.access import Principal
 from proxy.contracts import HeldLock, StateVersion
 from proxy.refusals import (
+    HeldBySomebodyElseError,
     LineageChangedError,
     LockedByAnotherError,
     LockGoneError,
@@ -29,6 +31,7 @@ class Upload(NamedTuple):
         serial: as the state says.
         sha256: of the body, hex.
         lock_id: the query's ``ID``; None when the client sent none.
+        principal: who sends it.
     """
 
     workspace: str
@@ -36,6 +39,7 @@ class Upload(NamedTuple):
     serial: int
     sha256: str
     lock_id: str | None
+    principal: Principal
 
 
 class Accepted(NamedTuple):
@@ -69,7 +73,8 @@ def judge(
             lineage, as ``state push -force -lock=false`` does.
 
     Raises:
-        LockIdMissingError, LockedByAnotherError: a lock is held, and not by this client.
+        LockIdMissingError, LockedByAnotherError, HeldBySomebodyElseError: a lock is held, and not
+            by this client.
         LockGoneError: see there.
         LostUpdateError, SerialRegressionError, LineageChangedError: the upload would replace
             something that it doesn't continue.
@@ -121,6 +126,12 @@ def _require_holder(upload: Upload, lock: HeldLock) -> None:
         raise LockedByAnotherError(
             f"{upload.workspace} is locked by {lock.who or lock.actor} ({lock.operation}) with "
             "another lock ID: the lock of this run was taken away"
+        )
+    if not lock.is_of(upload.principal):
+        raise HeldBySomebodyElseError(
+            f"{upload.workspace} is locked by {lock.who or lock.actor} ({lock.operation}), and "
+            f"{lock.actor} took that lock, not {upload.principal.name}: the lock's ID alone gives "
+            "nobody the right to save; save with the credentials that took the lock, or wait for it"
         )
 
 

@@ -1,5 +1,6 @@
 """Tests of proxy.run_entries: what the services put on record of a run, and when."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -404,11 +405,14 @@ async def test_a_save_that_clients_repeat_is_only_lost_if_it_stays_so(
     assert [CREATED, end] == await told(store)
 
 
-@pytest.mark.parametrize("lock_id", [None, "another"])
+@pytest.mark.parametrize("lock_id", [None, "another", "lock-1"])
 async def test_what_others_could_not_save_is_not_the_runs_failure(
     store: Store, states: StateService, locks: LockService, lock_id: str | None
 ) -> None:
-    """Without the lock's ID, or with another; neither are a roll-back and an import."""
+    """Without the lock's ID, with another, or with the very one, which each 423 shows to everybody.
+
+    Neither are a roll-back and an import.
+    """
     await write(states, a_state(1))
     await write(states, a_state(2, "two"))
     await locks.lock(ALICE, WORKSPACE, MINE, None)
@@ -424,6 +428,8 @@ async def test_what_others_could_not_save_is_not_the_runs_failure(
     refused = [each for each in await log_of(store) if each["event"] == "state.write_refused"]
     assert 4 == len(refused)
     assert all("unsaved" not in each.get("run", {}) for each in refused)
+    named = [each for each in refused if each.get("run") == {"id": "lock-1"}]
+    assert ["alice"] * (2 * (lock_id == "lock-1")) == [each["holder"]["actor"] for each in named]
 
 
 @pytest.mark.parametrize("body", [b"", json.dumps({"ID": "lock-1"}).encode(), MINE])
@@ -473,7 +479,7 @@ async def test_somebody_who_waits_is_told_once_a_run(store: Store, locks: LockSe
     for lock_id in ("first", "second"):
         mine = a_lock_info(lock_id)
         await locks.lock(ALICE, WORKSPACE, mine, None)
-        for wait in (0, 0, 0.05):
+        for wait in (0, 0, 0.02):
             with pytest.raises(LockRefusedError):
                 await locks.lock(BOB, WORKSPACE, THEIRS, None, wait=wait)
         await locks.unlock(ALICE, WORKSPACE, mine, None)
@@ -491,6 +497,30 @@ async def test_somebody_who_waits_is_told_once_a_run(store: Store, locks: LockSe
         {"event": "state.locked", "index": 0},
         {"event": "state.lock_refused", "index": 2},
     ] == entry["inferred_from"]
+    assert entry["message"].endswith("needs attention after 0 s: bob waits for its lock")
+
+
+async def test_who_waits_in_line_is_told_when_they_begin_to(
+    store: Store, locks: LockService
+) -> None:
+    """Not only once they are refused: whoever gets the lock in the end waited, too."""
+    await locks.lock(ALICE, WORKSPACE, MINE, None)
+    waiting = asyncio.create_task(locks.lock(BOB, WORKSPACE, THEIRS, None, wait=5))
+    carol = a_caller(Role.OPERATOR, name="carol")
+    while len(await told(store)) < 2:
+        pass
+    with pytest.raises(LockRefusedError):
+        await locks.lock(carol, WORKSPACE, a_lock_info("lock-3"), None)
+    await locks.unlock(ALICE, WORKSPACE, MINE, None)
+    await waiting
+    assert [CREATED, attention("lock_waited_for"), COMPLETED, CREATED] == await told(store)
+    entry = (await runs_of(store))[1]
+    assert ("success", "bob", "alice") == (
+        entry["outcome"],
+        entry["actor"]["name"],
+        entry["holder"]["actor"],
+    )
+    assert [{"event": "state.locked", "index": 0}] == entry["inferred_from"]
     assert entry["message"].endswith("needs attention after 0 s: bob waits for its lock")
 
 

@@ -29,6 +29,7 @@ from proxy.preparers import LocalPreparer
 from proxy.refusals import (
     DamagedUploadError,
     ForgedReadError,
+    HeldBySomebodyElseError,
     LineageChangedError,
     LockedByAnotherError,
     LockGoneError,
@@ -410,6 +411,11 @@ async def _stored(states: StateService, _: LockService) -> None:
 
 async def _locked(states: StateService, locks: LockService) -> None:
     await _stored(states, locks)
+    await locks.lock(ALICE, WORKSPACE, a_lock_info("lock-1"), None)
+
+
+async def _locked_by_another(states: StateService, locks: LockService) -> None:
+    await _stored(states, locks)
     await locks.lock(a_caller(name="bob"), WORKSPACE, a_lock_info("lock-1"), None)
 
 
@@ -418,6 +424,7 @@ async def _locked(states: StateService, locks: LockService) -> None:
     [
         (_locked, a_state(6), None, LockIdMissingError, 428),
         (_locked, a_state(6), "lock-2", LockedByAnotherError, 423),
+        (_locked_by_another, a_state(6), "lock-1", HeldBySomebodyElseError, 423),
         (_locked, a_state(4), "lock-1", SerialRegressionError, 412),
         (_locked, a_state(6, lineage=OTHER_LINEAGE), "lock-1", LineageChangedError, 421),
         (_locked, a_state(5, "other"), "lock-1", LostUpdateError, 409),

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.access import taker_of
 from proxy.contracts import HeldLock, StateVersion
 from proxy.errors import ConflictError, LockedError, TfauditError
 from proxy.refusals import (
+    HeldBySomebodyElseError,
     LineageChangedError,
     LockedByAnotherError,
     LockGoneError,
@@ -18,8 +20,9 @@ from proxy.refusals import (
 )
 from proxy.tfstate.lock import FORCE_OPERATIONS, RUN_OPERATIONS
 from proxy.upload_rules import Accepted, Upload, judge
-from tests.samples import LINEAGE, OTHER_LINEAGE, WORKSPACE, a_held_lock, a_version
+from tests.samples import LINEAGE, OTHER_LINEAGE, WORKSPACE, a_caller, a_held_lock, a_version
 
+ALICE = a_caller().principal
 HEAD = a_version()._replace(serial=5, sha256="5" * 64)
 
 
@@ -27,7 +30,7 @@ def upload(
     serial: int = 6, *, lineage: str = LINEAGE, sha256: str = "6" * 64, lock_id: str | None = None
 ) -> Upload:
     """Return an upload that continues HEAD unless told otherwise."""
-    return Upload(WORKSPACE, lineage, serial, sha256, lock_id)
+    return Upload(WORKSPACE, lineage, serial, sha256, lock_id, ALICE)
 
 
 def locked(operation: str = "OperationTypeApply") -> HeldLock:
@@ -139,6 +142,17 @@ def test_an_upload_without_an_id_is_refused_while_locked(lock_id: str | None) ->
 def test_an_upload_with_another_id_is_refused_while_locked() -> None:
     """A run whose lock was forced and taken by another."""
     assert LockedByAnotherError is refusal(upload(6, lock_id="lock-2"), HEAD, locked())
+
+
+@pytest.mark.parametrize("taker", ["", "principal:alice"])
+def test_the_locks_id_is_worth_nothing_to_anybody_else(taker: str) -> None:
+    """Each 423 shows it; who took the lock is asked, also of a lock of an older release."""
+    lock = replace(locked(), taker=taker)
+    sent = upload(6, lock_id="lock-1")
+    theirs = sent._replace(principal=a_caller(name="bob").principal)
+    assert HeldBySomebodyElseError is refusal(theirs, HEAD, lock)
+    own = taker_of(ALICE.actor()) if taker else ""
+    assert Accepted() == judge(sent, HEAD, replace(lock, taker=own))
 
 
 def test_a_lock_is_respected_before_the_first_state_too() -> None:
