@@ -579,6 +579,7 @@ class FakeSink(Sink):
     Attributes:
         sent: the entries' indices of each batch that it was given, taken or not.
         taken: the entries' indices that it took, in their order.
+        replayed: those of them that were said to be a replay's.
         script: what it does next.
         always: what it does when the script is over.
         hang: ends HANG, when it is set.
@@ -598,6 +599,7 @@ class FakeSink(Sink):
         self.sent: list[list[int]] = []
         self.taken: list[int] = []
         self.events: list[str] = []
+        self.replayed: list[int] = []
         self.is_closed = False
         self.made = 0
 
@@ -628,6 +630,8 @@ class FakeSink(Sink):
     def _take(self, batch: Batch, but: frozenset[int]) -> None:
         taken = [event for at, event in enumerate(batch.events) if at not in but]
         self.taken += [event.record.index for event in taken]
+        if batch.is_replay:
+            self.replayed += [event.record.index for event in taken]
         self.events += [event.entry["event"] for event in taken]
 
     async def probe(self) -> str:

@@ -273,7 +273,8 @@ class Forwarder:
         while parts:
             await self._keep_pause(sink)
             part = parts.pop()
-            batch = Batch(tuple(part), checkpoint, self._around.origin)
+            is_replay = window.replay is not None
+            batch = Batch(tuple(part), checkpoint, self._around.origin, is_replay)
             try:
                 receipt = await self._call(sink.send(batch))
             except RefusedError as error:

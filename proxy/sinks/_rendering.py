@@ -54,6 +54,21 @@ def with_checkpoint(form: Format, document: dict[str, Any], checkpoint: str) -> 
     return {**document, "checkpoint": checkpoint}
 
 
+def index_of_line(line: bytes) -> int | None:
+    """Return the index of the entry that a line of ``json_line`` tells, in whatever format.
+
+    None is a line of something else.
+    """
+    try:
+        document = orjson.loads(line)
+        for place in (document, document.get("unmapped", {}), document.get("tfaudit", {})):
+            if "index" in place:
+                return int(place["index"])
+    except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError):
+        pass
+    return None
+
+
 def json_line(form: Format, event: Event, origin: str) -> bytes:
     """Return the event as one line of JSON with its line end, UTF-8."""
     document = rendered(form, event, origin)

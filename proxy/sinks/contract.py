@@ -40,11 +40,15 @@ class Batch(NamedTuple):
         checkpoint: the newest signed checkpoint (C2SP tlog-checkpoint); it covers all of them.
             Whoever receives it holds evidence against the operator of the log.
         origin: the log's name.
+        is_replay: an administrator asked for these once more, so they are written again wherever
+            they stand. Without it an event comes twice only because nobody knew that it was taken:
+            whoever can see that it was may leave it out.
     """
 
     events: tuple[Event, ...]
     checkpoint: str
     origin: str
+    is_replay: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ import contextlib
 import errno
 import fcntl
 import gzip
+import itertools
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, BinaryIO, ClassVar, Final, Literal
@@ -19,6 +20,7 @@ from typing import Annotated, BinaryIO, ClassVar, Final, Literal
 from msgspec import Meta
 
 from proxy.fields import FieldError
+from proxy.sinks._lines import Known, Mark, backwards, backwards_of_rotated
 from proxy.sinks._rendering import json_line
 from proxy.sinks._thread import OneThread
 from proxy.sinks.contract import Batch, Context, Limits, NotTakenError, Options, Receipt
@@ -31,6 +33,10 @@ _UNFINISHED: Final = ".unfinished"
 _STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
 _BLOCK: Final = 65_536
 _LONGEST_LINE: Final = 1_048_576
+_TRIES: Final = 100
+_PAUSE: Final = 0.05
+"""Seconds between two tries to get at a file that somebody else writes to just now."""
+_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PERIODS: Final = {"never": "", "hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d"}
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _TO_MEND: Final = frozenset(
@@ -101,18 +107,24 @@ class FileSink:
         self.limits = Limits(events=1000)
         self._options = options
         self._now = context.now
+        self._sleep = context.sleep
         self._file = _LineFile(Path(options.path), int(options.mode, 8))
         self._thread = OneThread(context.name)
-        self._is_known = False
+        self._known: Known | None = None
+        self._last = -1
         self._period = ""
         self._checkpoint = ""
 
     async def send(self, batch: Batch) -> Receipt:
         """Append the batch and wait until the disk has it."""
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(_BusyError):
+                return await self._thread.run(lambda: self._send(batch))
+            await self._sleep(_PAUSE)
         return await self._thread.run(lambda: self._send(batch))
 
     async def probe(self) -> str:
-        """Open the file, as it would be for a batch."""
+        """Look whether the file could be written to; nothing is changed, and nobody has to wait."""
         return await self._thread.run(self._probe)
 
     async def aclose(self) -> None:
@@ -120,18 +132,38 @@ class FileSink:
         await self._thread.aclose(self._file.close)
 
     def _send(self, batch: Batch) -> Receipt:
-        lines = [json_line(self._options.format, event, batch.origin) for event in batch.events]
+        form = self._options.format
+        lines = [
+            (event.record.index, json_line(form, event, batch.origin)) for event in batch.events
+        ]
         with self._told():
             self._open()
-            there = 0 if self._is_known else self._file.count_already_there(lines)
-            self._is_known = False  # until all of it is on the disk
-            content = b"".join(lines[there:])
-            if not there:  # a batch stands in one file, so that its own repetition is noticed
+            there = 0 if batch.is_replay else self._count_there(lines)
+            content = b"".join(line for _, line in lines[there:])
+            if not there:
                 self._rotate_before(len(content))
             self._file.append(content)
             self._keep_checkpoint(batch.checkpoint)
-            self._is_known = True
+        if not batch.is_replay:
+            self._last = lines[-1][0]
         return Receipt(f"on the disk, {self._file.size:,} bytes in {self._options.path}")
+
+    def _count_there(self, lines: list[tuple[int, bytes]]) -> int:
+        """Return how many of the first lines stand there already.
+
+        A crash between the disk and the cursor makes all of the last second come again, perhaps
+        from a file that was rotated meanwhile.
+        """
+        first = lines[0][0]
+        if self._known is None or first <= self._last:
+            self._known = Known(self._backwards(), first)
+        return self._known.count(lines)
+
+    def _backwards(self) -> Iterator[Mark]:
+        directory = self._file.path.parent
+        names = sorted(self._rotated(), reverse=True)
+        rotated = backwards_of_rotated(directory / name for name in names)
+        return itertools.chain(self._file.backwards(), rotated)
 
     def _probe(self) -> str:
         path = self._file.path
@@ -142,14 +174,14 @@ class FileSink:
                 if not os.access(path.parent, os.W_OK | os.X_OK):
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
                 return "will be made with the first event"
-            self._open()
-        return f"can be written, has {self._file.size:,} bytes"
+            size = _looked_at(path)
+        return f"can be written, has {size:,} bytes"
 
     def _open(self) -> None:
         if self._file.is_locked_and_current():
             return
         self._file.open()
-        self._is_known = False
+        self._known = None
         self._checkpoint = ""
         self._period = self._period_of(datetime.fromtimestamp(self._file.changed, UTC))
         self._tidy()
@@ -212,9 +244,14 @@ class FileSink:
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._file.close()
-            raise NotTakenError(
+            kind = _BusyError if error.errno == errno.EBUSY else NotTakenError
+            raise kind(
                 f"{self._options.path}: {_reason(error)}", needs_repair=error.errno in _TO_MEND
             ) from error
+
+
+class _BusyError(NotTakenError):
+    """Somebody else writes to the file just now."""
 
 
 class _LineFile:
@@ -237,13 +274,7 @@ class _LineFile:
             return False
         _lock(self._descriptor)
         ours = os.fstat(self._descriptor)
-        try:
-            theirs = self.path.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino) and (
-            ours.st_size == self.size
-        )
+        return ours.st_size == self.size and _is_named(ours, self.path)
 
     def open(self) -> None:
         """Open or make the file and lock it; cut a half-written last line off.
@@ -253,16 +284,20 @@ class _LineFile:
         """
         self.close()
         is_new = not os.path.lexists(self.path)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(self.path, flags, self.mode)
+        descriptor = os.open(self.path, _FLAGS | os.O_CREAT, self.mode)
         try:
-            found = _require_file(descriptor)
+            _require_file(descriptor)
             _lock(descriptor)
+            found = os.fstat(descriptor)
+            _require_named(found, self.path)
             if is_new:
                 _give(descriptor, self.path.parent)
             if stat.S_IMODE(found.st_mode) != self.mode:
                 os.fchmod(descriptor, self.mode)
-            self.size = _mended(descriptor, found.st_size)
+            self.size = _whole(descriptor, found.st_size)
+            if self.size != found.st_size:
+                os.ftruncate(descriptor, self.size)
+                os.fsync(descriptor)
             self.changed = found.st_mtime
             if is_new:
                 _sync_directory(self.path.parent)
@@ -290,19 +325,9 @@ class _LineFile:
             raise
         self.size += len(content)
 
-    def count_already_there(self, lines: Sequence[bytes]) -> int:
-        """Return how many of the first lines already are the file's end, byte for byte.
-
-        A crash between the disk and the cursor makes the same batch come again.
-        """
-        end = os.pread(self._descriptor, _LONGEST_LINE, max(0, self.size - _LONGEST_LINE))
-        sizes = list(_sums(lines))
-        for count in range(len(lines), 0, -1):
-            if end.endswith(lines[count - 1]) and sizes[count - 1] <= self.size:
-                start = self.size - sizes[count - 1]
-                if os.pread(self._descriptor, sizes[count - 1], start) == b"".join(lines[:count]):
-                    return count
-        return 0
+    def backwards(self) -> Iterator[Mark]:
+        """Return the marks of its lines from the end on."""
+        return backwards(self._descriptor, self.size)
 
     def unlock(self) -> None:
         """Let others write to it, such as a command that tests the sink."""
@@ -314,13 +339,6 @@ class _LineFile:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
-
-
-def _sums(lines: Iterable[bytes]) -> Iterator[int]:
-    total = 0
-    for line in lines:
-        total += len(line)
-        yield total
 
 
 def _require_file(descriptor: int) -> os.stat_result:
@@ -335,16 +353,51 @@ def _lock(descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise OSError(
-            errno.EBUSY, "somebody else writes to it just now: give each sink a file of its own"
-        ) from error
+        raise _busy() from error
 
 
-def _mended(descriptor: int, size: int) -> int:
-    """Cut off what stands after the last line end: a line that a crash left half-written.
+def _busy() -> OSError:
+    return OSError(
+        errno.EBUSY, "somebody else writes to it just now: give each sink a file of its own"
+    )
 
-    Returns:
-        the file's length then.
+
+def _is_named(ours: os.stat_result, path: Path) -> bool:
+    """Tell whether an open file still is the one of the name."""
+    try:
+        theirs = path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
+
+
+def _require_named(ours: os.stat_result, path: Path) -> None:
+    """Pass when nobody rotated an open file before it was locked.
+
+    Raises:
+        OSError: it has another name by now.
+    """
+    if not _is_named(ours, path):
+        raise _busy()
+
+
+def _looked_at(path: Path) -> int:
+    """Return how long a file is that could be written to.
+
+    Raises:
+        OSError: it could not.
+    """
+    descriptor = os.open(path, _FLAGS)
+    try:
+        return _whole(descriptor, _require_file(descriptor).st_size)
+    finally:
+        os.close(descriptor)
+
+
+def _whole(descriptor: int, size: int) -> int:
+    """Return how long a file is without what stands after its last line end.
+
+    That is a line which a crash left half-written.
 
     Raises:
         OSError: the rest looks like nothing that was begun here, so it is left alone.
@@ -363,8 +416,6 @@ def _mended(descriptor: int, size: int) -> int:
         raise OSError(
             errno.ENXIO, "does not end with a line of JSON: it is no file of events; move it away"
         )
-    os.ftruncate(descriptor, size - len(rest))
-    os.fsync(descriptor)
     return size - len(rest)
 
 

@@ -44,6 +44,7 @@ async def test_a_range_is_given_once_more() -> None:
     async with world.forwarding(found, sink):
         await until(lambda: sink.events.count("sink.replayed") == 2)
     assert [2, 3, 4, 5, 6, 7] == [index for index in sink.taken if index < 10]
+    assert [2, 3, 4, 5, 6, 7] == sink.replayed
     assert [] == await world.store.replays()
     wish, done = await world.entries("sink.replayed")
     assert {"from": 2, "until": 8} == {

@@ -1,11 +1,14 @@
 """The file sink: what is on the disk when it says so, and what it does when the disk says no."""
 
+import asyncio
+import dataclasses
 import errno
 import fcntl
 import gzip
 import os
 import resource
 import stat
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ from proxy.audit_log import EMPTY_HEAD, AuditLog, draft
 from proxy.cli._verification import TrustedKeys, keys_by_id, verify_export
 from proxy.errors import InvalidInputError
 from proxy.sinks import open_sink, read_options
+from proxy.sinks._lines import backwards, mark
+from proxy.sinks._rendering import index_of_line
 from proxy.sinks.contract import Batch, Context, Event, NotTakenError, Sink
 from tests.fakes import CHECKPOINT_KEY, ENTRY_KEY, ORIGIN, START, a_caller
 from tests.forwarded import CHECKPOINT, NOW, a_context, an_event, batch_of
@@ -36,10 +41,14 @@ async def send_once(
     await sink.aclose()
 
 
+def content_of(path: Path) -> bytes:
+    """Return what a file has, unpacked."""
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
 def indices(path: Path) -> list[int]:
     """Return which events a file has."""
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    return [orjson.loads(line)["index"] for line in content.splitlines()]
+    return [orjson.loads(line)["index"] for line in content_of(path).splitlines()]
 
 
 def rotated(path: Path) -> list[Path]:
@@ -162,14 +171,143 @@ async def test_a_batch_that_comes_again_after_a_crash_stands_there_once(
     assert list(range(22)) == indices(path)
 
 
-async def test_a_replay_is_written_again(path: Path) -> None:
-    """Events that are asked for once more are not taken for a repetition of the newest."""
+@pytest.mark.parametrize(
+    ("form", "compress", "first"),
+    [
+        ("native", False, 0),
+        ("native", True, 3),
+        ("native", False, 59),
+        ("cloudevents", False, 17),
+        ("ocsf", True, 30),
+        ("ecs", False, 55),
+    ],
+)
+async def test_all_of_the_last_second_may_come_again(
+    path: Path, form: str, compress: bool, first: int
+) -> None:
+    """Batches are parted in another way then, and stand in files that were rotated meanwhile."""
+    options: dict[str, Any] = {"format": form, "rotate_bytes": 20_000, "compress": compress}
+    sink = a_file(path, **options)
+    for number in range(0, 60, 4):
+        await sink.send(batch_of(4, first=number))
+    await sink.aclose()
+    again = a_file(path, **options)
+    for number in range(first, 75, 7):
+        await again.send(batch_of(7, first=number))
+    await again.aclose()
+    files = [*rotated(path), path]
+    assert len(files) > 2
+    lines = [line for each in files for line in content_of(each).splitlines(keepends=True)]
+    end = 75 + (first - 75) % 7
+    assert list(range(end)) == [index_of_line(line) for line in lines]
+
+
+async def test_a_batch_that_was_given_up_and_written_all_the_same_stands_there_once(
+    path: Path,
+) -> None:
+    """Its deadline passed while the disk was slow: the same sink gets it again."""
     sink = a_file(path)
     await sink.send(batch_of(3))
-    await sink.send(batch_of(2))
+    await sink.send(batch_of(5, first=1))
+    assert list(range(6)) == indices(path)
+
+
+async def test_a_replay_is_written_again_and_hides_nothing(path: Path) -> None:
+    """Also right after a start; what comes again behind it is found before it."""
+    await send_once(path, batch_of(3))
+    replay = batch_of(2, first=1)._replace(is_replay=True)
+    await send_once(path, replay)
+    sink = a_file(path)
+    await sink.send(replay)
+    await sink.send(batch_of(2, first=2))
+    assert [0, 1, 2, 1, 2, 1, 2, 3] == indices(path)
     await sink.aclose()
+    sorting = ["sort", "-u", "-t:", "-k2,2n", str(path)]
+    found = subprocess.run(sorting, check=True, capture_output=True).stdout  # noqa: ASYNC221
+    assert [0, 1, 2, 3] == [index_of_line(line) for line in found.splitlines()]
+
+
+async def test_a_test_that_stands_early_comes_in_its_place_too(path: Path) -> None:
+    """The server writes what waited before it, also after a crash in between."""
+    await send_once(path, batch_of(2))
+    await send_once(path, batch_of(1, first=5))
+    await send_once(path, batch_of(2, first=2))
+    sink = a_file(path)
+    await sink.send(batch_of(5, first=2))
+    await sink.send(batch_of(1, first=7))
+    assert [0, 1, 5, 2, 3, 4, 5, 6, 7] == indices(path)
+
+
+@pytest.mark.parametrize("size", [10, 65_530, 65_536, 65_537, 200_000])
+def test_lines_of_any_length_are_read_from_the_end(tmp_path: Path, size: int) -> None:
+    """Wherever they begin and end in the pieces that are read."""
+    lines = [b'{"index":%d,"x":"%s"}\n' % (number, b"x\r" * (size // 2)) for number in range(4)]
+    path = tmp_path / "file"
+    path.write_bytes(b"".join(lines))
+    with path.open("rb") as file:
+        found = list(backwards(file.fileno(), path.stat().st_size))
+    assert [mark(line) for line in reversed(lines)] == found
+
+
+async def test_a_rotated_file_that_is_damaged_is_no_reason_to_lose_anything(path: Path) -> None:
+    """What can't be read counts as absent: it is written, perhaps once more."""
+    await send_once(path, batch_of(2))
+    path.rename(path.with_name("audit.jsonl.20251122T100000.000000Z.gz"))
+    await send_once(path, batch_of(3))
+    assert [0, 1, 2] == indices(path)
+
+
+async def test_a_probe_changes_nothing(path: Path) -> None:
+    """It may ask for options that nobody has decided on yet, of a file that is in use."""
+    rest = b'{"index":2,"ent'
+    await send_once(path, batch_of(2), rotate_bytes=1)
+    await send_once(path, batch_of(2, first=2), rotate_bytes=1)
+    with path.open("ab") as file:
+        file.write(rest)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        names = sorted(path.parent.iterdir())
+        said = await a_file(path, compress=True, keep=1, mode="0640").probe()
+    assert f"can be written, has {path.stat().st_size - len(rest):,} bytes" == said
+    assert names == sorted(path.parent.iterdir())
+    assert path.read_bytes().endswith(rest)
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_a_writer_waits_for_the_other_ones_batch(path: Path) -> None:
+    """A test of a sink that is in use finds the file locked for a moment."""
     await send_once(path, batch_of(1))
-    assert [0, 1, 2, 0, 1, 0] == indices(path)
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waits: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            fcntl.flock(other, fcntl.LOCK_UN)
+            await asyncio.sleep(0)
+
+        context = dataclasses.replace(a_context(), sleep=sleep)
+        await send_once(path, batch_of(1, first=1), context)
+    assert [0.05] == waits
+    assert [0, 1] == indices(path)
+
+
+async def test_a_file_that_is_rotated_while_it_is_opened_is_not_written_to(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening and locking another writer gave it another name."""
+    await send_once(path, batch_of(1))
+    moved = path.with_name("audit.jsonl.20251122T100000.000000Z")
+    real = fcntl.flock
+
+    def flock(descriptor: int, operation: int) -> None:
+        if not moved.exists():
+            path.rename(moved)
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    await send_once(path, batch_of(1, first=1))
+    assert [0] == indices(moved)
+    assert [1] == indices(path)
 
 
 @pytest.mark.parametrize("content", [b"root:x:0:0", b"SQLite format 3\0half", b"key\nvalue"])
