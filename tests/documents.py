@@ -293,9 +293,11 @@ def filters() -> str:
         lines.append(f"| {told} | `{json.dumps(pattern)}` | {through} |")
     lines += [
         "",
-        "A mistake is told with its place: `filter.workspace[0].prefix must be a text`. So is an",
-        "event that there is not: one letter wrong would let nothing through, and nobody would see",
-        "it. Refused is what EventBridge refuses, and besides what it would read in a way that few",
+        "A mistake is told with its place: `filter.workspace[0].prefix must be a text`. So is what",
+        "no entry can meet, which would let nothing through, unseen: a field or a word of a list",
+        "that there is not (by [entry.schema.json](entry.schema.json)), a text for a number, a `*`",
+        "outside of `wildcard`. `detail` stays out: a filter is asked of the entry itself.",
+        "Refused is what EventBridge refuses, and besides what it would read in a way that few",
         "mean: a field that is asked for twice in one combination (there the last wins), and a",
         "network with bits beyond its mask.",
         "",
@@ -666,9 +668,50 @@ def schema() -> str:
                 "description": "of a state: what changed, redacted; of settings: before and after",
                 **_OBJECT,
             },
+            "config": {"description": "the settings that a server starts with", **_OBJECT},
+            "keys": {"description": "the keys that it signs with", **_OBJECT},
+            "key": {"description": "both keys of a rotation, and what each signed", **_OBJECT},
+            "permission": {"description": "that the caller has not", "type": "string"},
+            "count": {"description": "calls or tries that it stands for", **_NATURAL},
+            "first_time": {"description": "of the first of them", **_TIME},
+            "last_time": {"description": "of the last of them", **_TIME},
+            "query": {"description": "what was read of the log", **_OBJECT},
+            "export": {"description": "what was exported, and how", **_OBJECT},
+            "restore": {"description": "from which backup, and up to where", **_OBJECT},
+            "recovery": {"description": "of a log that had lost its end: how much", **_OBJECT},
+            "verification": {"description": "what was verified, and what came of it", **_OBJECT},
         },
     }
     return json.dumps(document, indent=2) + "\n"
+
+
+def entry_shape() -> str:
+    """Return proxy/patterns/entry_shape.json: what can stand in an entry, by the schema."""
+    return json.dumps(_shape_of(json.loads(schema())), separators=(",", ":")) + "\n"
+
+
+_KINDS: Final = {
+    "string": ":text",
+    "integer": ":number",
+    "boolean": ":truth",
+    "null": ":null",
+}
+
+
+def _shape_of(part: dict[str, Any]) -> Any:
+    """Return what a part of the schema lets stand there; see proxy/patterns/askable.py."""
+    kinds = part.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if "array" in kinds:
+        return _shape_of(part["items"])
+    if "object" in kinds:
+        members = part.get("properties")
+        return members and {name: _shape_of(each) for name, each in members.items()}
+    if "enum" in part:
+        return part["enum"]
+    if "const" in part:
+        return [":truth" if part["const"] is True else ":number"]
+    return [_KINDS[each] for each in kinds]
 
 
 def configuration() -> str:
@@ -790,7 +833,11 @@ FILES: Final = {
 }
 """Name of each file in docs/ and what makes it."""
 
+SHAPE: Final = DOCS.parent / "proxy" / "patterns" / "entry_shape.json"
+"""The part of the package that is made so."""
+
 if __name__ == "__main__":
     DOCS.mkdir(exist_ok=True)
     for file, make in FILES.items():
         (DOCS / file).write_text(make(), "utf-8")
+    SHAPE.write_text(entry_shape(), "utf-8")

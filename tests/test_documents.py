@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,22 @@ from proxy.directory import Directory
 from proxy.events import EVENTS, OUTCOMES
 from proxy.formats import FORMATS
 from proxy.patterns import parse as parse_pattern
+from proxy.patterns.askable import mistakes_in
 from proxy.server.openapi import path_of
 from proxy.server.routes import ROUTES
 from proxy.tfstate.document import parse
 from proxy.tfstate.redact import Redactor
-from tests.documents import DOCS, FILES, FILTERS, PLACES, SHOWN, check_entries, passed
+from tests.documents import (
+    DOCS,
+    FILES,
+    FILTERS,
+    PLACES,
+    SHAPE,
+    SHOWN,
+    check_entries,
+    entry_shape,
+    passed,
+)
 from tests.examples import EXAMPLES, ORIGIN, entry_of, example
 from tests.patterns.reference import is_match
 
@@ -28,6 +40,29 @@ from tests.patterns.reference import is_match
 def test_generated_documents_are_up_to_date(name: str) -> None:
     """What repeats the code was made from this code: else run ``python -m tests.documents``."""
     assert FILES[name]() == (DOCS / name).read_text("utf-8")
+
+
+def test_what_a_filter_can_ask_for_is_what_the_schema_says() -> None:
+    """Else run ``python -m tests.documents``."""
+    assert entry_shape() == SHAPE.read_text("utf-8")
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_whatever_stands_in_an_example_can_be_asked_for(event: str) -> None:
+    """By its place and value: no filter that some entry meets is refused."""
+    for name, value in entry_of(example(event)).items():
+        for pattern in asking(value):
+            assert [] == [str(each) for each in mistakes_in({name: pattern})]
+
+
+def asking(value: Any) -> Iterator[Any]:
+    """Yield patterns that a value meets, one for each thing in it."""
+    if isinstance(value, dict):
+        yield from ({key: each} for key, found in value.items() for each in asking(found))
+    elif isinstance(value, list):
+        yield from (each for found in value for each in asking(found))
+    else:
+        yield [value]
 
 
 def test_every_event_has_an_example() -> None:

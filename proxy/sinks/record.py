@@ -9,6 +9,7 @@ from proxy.errors import ConflictError, InvalidInputError
 from proxy.events import EVENTS, OUTCOMES
 from proxy.fields import FieldError, mistakes_in
 from proxy.patterns import parse
+from proxy.patterns.askable import mistakes_in as mistakes_in_pattern
 from proxy.sinks import read_options
 
 Manager: TypeAlias = Literal["administration", "configuration"]
@@ -98,8 +99,13 @@ def _unfit_members(
 
 def _filter_mistakes(pattern: Mapping[str, Any]) -> Iterator[InvalidInputError]:
     try:
-        if pattern:
-            parse(pattern, known=_KNOWN)
+        if not pattern:
+            return
+        parse(pattern)
+        asked_in_vain = list(mistakes_in_pattern(pattern))
+        yield from asked_in_vain
+        if not asked_in_vain:
+            parse(pattern, known=_KNOWN)  # of operators too
     except InvalidInputError as error:
         yield error
 
