@@ -171,6 +171,7 @@ def test_overlapping_hits_become_one() -> None:
     assert [Hit(23, 63, "github-token")] == find(text)
 
 
+@pytest.mark.timeout(60)  # a square of that takes longer, however fast each step
 @pytest.mark.parametrize(
     "part",
     [
@@ -216,7 +217,7 @@ def test_overlapping_hits_become_one() -> None:
 )
 def test_hostile_texts_take_linear_time(part: str) -> None:
     """Megabytes of the beginning of something: a square of that would never end."""
-    size = 5_000_000 if part in {"eyJ", "-----BEGIN ", "A", "a:b@", "://"} else 1_000_000
+    size = 2_000_000 if part in {"eyJ", "-----BEGIN ", "A", "a:b@", "://"} else 1_000_000
     text = part * (size // len(part))
     for hit in find(text):
         assert hit.start < hit.end
