@@ -13,7 +13,9 @@ from proxy.cli._common import (
     ConfigOption,
     DataOption,
     JsonOption,
+    YesOption,
     caller,
+    confirm,
     notice,
     opened,
     run,
@@ -42,6 +44,8 @@ T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, help="Forward events to Datadog, webhooks, SIEMs and more.")
 
 _KIND: Final = "sink"
+_WIDTH: Final = 80
+"""Characters of an error in a table."""
 _Name = Annotated[str, typer.Argument(metavar="NAME|ID")]
 _Options = Annotated[
     list[str] | None,
@@ -250,9 +254,16 @@ def update(
 
 @app.command("delete")
 def delete(
-    name: _Name, data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+    *,
+    name: _Name,
+    yes: YesOption = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Delete a sink, with its place in the log and what was set aside for it."""
+    if not yes:
+        confirm(f"Delete the sink {name}, its place in the log and what was set aside for it?")
     Place(data, config, as_json=as_json).delete(_KIND, name)
 
 
@@ -456,8 +467,14 @@ def _row(status: "SinkStatus") -> Sequence[str]:
         str(status.delivered),
         str(status.retries),
         str(status.dead_letters),
-        status.error,
+        _one_line(status.error),
     )
+
+
+def _one_line(text: str) -> str:
+    """Return a text as a table can hold it; `sink show` has all of it."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _WIDTH else f"{flat[: _WIDTH - 1]}…"
 
 
 async def _within(
@@ -558,6 +575,11 @@ def _enable(config: "Config", name: str, *, is_enabled: bool, as_json: bool) -> 
     elif not is_changed:
         state = "not paused" if is_enabled else "paused already"
         typer.echo(f"The sink {sink.found.name} is {state}: nothing was changed.")
+        if is_enabled and sink.status.failing_since is not None:
+            notice(
+                f"It fails, and is tried again by itself: to try at once, run `tfaudit sink pause "
+                f"{sink.found.name}` and then `resume`."
+            )
     else:
         lag = sink.status.lag
         waiting = f"{count_text(lag, 'entry waits', 'entries wait')}" if lag else "nothing waits"

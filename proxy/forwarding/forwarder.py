@@ -376,7 +376,8 @@ class Forwarder:
     async def _settle(self, source: Source, window: Window) -> None:
         """Be done with a window: the sink has answered for all of it."""
         delivery = self._ledger.delivery
-        if delivery.failing_since is not None or delivery.is_reported:
+        # Of one that was disabled, because its far side wanted no more, the error alone is left.
+        if delivery.failing_since is not None or delivery.is_reported or delivery.error:
             _log.info("a sink takes events again", sink=self._found.name)
             self._ledger.delivery = replace(
                 delivery,

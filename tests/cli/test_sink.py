@@ -231,6 +231,7 @@ def test_a_list_tells_how_all_are_doing(tfaudit: Tfaudit, data: Path) -> None:
         failing_since="2026-11-22T10:00:00.000000Z",
         error="503 Service Unavailable",
     )
+    assert "it fails, and is tried again" in tfaudit("sink", "resume", "siem").stderr.lower()
     head, row = tfaudit("sink", "list").stdout.splitlines()
     assert ["NAME", "TYPE", "STATE", "LAG", "AGE", "DELIVERED", "RETRIES"] == head.split()[:7]
     cells = row.split()
@@ -243,6 +244,16 @@ def test_a_list_tells_how_all_are_doing(tfaudit: Tfaudit, data: Path) -> None:
     shown = tfaudit("sink", "show", "siem").stdout
     assert "503 Service Unavailable" in shown
     assert '{"url":"https://siem.example"}' in shown
+
+
+def test_a_long_error_takes_one_line_of_a_list(tfaudit: Tfaudit, data: Path) -> None:
+    """All of it is in the sink itself."""
+    sink = told(tfaudit, *CREATE, *URL)["id"]
+    error = "500: " + "<p>\n  no </p> " * 30 + "end"
+    kept(data, sink, cursor=1, error=error)
+    _, row = tfaudit("sink", "list").stdout.splitlines()
+    assert ("500: " + "<p> no </p> " * 30)[:79] + "…" == row[row.index("500: ") :]
+    assert error == told(tfaudit, "sink", "show", "siem")["status"]["error"]
 
 
 def test_what_was_set_aside_is_listed_and_sent_once_more(tfaudit: Tfaudit, data: Path) -> None:
@@ -307,7 +318,9 @@ def test_types_are_listed_and_explained() -> None:
 def test_a_deleted_sink_is_no_more(tfaudit: Tfaudit) -> None:
     """The log and what is kept agree all the same."""
     tfaudit(*CREATE, *URL)
-    tfaudit("sink", "delete", "siem")
+    assert "give --yes" in tfaudit("sink", "delete", "siem", code=2).stderr
+    assert 1 == len(told(tfaudit, "sink", "list"))
+    tfaudit("sink", "delete", "siem", "--yes")
     assert [] == told(tfaudit, "sink", "list")
     tfaudit(*CREATE, *URL)
     tfaudit("verify")

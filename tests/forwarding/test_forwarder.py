@@ -279,6 +279,19 @@ async def test_a_far_side_that_wants_no_more_disables_the_sink() -> None:
     )
 
 
+async def test_what_a_disabled_sink_said_is_over_with_the_first_that_it_takes() -> None:
+    """Its error stays as long as it is disabled, and no longer."""
+    world = World()
+    found = await world.add_sink()
+    await world.append(2)
+    gone, sink = FakeSink(SinkGoneError("410 Gone")), FakeSink()
+    async with world.forwarding(found, gone):
+        await until(lambda: "sink.disabled" in gone.events or gone.is_closed)
+    async with world.forwarding(found, sink):
+        await until(lambda: 2 in sink.taken)
+    assert "" == (await world.delivery(found)).error
+
+
 # ---------------------------------------------------------------- stopping
 
 
