@@ -50,6 +50,7 @@ class Promise:
         state: what is said of it: serial, digest, size.
         texts: what it and later entries say of its lineage and Terraform, as each shows it: those
             of an older release show more of the same text.
+        time: of the entry.
     """
 
     index: int
@@ -57,18 +58,19 @@ class Promise:
     number: int
     state: Mapping[str, Any]
     texts: list[Mapping[str, Any]]
+    time: str
 
     def is_of(self, version: StateVersion) -> bool:
         """Tell whether the store says the same."""
         said = {name: getattr(version, name) for name in _STATE_FIELDS}
-        return (version.workspace, version.number, said) == (
-            self.workspace,
-            self.number,
-            self.state,
-        ) and all(
-            _is_printed(texts[name], getattr(version, name), limit)
-            for texts in self.texts
-            for name, limit in _STATE_TEXTS.items()
+        return (
+            (version.workspace, version.number, said) == (self.workspace, self.number, self.state)
+            and _is_moment(version.created, self.time)
+            and all(
+                _is_printed(texts[name], getattr(version, name), limit)
+                for texts in self.texts
+                for name, limit in _STATE_TEXTS.items()
+            )
         )
 
 
@@ -110,6 +112,8 @@ class _Made:
     index: int
     id: str
     document: Mapping[str, Any]
+    created: str
+    updated: str
 
 
 @dataclass(slots=True)
@@ -165,7 +169,7 @@ class Replay:
         self.people.note(index, entry)
         self.sinks.note(index, entry)
         if "object" in entry:
-            self._note_object(index, entry["object"])
+            self._note_object(index, entry["time"], entry["object"])
         if event in _STORING:
             self._note_state(index, entry)
         elif event == "state.locked":
@@ -202,7 +206,9 @@ class Replay:
         else:
             before = self.newest.get(workspace)
             number = 1 if before is None else self.by_version[before].number + 1
-            self.by_version[version] = Promise(index, workspace, number, said, [texts])
+            self.by_version[version] = Promise(
+                index, workspace, number, said, [texts], entry["time"]
+            )
             self.newest[workspace] = version
 
     def _note_lock(self, index: int, entry: Mapping[str, Any]) -> None:
@@ -217,7 +223,7 @@ class Replay:
                 index,
             )
 
-    def _note_object(self, index: int, said: Mapping[str, Any]) -> None:
+    def _note_object(self, index: int, time: str, said: Mapping[str, Any]) -> None:
         key = said["kind"], said["name"]
         before = self._objects.pop(key, None)
         if (None if before is None else before.document) != said["before"]:
@@ -227,7 +233,8 @@ class Replay:
                 index,
             )
         if said["after"] is not None:
-            self._objects[key] = _Made(index, said["id"], said["after"])
+            created = time if before is None else before.created
+            self._objects[key] = _Made(index, said["id"], said["after"], created, time)
 
     def _note_purge(self, index: int, entry: Mapping[str, Any]) -> None:
         workspace = entry["workspace"]
@@ -375,6 +382,14 @@ class Replay:
             if (row.id, _loaded(row.document)) != (made.id, made.document):
                 raise VerificationError(
                     f"The {row.kind} {row.name} is not what entry {made.index} recorded.",
+                    made.index,
+                )
+            if not (
+                _is_moment(row.created, made.created) and _is_moment(row.updated, made.updated)
+            ):
+                raise VerificationError(
+                    f"When the {row.kind} {row.name} was made or last changed is not what entry "
+                    f"{made.index} and those before it recorded.",
                     made.index,
                 )
         for (kind, name), made in left.items():

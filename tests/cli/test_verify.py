@@ -473,6 +473,16 @@ def test_objects_as_they_were_made_hold(tfaudit: Tfaudit) -> None:
             "principal gone ",
         ),
         ("UPDATE object SET kind = 'robot' WHERE name = 'g'", None, "robot g "),
+        (
+            "UPDATE object SET created = '2020-01-01T00:00:00.000000Z' WHERE name = 'g'",
+            1,
+            "grant g ",
+        ),
+        (
+            "UPDATE object SET updated = '2020-01-01T00:00:00.000000Z' WHERE name = 'alice'",
+            2,
+            "principal alice ",
+        ),
     ],
 )
 def test_a_changed_object_is_found(

@@ -419,6 +419,11 @@ def test_nonsense_is_never_verified_and_never_a_crash(copy: Copy, statement: str
             "a2",
             id="digest-altered",
         ),
+        pytest.param(
+            ["UPDATE state_version SET created = '2020-01-01T00:00:00Z' WHERE id = '{v_a2}'"],
+            "a2",
+            id="time-altered",
+        ),
     ],
 )
 def test_a_changed_state_is_found_and_named(
