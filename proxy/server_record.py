@@ -70,7 +70,13 @@ async def record_start(
             )
         transaction.append(
             draft(
-                "audit.started", "success", "the server started", caller, config=config, keys=keys
+                "audit.started",
+                "success",
+                "the server started",
+                caller,
+                config=config,
+                keys=keys,
+                sinks=_places(transaction),
             )
         )
         if transaction.policy() != policy.packed:
@@ -83,15 +89,32 @@ async def record_start(
 async def record_stop(store: Store, caller: Caller) -> None:
     """Commit ``audit.stopped``: the next start finds that this one ended in order.
 
+    It says how far each sink is. So does each start: who moves one on in between, so that it is
+    never given what waits for it, is found out.
+
     Raises:
         UnavailableError: the entry could not be committed.
     """
 
     def job(transaction: Transaction) -> None:
-        transaction.append(draft("audit.stopped", "success", "the server stopped", caller))
+        sinks = _places(transaction)
+        transaction.append(
+            draft("audit.stopped", "success", "the server stopped", caller, sinks=sinks)
+        )
         transaction.set_running(running=False)
 
     await store.write(job)
+
+
+def _places(transaction: Transaction) -> list[dict[str, Any]]:
+    """Return how far each sink is that was ever given anything."""
+    sinks = transaction.directory().objects("sink")
+    found = ((each, transaction.delivery(each.id)) for each in sinks)
+    return [
+        {"id": each.id, "name": each.name, "cursor": delivery.cursor}
+        for each, delivery in found
+        if delivery is not None
+    ]
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -549,6 +549,23 @@ def schema() -> str:
                 },
                 "additionalProperties": False,
             },
+            "sinks": {
+                "description": "how far each sink is when a server starts or stops",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "name", "cursor"],
+                    "properties": {
+                        "id": _TEXT,
+                        "name": _TEXT,
+                        "cursor": {
+                            "description": "index of the first entry that waits for it",
+                            **_NATURAL,
+                        },
+                    },
+                    "additionalProperties": False,
+                },
+            },
             "outputs": {
                 "description": "of a read of outputs alone: which were sent",
                 "type": "object",

@@ -434,6 +434,7 @@ _FAILING: Final = Delivery(
     failures=6,
     error="siem.example.com answered 503 Service Unavailable",
 )
+_PLACES: Final = [{"id": _SINK.id, "name": _SINK.name, "cursor": 1204}]
 _REPLAY: Final = SinkReplay(_id("replay"), _SINK.id, 1000, 1204, False, 1000, _time(0))
 
 
@@ -583,8 +584,11 @@ EXAMPLES: Final[Mapping[str, Callable[[], Draft]]] = {
         _ITSELF,
         config={"server.host": "0.0.0.0", "server.port": "443"},  # noqa: S104 - an example
         keys=_KEYS,
+        sinks=_PLACES,
     ),
-    "audit.stopped": lambda: draft("audit.stopped", "success", "the server stopped", _ITSELF),
+    "audit.stopped": lambda: draft(
+        "audit.stopped", "success", "the server stopped", _ITSELF, sinks=_PLACES
+    ),
     "audit.unclean_shutdown": lambda: draft(
         "audit.unclean_shutdown",
         "error",

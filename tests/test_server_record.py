@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from proxy.contracts import Store
+from proxy.contracts import Delivery, Store
 from proxy.errors import UnavailableError
 from proxy.server_record import record_start, record_stop
 from proxy.tfstate.policy import STANDARD, Policy
 from tests.fakes import FakeStore, Fault
+from tests.forwarding.world import World
 from tests.samples import a_caller, an_open_store, events_of, last_of, log_of
 
 CALLER = a_caller(name="tfaudit")
@@ -113,3 +114,18 @@ async def test_a_start_whose_answer_got_lost_counts_as_a_start() -> None:
     store.fault = None
     await start(store)
     assert "audit.unclean_shutdown" in [entry["event"] for entry in store.log]
+
+
+async def test_a_stop_and_a_start_say_how_far_each_sink_is(tmp_path: Path) -> None:
+    """Of one that was never given anything there is nothing to say."""
+    async with an_open_store(tmp_path) as store:
+        world = World(store)
+        found = await world.add_sink()
+        await start(store)
+        assert [] == (await last_of(store))["sinks"]
+        await store.write(lambda tx: tx.keep_delivery(Delivery(found.id, 1)))
+        await record_stop(store, CALLER)
+        await start(store)
+        stopped, started = (await log_of(store))[-2:]
+    place = {"id": found.id, "name": found.name, "cursor": 1}
+    assert [place] == stopped["sinks"] == started["sinks"]

@@ -1,6 +1,7 @@
 """What is kept of sinks must be, by what the entries of the log say was set aside and asked for.
 
-How far a sink is has no entry. That it is not beyond the log is all that can be told of it.
+How far a sink is has no entry while a server runs: then all that can be told of it is that it is
+not beyond the log. Each stop and each start says it, and in between nothing moves it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,6 +42,9 @@ class SinksReplay:
     _replays: dict[str, _Replay] = field(default_factory=dict)
     # Of what is set aside of these there is no entry: it would beget the next.
     _about_sinks: set[int] = field(default_factory=set)
+    # Where sinks stood when the server stopped, by their ID; None while one runs, and after a stop
+    # that did not say it, as in older releases.
+    _stopped: tuple[int, dict[str, int]] | None = None
 
     def note_any(self, index: int, entry: Mapping[str, Any]) -> None:
         """Follow the next entry, whatever its outcome."""
@@ -62,6 +66,12 @@ class SinksReplay:
                 letters[said["index"]] = _Letter(index, said["reason"], entry["time"])
         elif event == "sink.replayed":
             self._note_replay(index, entry)
+        elif event == "audit.stopped":
+            self._stopped = (index, _places_of(entry)) if "sinks" in entry else None
+        elif event == "audit.started":
+            if "sinks" in entry and self._stopped is not None:
+                self._compare_places(_places_of(entry), index)
+            self._stopped = None
 
     def _note_sink(self, said: Mapping[str, Any]) -> None:
         sink = said["id"]
@@ -69,6 +79,8 @@ class SinksReplay:
             self._names[sink] = said["name"]
             return
         del self._names[sink]
+        if self._stopped is not None:
+            self._stopped[1].pop(sink, None)
         self._letters.pop(sink, None)
         self._replays = {key: each for key, each in self._replays.items() if each.sink != sink}
 
@@ -105,15 +117,43 @@ class SinksReplay:
             size: number of entries of the log.
 
         Raises:
-            VerificationError: one is beyond the log, and would not be given what comes next; or
-                there is no such sink.
+            VerificationError: one is beyond the log, and would not be given what comes next; one
+                is not where it was when the server stopped; or there is no such sink.
         """
-        for row in rows:
+        kept = list(rows)
+        for row in kept:
             name = self._name_of(row.sink)
             if type(row.cursor) is not int or not 0 <= row.cursor <= size:
                 raise VerificationError(
                     f"The sink {name} is at entry {printed(row.cursor)} of a log of {size}, so "
                     "that it would not be given what comes next: its place was altered."
+                )
+        if self._stopped is not None:
+            self._compare_places({row.sink: row.cursor for row in kept})
+
+    def _compare_places(self, places: Mapping[str, object], index: int | None = None) -> None:
+        """See that every sink is where it was when the server stopped.
+
+        Args:
+            places: where each is now, by its ID.
+            index: of the entry that says so; None of the table.
+
+        Raises:
+            VerificationError: one was moved while no server ran.
+        """
+        if self._stopped is None:
+            return
+        stop, before = self._stopped
+        for sink in sorted(before.keys() | places.keys()):
+            was, now = before.get(sink), places.get(sink)
+            if was != now:
+                raise VerificationError(
+                    f"The sink {self._name_of(sink)} was at {_place(was)} when the server stopped, "
+                    f"as entry {stop} recorded, and at {_place(now)} "
+                    + ("now" if index is None else f"at the next start, entry {index}")
+                    + ": its place was altered while no server ran, so that it misses entries or "
+                    "gets some again.",
+                    stop if index is None else index,
                 )
 
     def _name_of(self, sink: object) -> str:
@@ -188,3 +228,12 @@ class SinksReplay:
                 f"{asked.entry} recorded is gone, and no entry says that it is done.",
                 asked.entry,
             )
+
+
+def _places_of(entry: Mapping[str, Any]) -> dict[str, int]:
+    """Return where each sink is, by its ID, as a stop or a start says it."""
+    return {said["id"]: said["cursor"] for said in entry["sinks"]}
+
+
+def _place(cursor: object) -> str:
+    return "no place" if cursor is None else f"entry {cursor}"

@@ -143,6 +143,51 @@ def test_a_changed_replay_does_not_hold(change: dict[str, Any]) -> None:
         replayed(ASKED).check_replays([])
 
 
+def places(event: str, *cursors: int) -> dict[str, Any]:
+    """Return the entry of a start or stop, which says how far the sink is."""
+    said = [{"id": "s", "name": "siem", "cursor": each} for each in cursors]
+    return entry(event, sinks=said)
+
+
+STOPPED = places("audit.stopped", 4)
+
+
+@pytest.mark.parametrize("rows", [[5], [3], []])
+def test_a_place_that_was_moved_after_the_stop_is_named(rows: list[int]) -> None:
+    """On, so that what waited is never sent; back; or taken away."""
+    replay = replayed(STOPPED)
+    replay.check_deliveries([Delivery("s", 4)], 9)
+    with pytest.raises(VerificationError, match="was at entry 4 when the server stopped"):
+        replay.check_deliveries([Delivery("s", each) for each in rows], 9)
+
+
+@pytest.mark.parametrize("cursors", [[5], [3], []])
+def test_a_place_that_was_moved_before_a_start_stays_named(cursors: list[int]) -> None:
+    """Though the server went on from there."""
+    replayed(STOPPED, places("audit.started", 4)).check_deliveries([Delivery("s", 7)], 9)
+    with pytest.raises(VerificationError, match="at the next start"):
+        replayed(STOPPED, places("audit.started", *cursors))
+
+
+def test_a_place_that_appears_after_the_stop_is_named() -> None:
+    """Nothing was ever given to the sink by then."""
+    with pytest.raises(VerificationError, match="was at no place when the server stopped"):
+        replayed(places("audit.stopped")).check_deliveries([Delivery("s", 0)], 9)
+
+
+def test_nothing_is_told_of_places_by_a_release_that_did_not_record_them() -> None:
+    """Before and after an upgrade, and when an older one runs once more."""
+    older = entry("audit.stopped")
+    replayed(older, places("audit.started", 7)).check_deliveries([Delivery("s", 8)], 9)
+    replayed(older).check_deliveries([Delivery("s", 8)], 9)
+    replayed(STOPPED, entry("audit.started")).check_deliveries([Delivery("s", 8)], 9)
+
+
+def test_a_sink_that_is_deleted_after_the_stop_has_no_place() -> None:
+    """Its rows went with it."""
+    replayed(STOPPED, DELETED).check_deliveries([], 9)
+
+
 async def test_what_a_forwarder_keeps_holds_at_each_step(tmp_path: Path) -> None:
     """Set aside, asked for once more, half way, and done: in a real database."""
     path = tmp_path / "db"
