@@ -657,8 +657,8 @@ class SQLiteStore:
 
     async def runs(self) -> list[Run]:
         """Return all runs that are under way, by workspace."""
-        rows = await asyncio.to_thread(self._rows, "SELECT document FROM run ORDER BY workspace")
-        return [run_of_row(row[0]) for row in rows]
+        select = "SELECT workspace, document FROM run ORDER BY workspace"
+        return [run_of_row(*row) for row in await asyncio.to_thread(self._rows, select)]
 
     async def tokens(self) -> list[StoredToken]:
         """Return all tokens, oldest first."""

@@ -122,8 +122,12 @@ def replay_of(row: Sequence[Any]) -> SinkReplay:
     return replay._replace(only_dead_letters=bool(replay.only_dead_letters))
 
 
-def run_of_row(document: bytes) -> Run:
+def run_of_row(workspace: str, document: bytes) -> Run:
     """Return the run that a row of the table holds.
+
+    Args:
+        workspace: whose run it is.
+        document: as it is kept.
 
     Raises:
         UnavailableError: it is not what was kept.
@@ -132,7 +136,10 @@ def run_of_row(document: bytes) -> Run:
         return _RUN.decode(document)
     except (msgspec.DecodeError, TypeError) as error:
         raise UnavailableError(
-            "a run in the database can't be read: it was altered; run `tfaudit verify`"
+            f"the run on {workspace} can't be read: its row in the database was altered, so no "
+            "lock is given or released there, and nothing saved under one; stop the server, keep "
+            "its data as evidence, run `tfaudit verify` to see what else was altered, and bring a "
+            "backup back with `tfaudit backup restore`"
         ) from error
 
 
@@ -488,7 +495,7 @@ class SQLiteTransaction:
         runs = self._known.runs
         if workspace not in runs:
             row = self._read("SELECT document FROM run WHERE workspace = ?", (workspace,))
-            runs[workspace] = None if row is None else run_of_row(row[0])
+            runs[workspace] = None if row is None else run_of_row(workspace, row[0])
         return runs[workspace]
 
     def set_run(self, run: Run) -> None:
