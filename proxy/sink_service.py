@@ -4,7 +4,8 @@ Making, changing, pausing and deleting them is the directory's.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +22,7 @@ from proxy.errors import (
     InvalidInputError,
     NotFoundError,
     TfauditError,
+    UnavailableError,
 )
 from proxy.gate import gate
 from proxy.sink_status import SinkStatus, statuses
@@ -231,7 +233,24 @@ class SinkService:
             assert isinstance(error, TfauditError)  # noqa: S101 - a test has its entry
             error.audit_index = committed.index
             raise error
-        return Committed(await self._send(committed.value, committed.index), committed.index)
+        tested = await self._send(committed.value, committed.index)
+        if tested.is_taken:
+            await self._let_try(committed.value.id)
+        return Committed(tested, committed.index)
+
+    async def _let_try(self, sink: str) -> None:
+        """Have what waits for a sink's next try tried at once, by whatever server forwards to it.
+
+        It is no loss when that can't be kept: then it waits on.
+        """
+
+        def job(tx: Transaction) -> None:
+            delivery = tx.delivery(sink)
+            if delivery is not None and delivery.next_try is not None:
+                tx.keep_delivery(replace(delivery, next_try=None))
+
+        with suppress(UnavailableError):
+            await self._store.write(job)
 
     async def _send(self, found: Object, index: int) -> Tested:
         [record] = await self._store.following(index, 1)

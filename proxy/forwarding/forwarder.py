@@ -114,8 +114,10 @@ class Forwarder:
         # While the sink is distrusted: among so many events one is looked for that it takes.
         self._look_ahead = 0
         self._is_replay_next = False
+        self._is_waiting = False
         self._stop = asyncio.Event()
         self._news = asyncio.Event()
+        self._again = asyncio.Event()
         self._saved_at = around.monotonic()
         self._sent_at: float | None = None
 
@@ -124,6 +126,15 @@ class Forwarder:
     def wake(self) -> None:
         """Look for new entries."""
         self._news.set()
+
+    @property
+    def next_try(self) -> str | None:
+        """Until when it waits to try again, RFC 3339, as the store has it; None does not wait."""
+        return self._ledger.saved_next_try if self._is_waiting else None
+
+    def try_again(self) -> None:
+        """Wait no longer for the next try."""
+        self._again.set()
 
     def stop(self) -> None:
         """End ``run`` as soon as the call under way is answered; nothing more is sent."""
@@ -441,7 +452,17 @@ class Forwarder:
             await self._try_to_save()
         if error.needs_repair or isinstance(error, StuckError):
             await self._drop_sink()
-        await self._wait(wait)
+        await self._wait_to_try(wait)
+
+    async def _wait_to_try(self, seconds: float) -> None:
+        self._again.clear()
+        self._is_waiting = True
+        try:
+            await self._race(self._around.sleep(seconds), self._stop.wait(), self._again.wait())
+        finally:
+            self._is_waiting = False
+        if self._stop.is_set():
+            raise _StoppedError
 
     def _is_time_for_news(self) -> bool:
         reported = self._ledger.delivery.reported

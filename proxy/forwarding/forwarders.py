@@ -67,6 +67,13 @@ class Forwarding(Protocol):
     def wake(self) -> None:
         """Look for new entries."""
 
+    @property
+    def next_try(self) -> str | None:
+        """Until when it waits to try again, as the store has it; None does not wait."""
+
+    def try_again(self) -> None:
+        """Wait no longer for the next try."""
+
     def stop(self) -> None:
         """End ``run`` soon."""
 
@@ -148,10 +155,19 @@ class Forwarders:
             )
         )
         self._start(sinks)
+        await self._hurry()
         size = await self._store.size()
         if size != self._size:
             self._size = size
             self._wake()
+
+    async def _hurry(self) -> None:
+        """Let those try at once whose time of the next try was taken back: a test was taken."""
+        waiting = {sink: each for sink, each in self._running.items() if each.forwarder.next_try}
+        if waiting:
+            for delivery in await self._store.deliveries():
+                if delivery.sink in waiting and delivery.next_try is None:
+                    waiting[delivery.sink].forwarder.try_again()
 
     def _bury(self) -> None:
         """Take out what ended by itself."""

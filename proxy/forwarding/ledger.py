@@ -54,6 +54,11 @@ class Ledger:
         return self.delivery == self._saved
 
     @property
+    def saved_next_try(self) -> str | None:
+        """The time of the next try, as this wrote it; somebody may have taken it back since."""
+        return None if self._saved is None else self._saved.next_try
+
+    @property
     def is_recovering(self) -> bool:
         """Whether the store still has that it fails, on record, and it no longer does."""
         saved = self._saved

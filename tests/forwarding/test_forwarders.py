@@ -14,10 +14,12 @@ from proxy.directory import Object, document_of
 from proxy.errors import InvalidInputError
 from proxy.forwarding import forwarders as module
 from proxy.forwarding.forwarders import Bell, Forwarders, Forwarding
+from proxy.sink_service import SinkService
 from proxy.sink_status import record_of
+from proxy.sinks.contract import NotTakenError
 from proxy.storage.sqlite import SQLiteStore
 from tests.fakes import HANG, FakeSink
-from tests.forwarding.world import World, until
+from tests.forwarding.world import DOWN, SYSTEM, World, until
 from tests.samples import a_draft, an_audit_log
 
 
@@ -167,11 +169,58 @@ async def test_a_sink_that_never_answers_does_not_hang_a_stop(
     assert 1 == (await runner.world.delivery(found)).cursor
 
 
+@pytest.mark.parametrize("is_taken", [True, False])
+async def test_a_sink_that_took_a_test_is_tried_at_once(
+    is_taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when a command tested it, of which the server hears by the store; no other is."""
+    runner = Runner(World())
+    sink, other = runner.sink("siem"), runner.sink("other")
+    sink.always = other.always = NotTakenError("401 Unauthorized", needs_repair=True)
+    for name in ("siem", "other"):
+        await runner.world.add_sink(name, 1 + (name == "other"))
+
+    at_once = runner.world.time.sleep
+
+    async def sleep(seconds: float) -> None:
+        if seconds > 60:  # what a circuit that is open waits
+            await asyncio.Event().wait()
+        await at_once(seconds)
+
+    monkeypatch.setattr(runner.world.time, "sleep", sleep)
+    tester = FakeSink() if is_taken else FakeSink(DOWN)
+    service = SinkService(
+        runner.world.store, tester.make, "tfaudit.test/fake", runner.world.time.now, bytes
+    )
+
+    async def are_waiting() -> bool:
+        kept = await runner.world.store.deliveries()
+        return sum(each.next_try is not None for each in kept) == 2
+
+    async with runner.running():
+        await runner.world.append()
+        await until(are_waiting)
+        sink.always = None
+        tested = await service.test(SYSTEM, "siem")
+        assert is_taken == tested.value.is_taken
+        if is_taken:
+            await until(lambda: tested.index in sink.taken)
+        else:
+            await asyncio.sleep(0.05)
+            assert [] == sink.taken
+        assert 1 == len(other.sent)
+
+
 async def test_a_forwarder_that_fails_by_a_bug_is_started_again_later() -> None:
     """Logged with its traceback; the others run on."""
     runner = Runner(World())
 
     class Faulty:
+        next_try = None
+
+        def try_again(self) -> None:
+            """Do nothing."""
+
         def wake(self) -> None:
             """Do nothing."""
 
