@@ -18,7 +18,7 @@ from proxy.tlog.checkpoint import Checkpoint, parse, verify_checkpoint
 from proxy.tlog.merkle import HASH_SIZE
 from proxy.tlog.proof import root_nodes
 from proxy.tlog.receipt import Receipt, verify_receipt
-from proxy.tlog.rotation import KeyHistory
+from proxy.tlog.rotation import KeyHistory, key_ids_of
 from proxy.tlog.tiles import (
     WIDTH,
     Bundle,
@@ -220,7 +220,17 @@ def verify_one(receipt: Receipt, keys: TrustedKeys, trusted: Iterable[str]) -> C
         VerificationError: it proves nothing.
         InvalidInputError: it can't be checked.
     """
-    checkpoint = verify_receipt(receipt, keys.checkpoint)
+    try:
+        checkpoint = verify_receipt(receipt, keys.checkpoint)
+    except VerificationError as error:
+        if not _is_by_another_key(receipt.checkpoint, keys):
+            raise
+        raise VerificationError(
+            f"{error} It is signed by another key of the same name: if the log's "
+            "key was rotated, give all of its keys, as `tfaudit key export-public --json` prints "
+            "them. A receipt alone can't show the way from one to the next.",
+            error.index,
+        ) from error
     for note in trusted:
         other = verify_checkpoint(note, *keys.checkpoint)
         if other.size != checkpoint.size:
@@ -236,3 +246,12 @@ def verify_one(receipt: Receipt, keys: TrustedKeys, trusted: Iterable[str]) -> C
                 receipt.index,
             )
     return checkpoint
+
+
+def _is_by_another_key(note: str, keys: TrustedKeys) -> bool:
+    """Tell whether a note is signed in the log's name, by keys that are not trusted."""
+    known = {each.key_id for each in keys.checkpoint}
+    signed_by = {
+        each for name in {key.name for key in keys.checkpoint} for each in key_ids_of(note, name)
+    }
+    return bool(signed_by) and signed_by.isdisjoint(known)

@@ -338,13 +338,19 @@ def followed_in_export(path: Path, keys: TrustedKeys) -> TrustedKeys:
 
 
 def rotations_in(entries: Iterable[tuple[int, object]]) -> list[Rotation]:
-    """Return the rotations of signing keys among entries; what is none is left for the way."""
+    """Return the rotations of signing keys among entries, up to one that is out of order.
+
+    What is none, and what stands in another's place, is left for the way through the log.
+    """
     found: list[Rotation] = []
     for index, entry in entries:
         with suppress(VerificationError, orjson.JSONDecodeError, TypeError, AttributeError):
             rotation = Rotation.parse(index, orjson.loads(entry))  # type: ignore[arg-type] # from anybody
-            if rotation is not None:
-                found.append(rotation)
+            if rotation is None:
+                continue
+            if found and rotation.index <= found[-1].index:
+                break
+            found.append(rotation)
     return found
 
 

@@ -14,6 +14,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final, Literal, Self
 
 import msgspec
@@ -156,13 +157,31 @@ _UNSIGNED: Final = {
 class KeyHistory:
     """Which keys sign where in one log, by its rotations.
 
-    Rotations after the first that does not hold are no part of it; ``require_known`` names that
+    What is proved, and from which keys:
+
+    - Between two keys of one purpose that a rotation hands over, trust goes both ways: both signed
+      it. So from a trusted key all are reached that an unbroken chain links to it.
+    - A rotation of a lost key counts only where the other purpose's key that vouches was in force
+      there, and is trusted by itself: given, or reached from a given one by rotations that count.
+      No chain holds itself up, nor do two that vouch for each other.
+    - A purpose of which no key is given has no trusted keys: its rotations are held against each
+      other, and they vouch for nothing. From a checkpoint key alone, then, the way ends where a
+      checkpoint key was lost; give the entry key, too.
+    - Rotations that lead from and to no trusted key of a purpose of which one is given are a
+      stranger's.
+    - That none was left out is not proved here, but by the log they stand in: whoever has a retired
+      key and hides its end from the verifier can hand it over anew.
+
+    Rotations after the first that does not hold are no part of it; ``check_members`` names that
     one when its entry is reached.
 
     Args:
         entry_keys: trusted public keys of entries, 32 bytes each.
         checkpoint_verifiers: trusted keys of checkpoints; their name is the log's origin.
         rotations: found in the log, in its order; from anybody.
+
+    Raises:
+        VerificationError: the rotations stand in another order than the log's, or two in one place.
     """
 
     def __init__(
@@ -172,21 +191,22 @@ class KeyHistory:
         rotations: Iterable[Rotation] = (),
     ) -> None:
         """Follow the rotations as far as they hold."""
+        verifiers = tuple(checkpoint_verifiers)
         self._trusted: dict[Purpose, frozenset[bytes]] = {
             "entry": frozenset(entry_keys),
-            "checkpoint": frozenset(
-                each.public_key.public_bytes_raw() for each in checkpoint_verifiers
-            ),
+            "checkpoint": frozenset(each.public_key.public_bytes_raw() for each in verifiers),
         }
-        self._origins = frozenset(each.name for each in checkpoint_verifiers)
+        self._origins = frozenset(each.name for each in verifiers)
         self._chains: dict[Purpose, list[Rotation]] = {"entry": [], "checkpoint": []}
         self._known: dict[int, Rotation] = {}
         found = list(rotations)
+        _require_ascending(found)
         first = {each.purpose: each.old for each in reversed(found)}
         self._first: dict[Purpose, bytes | None] = {
             purpose: first.get(purpose) for purpose in PURPOSES
         }
         self._broken: VerificationError | None = None
+        self._vouchers: dict[int, bytes | None] = {}
         for each in found:
             try:
                 self._follow(each)
@@ -195,27 +215,55 @@ class KeyHistory:
                 break
             self._chains[each.purpose].append(each)
             self._known[each.index] = each
-        self._drop_strangers()
+        # What is cut off may have been what led to a trusted key: until nothing more falls.
+        while (baseless := self._baseless()) is not None:
+            self._cut(baseless)
 
-    def _drop_strangers(self) -> None:
-        """Forget rotations that lead from and to no trusted key, and what comes after them."""
-        strange = [
-            chain[0].index
-            for purpose, chain in self._chains.items()
-            if chain
-            and (trusted := self._trusted[purpose])
-            and not trusted.intersection(key for each in chain for key in (each.old, each.new))
-        ]
-        if not strange:
-            return
-        first = min(strange)
-        self._broken = VerificationError(
-            f"The rotation in entry {first} is not of a key that is trusted, and leads to none.",
-            first,
-        )
-        self._known = {index: each for index, each in self._known.items() if index < first}
-        for purpose, chain in self._chains.items():
-            self._chains[purpose] = [each for each in chain if each.index < first]
+    def _reached(self) -> dict[Purpose, set[bytes]]:
+        """Return all keys that the given ones lead to, each by what was reached before it."""
+        reached = {purpose: set(self._trusted[purpose]) for purpose in PURPOSES}
+        size = -1
+        while size != (size := sum(map(len, reached.values()))):
+            # In both ways, so that one chain takes one round, however long it was made.
+            for each in (*reversed(self._known.values()), *self._known.values()):
+                mine = reached[each.purpose]
+                is_vouched = self._vouchers[each.index] in reached[_other(each.purpose)]
+                if not mine.isdisjoint((each.old, each.new)) and (is_vouched or not each.is_lost):
+                    mine.update((each.old, each.new))
+        return reached
+
+    def _baseless(self) -> VerificationError | None:
+        """Return what is wrong with the first rotation that rests on no trusted key."""
+        reached = self._reached()
+        for each in self._known.values():
+            other = _other(each.purpose)
+            if each.is_lost and self._vouchers[each.index] not in reached[other]:
+                return VerificationError(
+                    f"The {each.purpose} key's rotation in entry {each.index} says that the "
+                    f"retired key was lost, and the {other} key that vouches for it is not trusted "
+                    f"here: give the log's {other} key, too, best all keys in one file, as "
+                    "`tfaudit key export-public --json` prints them.",
+                    each.index,
+                )
+            if self._trusted[each.purpose] and each.old not in reached[each.purpose]:
+                return VerificationError(
+                    f"The rotation in entry {each.index} is not of a key that is trusted, and "
+                    "leads to none.",
+                    each.index,
+                )
+        return None
+
+    def _cut(self, error: VerificationError) -> None:
+        """Forget the rotation that an error names, and all after it."""
+        self._broken = error
+        end = error.index
+        self._known = {
+            index: each for index, each in self._known.items() if end is not None and index < end
+        }
+        for purpose in PURPOSES:
+            self._chains[purpose] = [
+                each for each in self._known.values() if each.purpose == purpose
+            ]
 
     def _follow(self, rotation: Rotation) -> None:
         purpose = rotation.purpose
@@ -231,8 +279,9 @@ class KeyHistory:
                 "not in force.",
                 rotation.index,
             )
-        other: Purpose = "checkpoint" if purpose == "entry" else "entry"
-        rotation.verify(self._current(other))
+        voucher = self._current(_other(purpose))
+        rotation.verify(voucher)
+        self._vouchers[rotation.index] = voucher
 
     def _current(self, purpose: Purpose) -> bytes | None:
         chain = self._chains[purpose]
@@ -353,6 +402,25 @@ class KeyHistory:
     def lost(self) -> tuple[Rotation, ...]:
         """Rotations for which the log's other key vouches, because the retired one was lost."""
         return tuple(each for each in self._known.values() if each.is_lost)
+
+
+def _other(purpose: Purpose) -> Purpose:
+    return "checkpoint" if purpose == "entry" else "entry"
+
+
+def _require_ascending(rotations: Iterable[Rotation]) -> None:
+    """Pass when each rotation stands after the one before it.
+
+    Raises:
+        VerificationError: naming the two that don't.
+    """
+    for former, latter in pairwise(rotations):
+        if latter.index <= former.index:
+            raise VerificationError(
+                f"The rotation in entry {latter.index} is named after that in entry "
+                f"{former.index}: rotations should stand in the log's order, one an entry.",
+                latter.index,
+            )
 
 
 def key_ids_of(note: bytes | str, origin: str) -> list[bytes]:

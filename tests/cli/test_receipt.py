@@ -102,3 +102,19 @@ def test_what_can_not_be_told_is_neither(busy: Tfaudit, keys: Path, tmp_path: Pa
     for wrong in (text.partition("\n\n")[0], text.replace(f"{text.splitlines()[1]}\n", "")):
         file.write_text(wrong)
         busy("verify", file, "--key", keys, code=2)
+
+
+def test_a_receipt_by_a_successor_says_which_keys_to_give(
+    busy: Tfaudit, keys: Path, tmp_path: Path
+) -> None:
+    """The old key alone can't tell; with all of the log's keys it holds."""
+    busy("key", "rotate", "checkpoint", "--yes")
+    file, exported = tmp_path / "one.tlog-proof", tmp_path / "all.json"
+    busy("receipt", "0", "-o", file)
+    said = busy("verify", file, "--key", keys, code=1).stderr
+    assert "another key of the same name" in said
+    assert "tfaudit key export-public --json" in said
+    exported.write_text(busy("key", "export-public", "--json").stdout)
+    busy("verify", file, "--key", exported)
+    file.write_text(file.read_text().replace("\n\N{EM DASH} ", "\n\N{EM DASH} another."))
+    assert "export-public" not in busy("verify", file, "--key", keys, code=1).stderr

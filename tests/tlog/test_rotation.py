@@ -14,8 +14,8 @@ from proxy.tlog.note import NoteSigner
 from proxy.tlog.rotation import KeyHistory, Purpose, Rotation, key_ids_of
 
 ORIGIN = "log.example"
-E0, E1, E2, C0, C1, THIEF = (
-    Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(1, 7)
+E0, E1, E2, C0, C1, THIEF, X, Y, Z = (
+    Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(1, 10)
 )
 
 
@@ -241,6 +241,135 @@ def test_a_lost_key_is_followed_on_the_other_keys_word_and_told() -> None:
         assert (public(E0), public(E1)) == found.keys("entry")
         assert (lost,) == found.lost
     assert () == history(CHAIN).lost
+
+
+def lost(
+    index: int,
+    purpose: Purpose,
+    old: Ed25519PrivateKey,
+    new: Ed25519PrivateKey,
+    voucher: Ed25519PrivateKey,
+) -> Rotation:
+    """Return the rotation of a lost key."""
+    return rotation(index, purpose, old, new, by={"vouched": voucher, "new": new}, is_lost=True)
+
+
+MADE_UP = {
+    "vouched by the last of a chain": [
+        rotation(1, "entry", X, Y),
+        lost(2, "checkpoint", C0, THIEF, Y),
+    ],
+    "vouched by the first of a chain that comes after": [
+        lost(1, "checkpoint", C0, THIEF, X),
+        rotation(2, "entry", X, Y),
+    ],
+    "handed on from there": [
+        lost(1, "checkpoint", C0, X, Y),
+        rotation(2, "checkpoint", X, THIEF),
+        rotation(3, "entry", Y, E1),
+    ],
+    "a cycle that vouches": [
+        rotation(1, "entry", X, Y),
+        rotation(2, "entry", Y, X),
+        lost(3, "checkpoint", C0, THIEF, X),
+    ],
+    "two that vouch for each other": [
+        lost(1, "entry", X, Y, Z),
+        lost(2, "checkpoint", Z, THIEF, Y),
+        rotation(3, "checkpoint", THIEF, Z),
+    ],
+    "both purposes, each lost": [
+        lost(1, "checkpoint", C0, THIEF, X),
+        lost(2, "entry", X, Y, THIEF),
+    ],
+    "backwards from the true key": [
+        rotation(1, "entry", X, Y),
+        lost(2, "checkpoint", THIEF, X, Y),
+        lost(3, "checkpoint", X, C0, Y),
+    ],
+}
+
+
+@pytest.mark.parametrize("entry", [(), (E0,), (E0, E2)], ids=["no key", "one key", "two keys"])
+@pytest.mark.parametrize("chain", MADE_UP.values(), ids=MADE_UP)
+def test_no_key_that_was_made_up_vouches(
+    chain: list[Rotation], entry: tuple[Ed25519PrivateKey, ...]
+) -> None:
+    """Whatever the order, and whether an entry key is given or not."""
+    found = KeyHistory(map(public, entry), [NoteSigner(ORIGIN, C0).verifier], chain)
+    assert (public(C0),) == found.keys("checkpoint")
+    assert {public(key) for key in entry} == set(found.keys("entry"))
+    assert () == found.lost
+    first = next(each for each in chain if each not in found.rotations)
+    with pytest.raises(
+        VerificationError, match=r"not trusted here|leads to none|not in force|vouch"
+    ):
+        found.check_members(first.index, said(first))
+
+
+def test_no_checkpoint_key_that_was_made_up_vouches() -> None:
+    """The same with the purposes the other way around."""
+    chain = [rotation(1, "checkpoint", X, Y), lost(2, "entry", E0, THIEF, Y)]
+    for given in ((), (NoteSigner(ORIGIN, C0).verifier,)):
+        assert (public(E0),) == KeyHistory([public(E0)], given, chain).keys("entry")
+
+
+def test_a_voucher_needs_trust_of_its_own() -> None:
+    """A checkpoint key alone does not do for a lost one; the error says what to give."""
+    chain = [FIRST, lost(5, "checkpoint", C0, C1, E1), SECOND]
+    alone = KeyHistory((), [NoteSigner(ORIGIN, C0).verifier], chain)
+    assert [FIRST] == list(alone.rotations)
+    with pytest.raises(VerificationError, match=r"entry key .* not trusted here.*export-public"):
+        alone.check_members(5, said(chain[1]))
+    # Given before it, or after it: by rotations that count, E1 is reached from each.
+    for entry in (E0, E1, E2):
+        found = history(chain, entry)
+        assert (public(C0), public(C1)) == found.keys("checkpoint")
+        assert (chain[1],) == found.lost
+    assert (public(C0),) == history(chain, THIEF).keys("checkpoint")
+
+
+def test_a_voucher_may_be_reached_through_a_lost_key() -> None:
+    """Each vouched by a key that was reached before it."""
+    chain = [lost(3, "entry", E0, E1, C0), lost(5, "checkpoint", C0, C1, E1)]
+    found = history(chain)
+    assert (public(C0), public(C1)) == found.keys("checkpoint")
+    assert (public(E0), public(E1)) == found.keys("entry")
+
+
+def test_what_is_cut_off_holds_nothing_up() -> None:
+    """The only link to the trusted key stands after what falls: all falls."""
+    chain = [
+        lost(1, "checkpoint", C0, C1, E0),
+        lost(2, "checkpoint", C1, THIEF, E0),
+        rotation(3, "entry", E0, E1),
+        rotation(4, "entry", X, Y),
+        rotation(5, "entry", E1, E2),
+    ]
+    found = history(chain, E2)
+    assert () == found.rotations
+    assert (public(C0),) == found.keys("checkpoint")
+
+
+# ---------------------------------------------------------------- order
+
+
+@pytest.mark.parametrize(
+    ("chain", "why"),
+    [
+        ([SECOND, FIRST], "entry 3 is named after that in entry 7"),
+        ([FIRST, SECOND, SEALED], "entry 5 is named after that in entry 7"),
+        ([FIRST, FIRST], "entry 3 is named after that in entry 3"),
+        ([FIRST, rotation(3, "checkpoint", C0, C1)], "entry 3 is named after that in entry 3"),
+    ],
+)
+def test_rotations_in_another_order_than_the_logs_are_refused(
+    chain: list[Rotation], why: str
+) -> None:
+    """Both are named; nothing is followed."""
+    with pytest.raises(VerificationError, match=why) as caught:
+        history(chain)
+    assert chain[-1].index == caught.value.index
 
 
 # ---------------------------------------------------------------- checkpoints

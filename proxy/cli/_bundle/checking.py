@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -201,13 +201,7 @@ def _trust(
         if found is None:
             raise VerificationError(f"{layout.KEYS} names a rotation that is none.")
         rotations.append(found)
-    if rotations != sorted(rotations, key=lambda each: each.index):
-        raise VerificationError(f"{layout.KEYS} names rotations in another order than the log's.")
-    # Only what is trusted starts the chain: whoever made the bundle would vouch for himself.
     trusted = [key.public_bytes_raw() for key in entry_keys.values()]
-    if not trusted:
-        of_checkpoints = (each for each in rotations if each.purpose == "checkpoint")
-        rotations = list(takewhile(lambda each: not each.is_lost, of_checkpoints))
     history = KeyHistory(trusted, verifiers, rotations)
     keys = history.entry_keys()
     if not trusted:
