@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import fields
 from datetime import timedelta
-from fcntl import LOCK_EX, LOCK_NB, flock
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from pathlib import Path
 from typing import IO, Any, Final
 
 import structlog
@@ -66,6 +67,8 @@ from proxy.witness.client import open_client
 from proxy.witnesses import Witnesses
 
 _SERVER_LOCK: Final = "server.lock"
+_LOOKS: Final = 2
+_LOOK_SECONDS: Final = 0.02
 
 _LAST_CHECKPOINT_SECONDS: Final = 1.0
 _TILE_SECONDS: Final = 5.0
@@ -506,7 +509,7 @@ def only_server(config: Config) -> IO[str]:
             f"the data directory {config.data.directory} can't be written: {error.strerror}"
         ) from error
     try:
-        flock(file, LOCK_EX | LOCK_NB)
+        _lock(file)
     except OSError as error:
         file.close()
         raise ConfigError(
@@ -514,6 +517,34 @@ def only_server(config: Config) -> IO[str]:
             "directory with --data"
         ) from error
     return file
+
+
+def _lock(file: IO[str]) -> None:
+    """Take the lock of the only server; whoever only looks at it holds it for a moment.
+
+    Raises:
+        OSError: another server holds it.
+    """
+    for _ in range(_LOOKS):
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except OSError:
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+    flock(file, LOCK_EX | LOCK_NB)
+
+
+def is_served(directory: Path) -> bool:
+    """Tell whether a server runs on a data directory now: it alone forwards events."""
+    try:
+        with (directory / _SERVER_LOCK).open("rb") as file:
+            flock(file, LOCK_SH | LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:  # there never was one
+        return False
+    return False
 
 
 def _system(verb: str) -> Caller:

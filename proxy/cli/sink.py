@@ -120,10 +120,16 @@ def list_sinks(
     LAG is the number of entries that it was not given yet, AGE how old the first of them is, SET
     ASIDE what it refused.
     """
-    found = run(_all(settings(data, config)))
+    from proxy.app import is_served  # noqa: PLC0415 - quick start of the command line
+
+    place = settings(data, config)
+    found = run(_all(place))
+    served = is_served(place.data.directory)
     if as_json:
-        print_json([each.as_object() for each in found])
+        print_json([{**each.as_object(), "is_served": served} for each in found])
         return
+    if found and not served:
+        notice("No server runs, so nothing is forwarded now: this is how it was when it stopped.")
     print_table(
         ("NAME", "TYPE", "STATE", ">LAG", ">AGE", ">DELIVERED", ">RETRIES", ">SET ASIDE", "ERROR"),
         (_row(each.status) for each in found),

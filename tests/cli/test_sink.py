@@ -1,6 +1,7 @@
 """Tests of `tfaudit sink`."""
 
 import json
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,18 @@ def test_a_list_tells_how_all_are_doing(tfaudit: Tfaudit, data: Path) -> None:
     shown = tfaudit("sink", "show", "siem").stdout
     assert "503 Service Unavailable" in shown
     assert '{"url":"https://siem.example"}' in shown
+
+
+def test_a_list_says_whether_a_server_runs(tfaudit: Tfaudit, data: Path) -> None:
+    """Without one nothing is forwarded, whatever the state was."""
+    assert "No server" not in tfaudit("sink", "list").stderr
+    tfaudit(*CREATE, *URL)
+    assert "No server runs" in tfaudit("sink", "list").stderr
+    with (data / "server.lock").open("wb") as server:
+        flock(server, LOCK_EX)
+        assert "No server" not in tfaudit("sink", "list").stderr
+        assert [True] == [each["is_served"] for each in told(tfaudit, "sink", "list")]
+    assert [False] == [each["is_served"] for each in told(tfaudit, "sink", "list")]
 
 
 def test_a_long_error_takes_one_line_of_a_list(tfaudit: Tfaudit, data: Path) -> None:
