@@ -16,6 +16,17 @@ _PLACE: Final = re.compile(r" - at `(?:key in )?\$\.?(?P<field>[^`]*)`$")
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING: Final = re.compile(r"^Object missing required field `(?P<name>.*)`", re.DOTALL)
 _PATTERN: Final = re.compile(r"`str` matching regex (?P<pattern>'.*'|\".*\")", re.DOTALL)
+_KIND: Final = re.compile(r"^Expected (?P<wanted>[a-z |]+), got (?P<found>[a-z]+)$")
+_KINDS: Final = {
+    "str": ("a text", 'such as "text"'),
+    "int": ("a whole number", "such as 10"),
+    "float": ("a number", "such as 1.5"),
+    "bool": ("true or false", ""),
+    "array": ("a list", 'such as ["one", "two"]'),
+    "object": ("an object", 'such as {"name": "value"}'),
+    "null": ("null", ""),
+}
+"""What msgspec calls kinds of values: what people call them, and an example."""
 _MAX_SHOWN: Final = 100
 
 
@@ -119,7 +130,20 @@ def told(
     text = _PATTERN.sub(lambda found: _said(found["pattern"], words or {}), text).replace("`", "")
     if text.startswith("Invalid enum value") and (choices := _choices(to, field)):
         text += f": choose one of {', '.join(choices)}"
+    text = _in_words(text)
     return FieldError(f"{what}: {field}: {text}" if field else f"{what}: {text}", field)
+
+
+def _in_words(text: str) -> str:
+    """Return which kind of value is wanted, and which was given, as people say it."""
+    kinds = _KIND.match(text)
+    if kinds is None:
+        return text
+    wanted = [_KINDS.get(each, (each, "")) for each in kinds["wanted"].split(" | ")]
+    words = " or ".join(name for name, _ in wanted)
+    example = next((each for _, each in wanted if each), "")
+    found = _KINDS.get(kinds["found"], (kinds["found"], ""))[0]
+    return f"must be {words}{f', {example}' if example else ''}, and is {found}"
 
 
 def _known(name: str, to: type) -> str:

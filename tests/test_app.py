@@ -165,7 +165,7 @@ def test_all_mistakes_of_configured_sinks_are_told_before_anything_is_made(data:
     mistakes = str(caught.value).split("\n")[1:]
     assert 3 == len(mistakes)
     assert "[sinks.a] syslog options: there is no field 'hsot'" in mistakes[0]
-    assert "[sinks.a] syslog options: port: Expected int" in mistakes[1]
+    assert "[sinks.a] syslog options: port: must be a whole number" in mistakes[1]
     assert "[sinks.b] there is no type 'fiel' of sink" in mistakes[2]
     app.require_sinks(Config(data=DataConfig(data), sinks={"good": good}))
     assert not data.exists()

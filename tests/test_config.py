@@ -199,10 +199,13 @@ def test_every_key_can_be_set_in_the_environment() -> None:
         ('[sinks.s]\ntype = "file"\nenabeld = true', "did you mean enabled?"),
         ('[sinks.s]\ntype = "file"\nmanaged = "x"', "[sinks.s] managed is not known"),
         ('[sinks.s]\ntype = "file"\nname = "x"', "[sinks.s] name is not known"),
-        ('[sinks.s]\ntype = "file"\nenabled = 1', "[sinks.s] enabled: Expected bool, got int"),
+        (
+            '[sinks.s]\ntype = "file"\nenabled = 1',
+            "[sinks.s] enabled: must be true or false, and is a whole number",
+        ),
         ('[sinks.s]\ntype = "file"\nstart = -1', "[sinks.s] start: Expected int >= 0"),
         ('[sinks."a b"]\ntype = "file"', "[sinks.a b] name: Expected letters, digits"),
-        ("[sinks.s]\ntype = 'file'\noptions = []", "[sinks.s] options: Expected object"),
+        ("[sinks.s]\ntype = 'file'\noptions = []", "[sinks.s] options: must be an object"),
         ("[server", "is not TOML"),
     ],
 )

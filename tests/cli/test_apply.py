@@ -350,7 +350,7 @@ def test_all_mistakes_of_sinks_are_told_at_once(tfaudit: Tfaudit, write: Write) 
     said = tfaudit("apply", write(text), code=2).stderr
     for mistake in (
         "access.toml:2: sink siem: syslog options: there is no field 'hsot'",
-        "access.toml:2: sink siem: syslog options: port: Expected int",
+        "access.toml:2: sink siem: syslog options: port: must be a whole number",
         "there is no type 'x' of sink",
         "sink: managed says who made it, and can't be set",
     ):

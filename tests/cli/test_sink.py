@@ -149,7 +149,7 @@ def test_a_secret_that_there_is_not_is_told(tfaudit: Tfaudit, data: Path) -> Non
     ("args", "message"),
     [
         (("--option", "szie=1"), "did you mean size?"),
-        (("--option", "size=many"), "size: Expected int, got str"),
+        (("--option", "size=many"), "size: must be a whole number, such as 10, and is a text"),
         (("--option", "size"), "an option is KEY=VALUE"),
         (("--filter", "{"), "the filter is not JSON"),
         (("--filter", '{"event": "x"}'), "filter.event"),
@@ -309,8 +309,8 @@ def test_a_sink_of_the_configuration_is_changed_there_alone(tfaudit: Tfaudit, da
             await configure(program)
 
     run(work())
-    for verb in ("pause", "delete"):
-        assert "change [sinks.siem] there" in tfaudit("sink", verb, "siem", code=1).stderr
+    for verb in (("pause", "siem"), ("delete", "siem", "--yes")):
+        assert "change [sinks.siem] there" in tfaudit("sink", *verb, code=1).stderr
     assert "Taken" in tfaudit("sink", "test", "siem").stdout
 
 

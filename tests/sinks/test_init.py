@@ -110,7 +110,7 @@ def test_a_type_that_there_is_not() -> None:
     [
         ("slack", {}, "options.url_secret", "slack options: the field url_secret is missing"),
         ("slack", {"url_secrets": "x"}, "options.url_secrets", "did you mean url_secret"),
-        ("slack", {"url_secret": 1}, "options.url_secret", "Expected str, got int"),
+        ("slack", {"url_secret": 1}, "options.url_secret", "must be a text"),
         ("slack", {"url_secret": "x", "timeout": 61}, "options.timeout", "<= 60"),
     ],
 )
