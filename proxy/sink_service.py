@@ -201,8 +201,12 @@ class SinkService:
         sink = self._open_sink(found)
         try:
             return await call(record.name, sink.probe(), TEST_SECONDS)
+        except NotTakenError as error:
+            told, needs_repair = _told(error), error.needs_repair
         finally:
             await close(record.name, sink)
+        # Raised here so that nothing more is chained: who asks is shown all that may be.
+        raise NotTakenError(told, needs_repair=needs_repair)
 
     async def test(self, caller: Caller, name: str) -> Committed[Tested]:
         """Commit ``sink.tested`` and send that very entry to the sink at once.
@@ -265,11 +269,12 @@ class SinkService:
             found_out = await call(found.name, sink.probe(), TEST_SECONDS)
             receipt = await call(found.name, sink.send(batch), TEST_SECONDS)
         except (NotTakenError, RefusedError, SinkGoneError) as error:
-            return Tested(is_taken=False, said=str(error))
+            return Tested(is_taken=False, said=_told(error))
         finally:
             await close(found.name, sink)
         if receipt.rejected:
-            return Tested(is_taken=False, said=next(iter(receipt.rejected.values())))
+            reason = next(iter(receipt.rejected.values()))
+            return Tested(is_taken=False, said=_with(reason, receipt.heard))
         unsure = "" if sink.limits.is_acknowledged else " (sent, unacknowledged)"
         return Tested(is_taken=True, said=f"{found_out}; {receipt.said}{unsure}")
 
@@ -282,6 +287,15 @@ class SinkService:
             return tx.directory().objects("sink") if name is None else [_found(tx, name)]
 
         return (await self._store.write(job)).value
+
+
+def _told(error: NotTakenError | RefusedError | SinkGoneError) -> str:
+    """Return a failure, with what the far side says of it: for who asks, and for no record."""
+    return _with(str(error), error.heard)
+
+
+def _with(text: str, heard: str) -> str:
+    return f"{text}. It says: {heard}" if heard else text
 
 
 def _found(tx: Transaction, name: str) -> Object:

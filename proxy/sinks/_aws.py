@@ -1,18 +1,18 @@
 """A client of AWS, its options, and what its errors mean for events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import cache, partial
 from importlib.metadata import version
 from typing import Annotated, Any, Final, TypeAlias
 
 from msgspec import Meta
 
-from proxy.client_text import client_text
 from proxy.errors import ConfigError
 from proxy.fields import FieldError
 from proxy.sinks._bounded import bounded
+from proxy.sinks._quoting import quoted
 from proxy.sinks.contract import Context, NotTakenError, Options
 from proxy.sinks.options import REGION_PATTERN, ROLE_PATTERN, SecretName, Url, require_safe_url
 
@@ -64,7 +64,35 @@ _AGAIN: Final = frozenset(
 )
 """Errors that waiting mends, whatever the status is. Any other answer of 3xx and 4xx speaks of the
 sink's own settings, or of what was sent, which the sink has to know."""
-_MAX_SAID: Final = 300
+_OTHERS: Final = frozenset(
+    {
+        "ConditionalRequestConflict",
+        "EntityTooLarge",
+        "InternalError",
+        "InvalidAccountIdException",
+        "InvalidArgument",
+        "InvalidRequest",
+        "MalformedDetail",
+        "NoSuchKey",
+        "NotAuthorizedForDetailTypeException",
+        "NotAuthorizedForSourceException",
+        "PreconditionFailed",
+        "RequestEntityTooLargeException",
+        "ResourceNotFoundException",
+        "SerializationException",
+        "ValidationError",
+        "ValidationException",
+    }
+)
+"""Further names of errors that are told; of others only that there is one."""
+
+
+def known_code(code: str, hints: Collection[str] = ()) -> str:
+    """Return a service's own name of an error, if it is one: it could be anything."""
+    if code in _REPAIR or code in _AGAIN or code in _OTHERS or code in hints:
+        return code
+    return "an error of another name"
+
 
 _Role: TypeAlias = Annotated[str, Meta(pattern=ROLE_PATTERN, max_length=2048)]
 _ExternalId: TypeAlias = Annotated[str, Meta(min_length=2, max_length=1224)]
@@ -228,14 +256,26 @@ class Aws:
         about = response.get("Error", {})
         code = str(about.get("Code", "unknown"))
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        text = client_text(str(about.get("Message", "")), _MAX_SAID)
-        said = f"{self.who} did not {what}: {client_text(code, 100)}"
-        said += f", {text}" if text and text != code else ""
+        said = f"{self.who} did not {what}: {known_code(code, hints)} (HTTP {status})"
         hint = hints.get(code) or _REPAIR.get(code)
-        if hint:
-            return AwsError(f"{said}; {hint}", code, status, needs_repair=True)
         is_again = status >= 500 or code in _AGAIN or status in {408, 409, 429}
-        return AwsError(said, code, status, needs_repair=not is_again)
+        error = AwsError(
+            f"{said}; {hint}" if hint else said,
+            code,
+            status,
+            needs_repair=bool(hint) or not is_again,
+        )
+        error.heard = self.quoted(f"{code}: {about.get('Message', '')}")
+        return error
+
+    def quoted(self, text: str) -> str:
+        """Return what the service says in its own words; see the module _quoting."""
+        key = self._options.access_key_secret
+        secrets = []
+        if key is not None:
+            with suppress(ConfigError):
+                secrets.append(self._context.secret(key).reveal())
+        return quoted(text.encode(), secrets)
 
     def _no_answer(self, error: Exception) -> NotTakenError:
         for name, said, needs_repair in _NO_ANSWERS:

@@ -1,9 +1,9 @@
 """HTTP for sinks: one request, its answer or a failure in words, what a status means for events.
 
 Nothing is followed, nothing is believed: a redirection is a failure (RFC 9110 section 15.4 leaves
-it to the client), an answer is read up to a limit, and what is quoted of it is cut and cleaned of
-the sink's secrets and of what was sent. Errors of the library below are never passed on nor
-chained: some hold the headers of the request.
+it to the client), an answer is read up to a limit, and its own words are kept out of every message:
+whoever tries a sink is shown them beside it (``heard``). Errors of the library below are never
+passed on nor chained: some hold the headers of the request.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import orjson
@@ -45,11 +45,12 @@ from aiohttp import (
 from msgspec import Meta
 from yarl import URL
 
-from proxy.client_text import HIDDEN, client_text
+from proxy.client_text import client_text
 from proxy.directory import is_loopback
 from proxy.errors import ConfigError
 from proxy.fields import FieldError
 from proxy.sinks._bounded import EndlessAnswerError, bounded
+from proxy.sinks._quoting import quoted
 from proxy.sinks.contract import (
     Batch,
     Context,
@@ -73,15 +74,10 @@ MAX_ANSWER: Final = 65_536
 MAX_RETRY_AFTER: Final = 86_400.0
 """Seconds: a far side that asks for more is asked again after a day."""
 _MAX_QUOTED: Final = 200
-_LOOKED_AT: Final = 400
 _LARGE: Final = 32_768
 """Bytes from which on work is done in a thread."""
 _MANY: Final = 20
 """Events from which on they are rendered in a thread."""
-_SECRET_RUN: Final = 6
-"""Characters in a row that a quoted text may not have in common with a secret,"""
-_SENT_RUN: Final = 16
-"""nor with what was sent: names of fields are shorter, values that matter are longer."""
 
 T = TypeVar("T")
 
@@ -240,15 +236,15 @@ class Answer:
         status: HTTP's.
         said: status and phrase for people: ``202 Accepted``.
         body: the answer's content, whole and as it came.
-        quoted: what it says of a failure, for people: cut, and clean of secrets and of what was
-            sent; empty for a success.
+        heard: what it says of a failure in its own words, for whoever tries the sink and for no
+            record: cut, and clean of secrets and of what was sent; empty for a success.
         retry_after: seconds that it asks to be left alone.
     """
 
     status: int
     said: str
     body: bytes = field(repr=False)
-    quoted: str
+    heard: str
     retry_after: float | None
 
 
@@ -268,7 +264,7 @@ class Http:
         self.who = who
         self._options = options
         self._now = context.now
-        self._hidden = runs_of(secrets)
+        self._secrets = tuple(secrets)
         self._session: ClientSession | None = None
         self._is_closed = False
         self._proxies: dict[str, tuple[URL | None, dict[str, str]]] = {}
@@ -321,8 +317,8 @@ class Http:
         except (ClientError, OSError, ValueError) as error:
             failure = _reason(error)
         else:
-            quoted = "" if status < 300 else await self._quoted(content, body)
-            return Answer(status, _phrase(status), content, quoted, retry_after)
+            heard = "" if status < 300 else await self.quoted(content, body)
+            return Answer(status, _phrase(status), content, heard, retry_after)
         # Raised here so that what the library said is not chained: it may hold what was sent.
         said, needs_repair = failure
         raise NotTakenError(f"{self.who} {said}", needs_repair=needs_repair)
@@ -333,6 +329,7 @@ class Http:
         indices: Collection[int],
         overrides: Verdicts = NO_OVERRIDES,
         hint: str = "",
+        reason: str = "",
     ) -> Receipt:
         """Return what was said of events that were taken.
 
@@ -341,6 +338,7 @@ class Http:
             indices: of the events in it.
             overrides: what this far side means by a status.
             hint: what to do about it; else what is usual for the status.
+            reason: why, in our words: of the far side's own none is kept.
 
         Raises:
             NotTakenError: again later.
@@ -351,30 +349,36 @@ class Http:
         if meaning is Verdict.TAKEN:
             return Receipt(answer.said)
         hint = hint or _hint(answer.status)
-        text = f"{self.who} answered {answer.said}" + (
-            f": {answer.quoted}" if answer.quoted else ""
-        )
+        heard = answer.heard
+        text = f"{self.who} answered {answer.said}" + (f" ({reason})" if reason else "")
         if meaning is Verdict.REFUSED:
-            raise RefusedError(text, refused=indices)
+            raise RefusedError(text, refused=indices, heard=heard)
         if meaning is Verdict.GONE:
-            raise SinkGoneError(f"{text}: it wants no more events")
+            raise SinkGoneError(f"{text}: it wants no more events", heard=heard)
         if meaning is Verdict.REPAIR and hint:
             text = f"{text}; {hint}"
         raise NotTakenError(
-            text, retry_after=answer.retry_after, needs_repair=meaning is Verdict.REPAIR
+            text,
+            retry_after=answer.retry_after,
+            needs_repair=meaning is Verdict.REPAIR,
+            heard=heard,
         )
 
-    def require_well(self, answer: Answer, overrides: Verdicts = NO_OVERRIDES) -> str:
+    def require_well(
+        self, answer: Answer, overrides: Verdicts = NO_OVERRIDES, hint: str = "", reason: str = ""
+    ) -> str:
         """Return what was said to a question of ``probe``.
 
         Raises:
             NotTakenError: anything but a success.
         """
         try:
-            return f"{self.who} answered {self.require_taken(answer, (), overrides).said}"
+            receipt = self.require_taken(answer, (), overrides, hint, reason)
         except (RefusedError, SinkGoneError) as error:
-            failure = str(error)
-        raise NotTakenError(failure, needs_repair=True)
+            failure, heard = str(error), error.heard
+        else:
+            return f"{self.who} answered {receipt.said}"
+        raise NotTakenError(failure, needs_repair=True, heard=heard)
 
     async def aclose(self) -> None:
         """Close the connections; a request that waits fails."""
@@ -451,61 +455,11 @@ class Http:
             self._proxies[origin] = proxy, login
         return self._proxies[origin]
 
-    async def _quoted(self, content: bytes, sent: bytes) -> str:
+    async def quoted(self, content: bytes, sent: bytes) -> str:
+        """Return what the far side says in its own words; see the module _quoting."""
         if len(sent) > _LARGE:
-            return await asyncio.to_thread(quoted, content, self._hidden, sent)
-        return quoted(content, self._hidden, sent)
-
-
-def quoted(content: bytes, hidden: frozenset[bytes], sent: bytes) -> str:
-    """Return what an answer says, fit for a log: no secret, nothing that was sent, no markup.
-
-    Args:
-        content: the answer's.
-        hidden: what ``runs_of`` gives for the sink's secrets.
-        sent: the request's content.
-    """
-    if not content:
-        return ""
-    text = content[:MAX_ANSWER].decode("utf-8", "replace")
-    text = re.sub(r"<[^<>]*>", " ", "".join(x if x.isprintable() else " " for x in text))
-    text = " ".join(text.split())[:_LOOKED_AT]
-    text = _without(text, hidden.__contains__, _SECRET_RUN)
-    text = client_text(_without(text, sent.__contains__, _SENT_RUN), _LOOKED_AT)
-    return text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…"
-
-
-def _without(text: str, is_hidden: Callable[[bytes], bool], run: int) -> str:
-    """Return the text with a mark for what consists of runs of so many bytes that are hidden."""
-    encoded = text.encode()
-    kept = bytearray()
-    hidden_until = 0
-    for at in range(len(encoded)):
-        if at + run <= len(encoded) and is_hidden(encoded[at : at + run]):
-            if at >= hidden_until:
-                kept += HIDDEN.encode()
-            hidden_until = at + run
-        elif at >= hidden_until:
-            kept.append(encoded[at])
-    return kept.decode("utf-8", "ignore")
-
-
-def runs_of(secrets: Iterable[str]) -> frozenset[bytes]:
-    """Return all runs of 6 bytes in secrets, and in what an address makes of them.
-
-    Of a secret that is an address its host is none, nor is a plain word: ``services``.
-    """
-    found = set()
-    for secret in secrets:
-        forms = [secret, quote(secret, safe="")]
-        if secret.startswith(("https://", "http://")):
-            parts = urlsplit(secret)
-            forms = re.split(r"[/?&=#]", f"{parts.path}/{parts.query}")
-            forms = [form for form in forms if not re.fullmatch("[a-z]{1,10}", form)]
-            forms += parts.netloc.rpartition("@")[0].split(":")
-        for form in map(str.encode, forms):
-            found |= {form[at : at + _SECRET_RUN] for at in range(len(form) - _SECRET_RUN + 1)}
-    return frozenset(found)
+            return await asyncio.to_thread(quoted, content, self._secrets, sent)
+        return quoted(content, self._secrets, sent)
 
 
 def is_there(http: Http, answer: Answer) -> str:
@@ -689,6 +643,7 @@ async def in_order(parts: Sequence[Part], send: Callable[[Part], Awaitable[Recei
         SinkGoneError: from ``send``.
     """
     said = "nothing to send"
+    heard = ""
     rejected: dict[int, str] = {}
     until = asyncio.get_running_loop().time() + BUDGET
     for number, part in enumerate(parts):
@@ -711,9 +666,14 @@ async def in_order(parts: Sequence[Part], send: Callable[[Part], Awaitable[Recei
             error.left |= later
             if rejected:  # those are certain; the refused ones are found out on the next call
                 raise NotTakenError(
-                    str(error), left=error.refused | error.left, rejected=rejected, retry_after=0.0
+                    str(error),
+                    left=error.refused | error.left,
+                    rejected=rejected,
+                    retry_after=0.0,
+                    heard=error.heard,
                 ) from None
             raise
         said = receipt.said
+        heard = receipt.heard or heard
         rejected.update(receipt.rejected)
-    return Receipt(said, rejected)
+    return Receipt(said, rejected, heard)

@@ -79,10 +79,12 @@ class Receipt:
         said: a few words of the answer for people, without any secret: ``202 Accepted``.
         rejected: the events that it will never take, by their places in the batch (from 0), each
             with the reason: these are set aside, the others are delivered.
+        heard: as in ``NotTakenError``, of what was rejected.
     """
 
     said: str
     rejected: Mapping[int, str] = field(default_factory=dict)
+    heard: str = ""
 
 
 class NotTakenError(SinkUnavailableError):
@@ -95,9 +97,12 @@ class NotTakenError(SinkUnavailableError):
         retry_after: seconds that the far side asks to be left alone; None when it does not say.
         needs_repair: waiting does not help: somebody has to mend the credentials, the address or
             the far side (401, 403, 404, no such event bus). Nothing is set aside for it.
+        heard: what the far side said in its own words. It may repeat what it was sent, credentials
+            too: whoever tries the sink is shown it, and it goes into no record, status or log. The
+            message has none of it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by name
         self,
         message: str,
         *,
@@ -105,6 +110,7 @@ class NotTakenError(SinkUnavailableError):
         rejected: Mapping[int, str] = NOTHING,
         retry_after: float | None = None,
         needs_repair: bool = False,
+        heard: str = "",
     ) -> None:
         """Keep the message for people, which holds no secret, and the rest for the forwarder."""
         super().__init__(message)
@@ -112,6 +118,7 @@ class NotTakenError(SinkUnavailableError):
         self.rejected = dict(rejected)
         self.retry_after = retry_after
         self.needs_repair = needs_repair
+        self.heard = heard
 
 
 class RefusedError(SinkRejectedError):
@@ -123,19 +130,35 @@ class RefusedError(SinkRejectedError):
     Attributes:
         refused: places of the events in the batch (from 0) that were refused together.
         left: places of the events that were not tried; those in neither were taken.
+        heard: as in ``NotTakenError``.
     """
 
     def __init__(
-        self, message: str, *, refused: Collection[int], left: Collection[int] = ()
+        self,
+        message: str,
+        *,
+        refused: Collection[int],
+        left: Collection[int] = (),
+        heard: str = "",
     ) -> None:
         """Keep the message for people, which holds no secret, and which events it is about."""
         super().__init__(message)
         self.refused = frozenset(refused)
         self.left = frozenset(left)
+        self.heard = heard
 
 
 class SinkGoneError(TfauditError):
-    """The far side wants nothing more, ever (410): the sink is disabled, and that is recorded."""
+    """The far side wants nothing more, ever (410): the sink is disabled, and that is recorded.
+
+    Attributes:
+        heard: as in ``NotTakenError``.
+    """
+
+    def __init__(self, message: str, *, heard: str = "") -> None:
+        """Keep the message for people, which holds no secret."""
+        super().__init__(message)
+        self.heard = heard
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

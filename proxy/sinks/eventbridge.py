@@ -12,8 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, NamedTuple
 import orjson
 from msgspec import Meta
 
-from proxy.client_text import client_text
-from proxy.sinks._aws import Aws, AwsError, AwsOptions
+from proxy.sinks._aws import Aws, AwsError, AwsOptions, known_code
 from proxy.sinks._http import Part, in_order
 from proxy.sinks._rendering import evidence
 from proxy.sinks.contract import (
@@ -104,18 +103,19 @@ class EventBridge:
         receipt = await in_order(parts, lambda part: self._put(requests[part.indices[0]]))
         await self._look_for_bus()
         taken = len(batch.events) - len(receipt.rejected)
-        return Receipt(f"{taken} events taken by {self._aws.who}", receipt.rejected)
+        said = f"{taken} events taken by {self._aws.who}"
+        return Receipt(said, receipt.rejected, receipt.heard)
 
     async def probe(self) -> str:
         """Look for the bus."""
-        arn = await self._look_for_bus()
-        return f"{self._aws.who} exists: {client_text(arn, 1600)}"
+        await self._look_for_bus()
+        return f"{self._aws.who} exists"
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._aws.aclose()
 
-    async def _look_for_bus(self) -> str:
+    async def _look_for_bus(self) -> None:
         self._was_seen = False
         client = await self._aws.client()
         hints = {
@@ -125,9 +125,8 @@ class EventBridge:
             "events, so it must be seen to be there",
         }
         async with self._aws.told("show itself", hints):
-            found = await client.describe_event_bus(Name=self._bus)
+            await client.describe_event_bus(Name=self._bus)
         self._was_seen = True
-        return str(found.get("Arn", ""))
 
     async def _put(self, request: Sequence[_Entry]) -> Receipt:
         """Send one request.
@@ -144,7 +143,7 @@ class EventBridge:
             self._was_seen = False
             if error.code in _REFUSED or error.status == 413:
                 refused = [entry.at for entry in request]
-                raise RefusedError(str(error), refused=refused) from None
+                raise RefusedError(str(error), refused=refused, heard=error.heard) from None
             raise
         return self._judged(request, answer.get("Entries", []))
 
@@ -157,13 +156,14 @@ class EventBridge:
         left: dict[int, str] = {}
         rejected: dict[int, str] = {}
         needs_repair = False
+        heard = ""
         for entry, result in zip(request, results, strict=True):
             code = result.get("ErrorCode")
             if not code:
                 continue
             is_left = code in _AGAIN or code in _REPAIR
-            reason = client_text(f"{code}: {result.get('ErrorMessage', '')}", 300)
-            (left if is_left else rejected)[entry.at] = reason
+            heard = heard or self._aws.quoted(f"{code}: {result.get('ErrorMessage', '')}")
+            (left if is_left else rejected)[entry.at] = known_code(str(code))
             needs_repair = needs_repair or code in _REPAIR
         if left:
             hint = "; allow events:PutEvents on it" if needs_repair else ""
@@ -173,8 +173,9 @@ class EventBridge:
                 left=left,
                 rejected=rejected,
                 needs_repair=needs_repair,
+                heard=heard,
             )
-        return Receipt("", rejected)
+        return Receipt("", rejected, heard)
 
 
 def _entries(batch: Batch, bus: str) -> Iterator[_Entry]:

@@ -5,6 +5,7 @@ https://developer.atlassian.com/cloud/jira/platform/rest/v3/
 """
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final
 
@@ -23,6 +24,19 @@ INDEX_SECONDS: Final = 60.0
 """After so long what was made is found: until then nobody knows whether an issue was made whose
 answer got lost."""
 _OF_THE_EVENT: Final = frozenset({"summary", "description", "labels"})
+_FIELDS: Final = _OF_THE_EVENT | {
+    "assignee",
+    "components",
+    "duedate",
+    "environment",
+    "fixVersions",
+    "issuetype",
+    "parent",
+    "priority",
+    "project",
+    "reporter",
+    "versions",
+}
 # A search says nothing of the event.
 _OF_THE_SEARCH: Final[Verdicts] = dict.fromkeys((400, 413, 422), Verdict.REPAIR)
 
@@ -113,7 +127,7 @@ class Jira:
                 needs_repair=True,
             )
         for issue in issues:
-            return str(issue.get("key")) if isinstance(issue, dict) else "an issue"
+            return _key(issue)
         return None
 
     async def _make(self, index: int, issue: Mapping[str, Any]) -> Receipt:
@@ -124,8 +138,10 @@ class Jira:
             # It may be there: it is looked for when the search can have it.
             error.retry_after = INDEX_SECONDS
             raise
-        receipt = self._http.require_taken(answer, (index,), _overrides(answer), _HINT)
-        return Receipt(f"{receipt.said}: {object_of(answer).get('key', 'an issue')}")
+        receipt = self._http.require_taken(
+            answer, (index,), _overrides(answer), _HINT, _fields(answer)
+        )
+        return Receipt(f"{receipt.said}: {_key(object_of(answer))}")
 
     def _issue(self, event: Event, batch: Batch, label: str) -> dict[str, Any]:
         options = self._options
@@ -146,6 +162,20 @@ class Jira:
 
 
 _HINT: Final = "check the options project and issue_type, and which fields the project demands"
+
+
+def _key(issue: object) -> str:
+    """Return the key of an issue if it is one: whatever else it says is not kept."""
+    key = issue.get("key") if isinstance(issue, dict) else None
+    is_key = isinstance(key, str) and re.fullmatch("[A-Z][A-Z0-9_]{0,19}-[0-9]{1,10}", key)
+    return str(key) if is_key else "an issue"
+
+
+def _fields(answer: Answer) -> str:
+    """Return which fields Jira finds fault with, of those that there are everywhere."""
+    errors = object_of(answer).get("errors")
+    found = sorted(_FIELDS & set(errors)) if isinstance(errors, dict) else []
+    return f"for {', '.join(found)}" if found else ""
 
 
 def document(message: str, told: list[tuple[str, str]]) -> dict[str, Any]:

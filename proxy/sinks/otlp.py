@@ -23,8 +23,6 @@ from proxy.sinks._http import (
     in_parts,
     is_there,
     made,
-    quoted,
-    runs_of,
 )
 from proxy.sinks._rendering import rendered
 from proxy.sinks._words import evidence, severity
@@ -110,7 +108,6 @@ class Otlp:
             value = header_secret(context, options.header_secret)
             self._headers[options.header] = value
             hidden.append(value)
-        self._hidden = runs_of(hidden)
         self._http = Http(options, context, f"the OTLP receiver at {_shown(options)}", hidden)
 
     async def send(self, batch: Batch) -> Receipt:
@@ -120,7 +117,7 @@ class Otlp:
             body = await asyncio.to_thread(self._request, part, batch)
             answer = await self._http.ask("POST", self._url, self._headers, body, is_packed=True)
             receipt = self._http.require_taken(answer, part.indices, _STATUSES)
-            return self._judged(part, answer, receipt, body)
+            return await self._judged(part, answer, receipt, body)
 
         return await in_order(await made(batch, self._parts), post)
 
@@ -194,7 +191,7 @@ class Otlp:
 
     # ------------------------------------------------------------ answers
 
-    def _judged(self, part: Part, answer: Answer, receipt: Receipt, sent: bytes) -> Receipt:
+    async def _judged(self, part: Part, answer: Answer, receipt: Receipt, sent: bytes) -> Receipt:
         """Look into a success: a part of the records may be rejected, and is not sent again.
 
         The standard has a number and a text for them, and not which they are. To leave them out of
@@ -210,13 +207,13 @@ class Otlp:
         count, total = partial.rejected_log_records, len(part.indices)
         if count <= 0:
             return receipt
-        why = quoted(partial.error_message.encode(), self._hidden, sent) or "no reason given"
-        said = f"rejected by the receiver: {why}"
+        said = "rejected by the receiver"
         if count < total:
-            said = f"the receiver rejected {count} of {total}, not saying which: {why}"
+            said = f"the receiver rejected {count} of {total}, not saying which"
         return Receipt(
             f"{answer.said}, {min(count, total)} of {total} rejected",
             dict.fromkeys(part.indices, said),
+            await self._http.quoted(partial.error_message.encode(), sent),
         )
 
     def _partial(self, answer: Answer) -> "ExportLogsPartialSuccess | None":

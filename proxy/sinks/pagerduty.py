@@ -73,7 +73,7 @@ class PagerDuty:
         See contract.Sink.
         """
         answer = await self._post({"event_action": "resolve", "dedup_key": "tfaudit probe"})
-        return f"{self._http.require_well(answer, _overrides(answer))}: the key is right"
+        return f"{self._http.require_well(answer, _overrides(answer), _HINT)}: the key is right"
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -183,7 +183,8 @@ class S3:
                 return False
             self._was_seen = False
             if error.code == "EntityTooLarge":
-                raise RefusedError(str(error), refused=range(len(batch.events))) from None
+                every = range(len(batch.events))
+                raise RefusedError(str(error), refused=every, heard=error.heard) from None
             raise
         return True
 

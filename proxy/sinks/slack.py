@@ -67,7 +67,8 @@ class Slack:
         """Post the message; see contract.Sink."""
         for index, event in enumerate(batch.events):
             answer = await self._post(self._message(event, batch.origin))
-            self._http.require_taken(answer, (index,), _overrides(answer), _HINT)
+            reason = _reason(answer)
+            self._http.require_taken(answer, (index,), _overrides(answer), _HINT, reason)
             if answer.body.strip() != b"ok":
                 raise NotTakenError(
                     f"Slack answered {answer.said}, but not ok: check the address in the secret",
@@ -80,7 +81,7 @@ class Slack:
         answer = await self._post({})
         if _said(answer) in _FOR_NOTHING:
             return "Slack knows the webhook"
-        return self._http.require_well(answer, _overrides(answer))
+        return self._http.require_well(answer, _overrides(answer), _HINT, _reason(answer))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -128,6 +129,12 @@ def _plain(text: str, most: int) -> dict[str, Any]:
 
 def _said(answer: Answer) -> str:
     return answer.body.decode("utf-8", "replace").strip()
+
+
+def _reason(answer: Answer) -> str:
+    """Return Slack's word for what is wrong, if it is one of its words."""
+    said = _said(answer)
+    return said if said in _OF_THE_WEBHOOK or said in _FOR_NOTHING else ""
 
 
 def _overrides(answer: Answer) -> Verdicts:

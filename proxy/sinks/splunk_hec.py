@@ -57,6 +57,22 @@ _CODES: Final[Mapping[int, Verdict]] = {
     **dict.fromkeys((1, 2, 3, 4, 5, 7, 10, 11, 14, 16, 21), Verdict.REPAIR),
     **dict.fromkeys((8, 9, 18, 19, 20, 23, 26, 27), Verdict.AGAIN),
 }
+_WORDS: Final[Mapping[int, str]] = {
+    1: "Token disabled",
+    2: "Token is required",
+    3: "Invalid authorization",
+    4: "Invalid token",
+    5: "No data",
+    6: "Invalid data format",
+    7: "Incorrect index",
+    9: "Server is busy",
+    10: "Data channel is missing",
+    11: "Invalid data channel",
+    12: "Event field is required",
+    13: "Event field cannot be blank",
+    14: "ACK is disabled",
+    15: "Error in handling indexed fields",
+}
 _HINTS: Final[Mapping[int, str]] = {
     1: "enable the token in Splunk",
     4: "check that the secret is a token of this Splunk",
@@ -219,7 +235,9 @@ class SplunkHec:
         if code is None:
             return self._http.require_taken(answer, indices)
         overrides = {answer.status: _CODES[code]} if code in _CODES else {}
-        return self._http.require_taken(answer, indices, overrides, _HINTS.get(code, ""))
+        reason = f"Splunk's code {code}: {_WORDS.get(code, 'see its manual')}"
+        reason = reason if code in _CODES else ""
+        return self._http.require_taken(answer, indices, overrides, _HINTS.get(code, ""), reason)
 
     def _require_well(self, answer: Answer) -> NoReturn:
         """Raise what an answer means that is not the one that was asked for.
@@ -230,10 +248,10 @@ class SplunkHec:
         try:
             self._require_taken(answer, ())
         except RefusedError as error:
-            failure = str(error)
+            failure, heard = str(error), error.heard
         else:
-            failure = f"{self._http.who} answered {answer.said}, but not as Splunk does"
-        raise NotTakenError(failure, needs_repair=True)
+            failure, heard = f"{self._http.who} answered {answer.said}, but not as Splunk does", ""
+        raise NotTakenError(failure, needs_repair=True, heard=heard)
 
     async def _not_indexed(
         self, waiting: Mapping[int, Part]

@@ -340,6 +340,20 @@ class HttpSinkContract:
                 await rig.sink.send(batch_of(1))
             assert 17 == caught.value.retry_after
 
+    @pytest.mark.parametrize("status", [400, 401, 404, 410, 429, 503])
+    async def test_the_far_sides_own_words_are_in_no_message(
+        self, of: str, row: HttpRow, status: int
+    ) -> None:
+        """They may be anything, a secret in whatever form: they stand beside it, for one reader."""
+        words = Reply(status, b"a zebra crossed", {"x-zebra": "zebra"})
+        async with an_http_rig(of, row, lambda _: words) as rig:
+            for called in (lambda: rig.sink.send(batch_of(1)), rig.sink.probe):
+                try:
+                    said = repr(await called())
+                except (NotTakenError, RefusedError, SinkGoneError) as error:
+                    said = "".join(traceback.format_exception(error))
+                assert "zebra" not in said
+
     @pytest.mark.parametrize("healthy", [0, 1, 2, 3])
     @pytest.mark.parametrize("after", [Reply(503), Fault.RESET])
     async def test_a_failure_in_the_middle_loses_nothing(

@@ -114,7 +114,7 @@ async def test_a_bus_that_does_not_exist_is_noticed(aws: Aws) -> None:
             await ask()
         assert caught.value.needs_repair
     aws.a_bus("never-made")
-    assert "event-bus/never-made" in await sink.probe()
+    assert "the event bus never-made exists" == await sink.probe()
     await sink.send(batch_of(1))
     aws.client("events").remove_targets(
         Rule="all", EventBusName="never-made", Ids=["queue", "group"]
@@ -193,7 +193,7 @@ async def test_of_a_part_that_failed_only_what_may_be_taken_is_sent_again() -> N
     failure = await sent(put, batch_of(12))
     assert isinstance(failure, NotTakenError)
     assert frozenset({1, 10, 11}) == failure.left
-    assert {2: "MalformedDetail: because"} == failure.rejected
+    assert {2: "MalformedDetail"} == failure.rejected
     assert not failure.needs_repair
     assert "did not take 1 of 10 events: ThrottlingException" in str(failure)
 

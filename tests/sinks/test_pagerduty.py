@@ -101,14 +101,16 @@ async def test_a_wrong_key_is_no_fault_of_the_event(intake: Intake) -> None:
     """PagerDuty answers both with 400."""
     sink = a_sink(intake.url, key="another")
     for call in (sink.send(a_batch(an_event())), sink.probe()):
-        with pytest.raises(NotTakenError, match="Invalid routing key") as caught:
+        with pytest.raises(
+            NotTakenError, match="check that the secret is the integration key"
+        ) as caught:
             await call
         assert caught.value.needs_repair
     await sink.aclose()
     answer = Reply(400, b'{"status":"invalid event","errors":["\'payload.summary\' is missing"]}')
     async with a_far_side(lambda _: answer) as far:
         sink = a_sink(far.url)
-        with pytest.raises(RefusedError, match=r"payload\.summary"):
+        with pytest.raises(RefusedError, match="answered 400 Bad Request"):
             await sink.send(a_batch(an_event()))
         await sink.aclose()
 

@@ -164,7 +164,7 @@ async def test_the_probe_tries_health_and_token(intake: Intake) -> None:
     sink = a_sink(intake)
     assert "is healthy and knows the token" in await sink.probe()
     intake.is_healthy = False
-    with pytest.raises(NotTakenError, match="queues are full"):
+    with pytest.raises(NotTakenError, match="503 Service Unavailable"):
         await sink.probe()
     await sink.aclose()
     intake.is_healthy = True
