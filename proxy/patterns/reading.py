@@ -15,8 +15,9 @@ from proxy.fields import FieldError
 from proxy.patterns.asking import SHOWN, tests_of
 from proxy.patterns.matching import Combination, Path
 
-MAX_COMBINATIONS: Final = 1000
-"""That a pattern's ``$or`` may be multiplied out to, as in EventBridge."""
+MAX_COMBINATIONS: Final = 100
+"""That a pattern's ``$or`` may be multiplied out to: EventBridge takes 1,000. Each looks at all
+that is in a list, on the machine that serves requests."""
 MAX_DEPTH: Final = 32
 """Objects and lists inside each other; entries are far flatter."""
 
@@ -144,7 +145,8 @@ def _require_few(combinations: int, place: str) -> None:
     if combinations > MAX_COMBINATIONS:
         raise FieldError(
             f"{place}: multiplied out these are more than {MAX_COMBINATIONS:,} combinations: "
-            "ask for less at once, or in several sinks",
+            "write several values of one field as one list, ask for less at once, or in several "
+            "sinks",
             place,
         )
 
