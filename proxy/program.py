@@ -118,7 +118,7 @@ async def open_program(
     )
     cosigned.load()
     secrets = Keys(keys.master, keys.redaction)
-    open_sink = SinkOpener(NamedSecrets(config), now)
+    open_sink = SinkOpener(NamedSecrets(config), now, config.data.directory)
     async with AsyncExitStack() as after, store:
         # After all that they may have to sign.
         after.callback(keys.close)

@@ -90,7 +90,9 @@ class FileOptions(Options, frozen=True):
     def __post_init__(self) -> None:
         """Refuse what can't be a file of events, so that no other file is ever touched."""
         path = Path(self.path)
-        if not path.is_absolute() or "\0" in self.path or ".." in path.parts:
+        if not self.path.isprintable():
+            raise FieldError("path has a character that is not printed: write it anew", "path")
+        if not path.is_absolute() or ".." in path.parts:
             raise FieldError("path must be absolute, such as /var/log/tfaudit/audit.jsonl", "path")
         if not path.name.endswith(_SUFFIX) or path.name == _SUFFIX:
             raise FieldError(

@@ -484,6 +484,7 @@ async def test_logrotate_from_outside_is_noticed(path: Path) -> None:
     [
         ({"path": "audit.jsonl"}, "path must be absolute"),
         ({"path": "/var/../etc/audit.jsonl"}, "path must be absolute"),
+        ({"path": "/var/log/a\n.jsonl"}, "path has a character that is not printed"),
         ({"path": "/etc/passwd"}, "path must end with .jsonl"),
         ({"path": "/var/.jsonl"}, "path must end with .jsonl"),
         ({"path": "/a.jsonl", "mode": "0777"}, "choose one of 0600, 0640"),

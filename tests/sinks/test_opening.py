@@ -1,6 +1,7 @@
 """Tests of proxy.sinks.opening."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,24 @@ def test_a_sink_gets_its_secret_as_it_is_now() -> None:
         sink = opener(found)
         assert isinstance(sink, sample_sink.SampleSink)
         assert Secret(f"key: {text}") == sink.secret
+
+
+def test_no_file_is_written_into_the_data_directory(tmp_path: Path) -> None:
+    """Neither by a link: it has the store, and the keys."""
+    data, other = tmp_path / "data", tmp_path / "other"
+    data.mkdir()
+    other.symlink_to(data)
+    opener = SinkOpener(Secret, lambda: NOW, data)
+
+    def a_file(path: Path) -> Object:
+        fields = {"name": "siem", "type": "file", "options": {"path": str(path)}}
+        return Object("sink", "siem", "", "", "", document_of(read_record("sink", fields)))
+
+    for path in (data / "audit.jsonl", other / "audit.jsonl"):
+        with pytest.raises(FieldError, match="inside the server's data directory") as caught:
+            opener(a_file(path))
+        assert "options.path" == caught.value.field
+    opener(a_file(tmp_path / "audit.jsonl"))
 
 
 def test_what_can_not_be_made_is_told() -> None:
