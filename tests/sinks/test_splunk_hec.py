@@ -213,5 +213,5 @@ async def test_one_number_for_two_requests_acknowledges_neither() -> None:
         await sink.aclose()
         events = [len(x.body.splitlines()) for x in far.seen if x.target.endswith("/event")]
     taken = set(range(events[0], events[0] + events[1]))
-    assert set(range(45)) - taken == caught.value.left
+    assert frozenset(range(45)) - taken == caught.value.left
     assert caught.value.needs_repair
