@@ -44,6 +44,7 @@ T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, help="Forward events to Datadog, webhooks, SIEMs and more.")
 
 _KIND: Final = "sink"
+_FROM_HERE: Final = "Looked from here, with this shell's environment, not from the server."
 _WIDTH: Final = 80
 """Characters of an error in a table."""
 _Name = Annotated[str, typer.Argument(metavar="NAME|ID")]
@@ -305,6 +306,7 @@ def probe(
         return await program.sinks.probe(who, Directory.sink_record(found))
 
     said = run(_within(settings(data, config), "sink probe", action))
+    notice(_FROM_HERE)
     if as_json:
         print_json({"said": said})
     else:
@@ -325,6 +327,7 @@ def run_test(
             settings(data, config), "sink test", lambda program, who: program.sinks.test(who, name)
         )
     )
+    notice(_FROM_HERE)
     if as_json:
         print_json({"index": done.index, **asdict(done.value)})
     else:

@@ -171,7 +171,11 @@ def test_a_type_that_there_is_not_is_told(tfaudit: Tfaudit) -> None:
 def test_a_sink_is_changed_option_by_option(tfaudit: Tfaudit) -> None:
     """What is not named stays; a filter is replaced as a whole."""
     tfaudit(
-        *CREATE, *URL, "--option=size=7", "--filter", '{"event": ["state.read"], "actor": ["b"]}'
+        *CREATE,
+        *URL,
+        "--option=size=7",
+        "--filter",
+        '{"event": ["state.read"], "actor": {"name": ["b"]}}',
     )
     changed = tfaudit("sink", "update", "siem", "--option=tags=x", "--option=size=").stdout
     assert "Updated the sink siem: options.tags nothing -> x, options.size 7 -> nothing." in changed
@@ -245,6 +249,14 @@ def test_a_list_tells_how_all_are_doing(tfaudit: Tfaudit, data: Path) -> None:
     shown = tfaudit("sink", "show", "siem").stdout
     assert "503 Service Unavailable" in shown
     assert '{"url":"https://siem.example"}' in shown
+
+
+@pytest.mark.parametrize("verb", ["probe", "test"])
+def test_who_looks_says_from_where(tfaudit: Tfaudit, verb: str) -> None:
+    """The server has another network and another environment."""
+    tfaudit(*CREATE, *URL)
+    assert "not from the server" in tfaudit("sink", verb, "siem").stderr
+    assert "siem.example" in tfaudit("sink", verb, "siem").stdout
 
 
 def test_a_list_says_whether_a_server_runs(tfaudit: Tfaudit, data: Path) -> None:
