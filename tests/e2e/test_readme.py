@@ -206,6 +206,7 @@ def test_guides(server: Server, shell: Callable[..., str], tmp_path: Path) -> No
         "Runs",
         "Prove it",
         "Prove it yourself",
+        "Hand it to an auditor",
         "Operate it",
     ):
         for line in commands(heading):
