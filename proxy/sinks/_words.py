@@ -68,10 +68,22 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def in_sight(text: str) -> str:
+    """Return a text in one line of what can be seen.
+
+    Signs that turn the direction of what follows, or have no width, make one name look like
+    another: each shows as a replacement character.
+    """
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
+
+
 def title(entry: Mapping[str, Any], most: int) -> str:
     """Return one line: the event, where, and its message."""
     line = f"{entry['event']}: {entry['message']}"
-    return cut(" ".join(line.split()), most)
+    return cut(in_sight(line), most)
 
 
 def facts(event: Event, origin: str) -> list[tuple[str, str]]:
@@ -91,7 +103,7 @@ def facts(event: Event, origin: str) -> list[tuple[str, str]]:
         ("When", entry["time"]),
         ("Entry", f"{event.record.index} of {origin}, ID {entry['id']}"),
     ]
-    return [(name, str(value)) for name, value in found if value]
+    return [(name, in_sight(str(value))) for name, value in found if value]
 
 
 def changes(entry: Mapping[str, Any]) -> str:

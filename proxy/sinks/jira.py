@@ -13,7 +13,7 @@ import orjson
 from msgspec import Meta
 
 from proxy.sinks._http import Answer, Http, HttpOptions, Verdict, Verdicts, header_secret, object_of
-from proxy.sinks._words import ALARMING, cut, evidence, facts, title
+from proxy.sinks._words import ALARMING, cut, evidence, facts, in_sight, title
 from proxy.sinks.contract import Batch, Context, Event, Limits, NotTakenError, Options, Receipt
 from proxy.sinks.options import Key, SecretName, Tag, Url
 
@@ -156,7 +156,7 @@ class Jira:
                 "issuetype": {"name": options.issue_type},
                 "summary": cut(prefix + title(event.entry, MAX_SUMMARY), MAX_SUMMARY),
                 "labels": [*options.labels, label],
-                "description": document(event.entry["message"], told),
+                "description": document(in_sight(event.entry["message"]), told),
             }
         }
 

@@ -10,7 +10,7 @@ import orjson
 from msgspec import Meta
 
 from proxy.sinks._http import Answer, Http, HttpOptions, Verdict, Verdicts, secret_address
-from proxy.sinks._words import NOTABLE, cut, facts, severity, title
+from proxy.sinks._words import NOTABLE, cut, facts, in_sight, severity, title
 from proxy.sinks.contract import Batch, Context, Event, Limits, NotTakenError, Options, Receipt
 from proxy.sinks.options import SecretName
 
@@ -108,7 +108,7 @@ class Slack:
             "unfurl_media": False,
             "blocks": [
                 {"type": "header", "text": _plain(sign + entry["event"] + where, MAX_HEADER)},
-                {"type": "section", "text": _plain(entry["message"], MAX_SECTION)},
+                {"type": "section", "text": _plain(in_sight(entry["message"]), MAX_SECTION)},
                 {"type": "section", "fields": fields},
                 {"type": "context", "elements": [_plain(proof, MAX_FIELD)]},
             ],
