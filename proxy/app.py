@@ -9,7 +9,7 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import fields
 from datetime import timedelta
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
@@ -237,7 +237,8 @@ async def serve(config: Config) -> None:
                     asyncio.create_task(_keep_house(program)),
                     asyncio.create_task(_keep_tiles(program)),
                 ]
-                async with _forwarding(program, bell), _asking(program, witnesses):
+                forwarding = _forwarding(program, bell) if config.server.forward else nullcontext()
+                async with forwarding, _asking(program, witnesses):
                     await stop.wait()
                     await _drain(program, traffic, runner)
                 for keeper in keepers:

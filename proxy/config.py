@@ -141,6 +141,9 @@ class ServerConfig:
     lock_wait_limit: float = _setting(3600.0, low=0, high=3600)
     # Whether an upload without a lock may lower the serial or change the lineage.
     accept_unlocked_force: bool = False
+    # Whether events are forwarded to the sinks; false for a drill on a restored copy, whose sinks
+    # would send to the real receivers.
+    forward: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,10 @@ def serve(
             help="PEM of the CAs whose client certificates are believed.",
         ),
     ] = None,
+    no_sinks: Annotated[
+        bool,
+        typer.Option("--no-sinks", help="Forward nothing: for a drill on a restored copy."),
+    ] = False,
 ) -> None:
     """Serve states until stopped by SIGTERM or Ctrl-C.
 
@@ -57,6 +61,8 @@ def serve(
         "TFAUDIT_SERVER_CLIENT_CA": client_ca,
     }
     overrides = {name: str(value) for name, value in given.items() if value is not None}
+    if no_sinks:
+        overrides["TFAUDIT_SERVER_FORWARD"] = "false"
     run(_serve(settings(data, config, overrides)), loop_factory=_fast_loop)
 
 

@@ -175,3 +175,17 @@ def changes(server: Server) -> list[str]:
     """Return the events by which sinks became what they are."""
     objects = [(r.event, r.entry["object"]) for r in server.log() if "object" in r.entry]
     return [event for event, about in objects if about["kind"] == "sink"]
+
+
+def test_a_drill_forwards_nothing(tmp_path: Path, make_server: MakeServer) -> None:
+    """On a restored copy, whose sinks would send to the real receivers; without it they do."""
+    path = tmp_path / "events.jsonl"
+    server = make_server(options=["--no-sinks"])
+    wish = ("copy", "--type", "file", f"--option=path={path}", "--from", "beginning")
+    server.cli("sink", "create", *wish)
+    server.token("reader", name="made-in-a-drill")
+    time.sleep(1.5)  # a server that forwards looks each second at what the command line changed
+    assert not path.exists() or not path.read_bytes()
+    server.stop()
+    again = make_server(data=server.data)
+    until(lambda: path.exists() and b"token.created" in path.read_bytes(), again.log)

@@ -2,6 +2,9 @@
 
 import base64
 import hmac
+import re
+import time
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -64,6 +67,27 @@ async def test_an_event_is_a_signed_cloud_event() -> None:
     assert is_signed(first, SIGNING)
     assert is_signed(second, SIGNING)
     assert not is_signed(second, OLD_SIGNING)
+
+
+async def test_the_guides_recipe_tells_what_is_genuine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands in docs/sinks/webhook.md: ours is, what was changed or is old is not."""
+    guide = Path(__file__).parents[2] / "docs" / "sinks" / "webhook.md"
+    (recipe,) = re.findall(r"```python\n(.*?)```", guide.read_text("utf-8"), flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(recipe, names)  # noqa: S102 - the guide is ours
+    is_genuine = names["is_genuine"]
+    async with a_far_side() as far:
+        sink = a_sink(far, signing_secrets=["signing", "old"])
+        await sink.send(batch_of(1))
+        await sink.aclose()
+    (seen,) = far.seen
+    monkeypatch.setattr(time, "time", lambda: NOW.timestamp() + 60)
+    assert is_genuine(seen.headers, seen.body, SIGNING)
+    assert is_genuine(seen.headers, seen.body, OLD_SIGNING)
+    assert not is_genuine(seen.headers, seen.body + b" ", SIGNING)
+    assert not is_genuine(seen.headers, seen.body, "whsec_" + base64.b64encode(b"x" * 32).decode())
+    monkeypatch.setattr(time, "time", lambda: NOW.timestamp() + 301)
+    assert not is_genuine(seen.headers, seen.body, SIGNING)
 
 
 async def test_while_a_secret_is_replaced_both_sign() -> None:
