@@ -20,7 +20,8 @@ from proxy.tlog.entry import Record, canonical, key_id, signing_input
 from proxy.tlog.merkle import Frontier, leaf_hash
 from proxy.tlog.note import NoteSigner, NoteVerifier
 from proxy.tlog.rotation import key_ids_of
-from proxy.tlog.signing import Signer, signer_of
+from proxy.tlog.signer import Signer
+from proxy.tlog.signing import signer_of
 
 _VERSION: Final = 1
 

@@ -9,7 +9,7 @@ from proxy.access import EVERYTHING, Principal, View, taker_of
 from proxy.directory import Directory, Object, WorkspaceRecord
 from proxy.runs import Run
 from proxy.tlog.entry import Record
-from proxy.tlog.signing import Signer as Signer  # noqa: PLC0414 - a promise among the others
+from proxy.tlog.signer import Signer as Signer  # noqa: PLC0414 - a promise among the others
 from proxy.tlog.tiles import Tile
 
 T = TypeVar("T")

@@ -31,7 +31,8 @@ from proxy.tlog.cosignature import Cosigner
 from proxy.tlog.entry import key_id
 from proxy.tlog.note import NoteSigner
 from proxy.tlog.rotation import PURPOSES, Purpose
-from proxy.tlog.signing import PrivateKeySigner, Signer
+from proxy.tlog.signer import Signer
+from proxy.tlog.signing import PrivateKeySigner
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ settings.register_profile(
 settings.register_profile("local", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-_OURS_TO_KEEP = frozenset({"TFAUDIT_TERRAFORM", "TFAUDIT_TEST_PROVIDER_MIRROR"})
+_OURS_TO_KEEP = frozenset({"TFAUDIT_TERRAFORM", "TEST_PROVIDER_MIRROR"})
 
 
 def missing(reason: str) -> NoReturn:

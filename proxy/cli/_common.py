@@ -23,6 +23,7 @@ from proxy.errors import (
     ForbiddenError,
     InvalidInputError,
     LockedError,
+    MissingError,
     NotFoundError,
     SinkRejectedError,
     SinkUnavailableError,
@@ -51,6 +52,7 @@ _MAX_LOGIN: Final = 64
 
 EXIT_CODES: Final[Mapping[type[TfauditError], int]] = {
     VerificationError: REFUSED,
+    MissingError: REFUSED,
     NotFoundError: REFUSED,
     ConflictError: REFUSED,
     LockedError: REFUSED,

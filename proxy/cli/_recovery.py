@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proxy.audit_log import draft
 from proxy.cli._common import (
     ConfigOption,
     DataOption,
@@ -16,9 +15,7 @@ from proxy.cli._common import (
     settings,
 )
 from proxy.cli._output import count_text
-from proxy.durable import replace_text
 from proxy.errors import InvalidInputError, NotFoundError
-from proxy.last_checkpoint import lost_file
 
 if TYPE_CHECKING:
     from proxy.config import Config
@@ -66,6 +63,10 @@ async def _recover(config: "Config", known_size: int | None, *, accept: bool) ->
         NotFoundError: nothing is lost.
         InvalidInputError: nobody said that it is lost for good.
     """
+    from proxy.audit_log import draft  # noqa: PLC0415 - quick start of the command line
+    from proxy.durable import replace_text  # noqa: PLC0415 - this too
+    from proxy.last_checkpoint import lost_file  # noqa: PLC0415 - this too
+
     async with opened(config, is_recovery=True) as program:
         size = await program.store.size()
         lost = await program.last_checkpoint.lost(program.store)

@@ -42,7 +42,8 @@ from proxy.tlog.checkpoint import verify_checkpoint
 from proxy.tlog.entry import key_id
 from proxy.tlog.note import NoteSigner, NoteVerifier
 from proxy.tlog.rotation import EVENT, KeyHistory, Purpose, Rotation
-from proxy.tlog.signing import Signer, public_key_of
+from proxy.tlog.signer import Signer
+from proxy.tlog.signing import public_key_of
 
 _TRIES: Final = 5
 """Other commands may append while the statement about the entry's place is being signed."""

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from proxy.errors import InvalidInputError, VerificationError
 from proxy.tlog.ed25519 import verifier
-from proxy.tlog.signing import Signer, public_key_of, signer_of
+from proxy.tlog.signer import Signer
+from proxy.tlog.signing import public_key_of, signer_of
 
 MAX_NOTE_BYTES: Final = 1_000_000
 """The longest note that is read; the limit of Go's `sumdb/note`."""

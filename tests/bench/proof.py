@@ -213,13 +213,14 @@ def _never() -> Any:
 def _fill_large(path: Path, entries: int) -> None:
     """Put entries into a log that only their hashes are asked of: a million need no signatures."""
     tree = Frontier()
+    key = key_id(_ENTRY_KEY.public_key().public_bytes_raw())
 
     def rows() -> Iterator[tuple[Any, ...]]:
         for index in range(entries):
             entry = b'{"number":%d}' % index
             leaf = leaf_hash(entry)
             tree.append(leaf)
-            yield index, "", "state.read", "success", "", leaf, b"", entry
+            yield index, "", "state.read", "success", key, leaf, b"", entry
 
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")

@@ -28,7 +28,7 @@ from proxy.storage.sqlite import SQLiteStore
 from proxy.tlog.entry import key_id
 from proxy.tlog.note import NoteSigner
 from proxy.tlog.rotation import PURPOSES, Purpose, Rotation
-from proxy.tlog.signing import Signer
+from proxy.tlog.signer import Signer
 from tests import signing_program
 from tests.cli.conftest import Tfaudit, json_lines
 from tests.test_keys import pem

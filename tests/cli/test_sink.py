@@ -17,6 +17,7 @@ from proxy.program import Program
 from proxy.sinks._aws import AwsError
 from proxy.sinks.calls import StuckError
 from proxy.sinks.contract import NotTakenError, RefusedError, SinkGoneError
+from proxy.sinks.file import _BusyError
 from tests import sample_sink
 from tests.cli.conftest import Tfaudit, events
 from tests.running import SYSTEM
@@ -101,6 +102,7 @@ FAILURES = [
     RefusedError("it said no", refused=[0]),
     SinkGoneError("it said no"),
     StuckError("it said no"),
+    _BusyError("it said no"),
     AwsError("it said no", "ResourceNotFoundException", 400, needs_repair=True),
 ]
 

@@ -37,7 +37,7 @@ PROVIDER = "registry.terraform.io/hashicorp/aws"
 @pytest.fixture
 def mirror() -> Path:
     """Find the AWS provider on this machine: nothing is downloaded for a test."""
-    named = os.environ.get("TFAUDIT_TEST_PROVIDER_MIRROR")
+    named = os.environ.get("TEST_PROVIDER_MIRROR")
     home = Path.home()
     # The directories that Terraform itself looks into ("Implied Local Mirror Directories").
     implied = [
@@ -50,7 +50,7 @@ def mirror() -> Path:
     if not found:
         missing(
             f"the provider {PROVIDER} is not on this machine: name the folder of a filesystem "
-            "mirror in TFAUDIT_TEST_PROVIDER_MIRROR"
+            "mirror in TEST_PROVIDER_MIRROR"
         )
     return found[0]
 
