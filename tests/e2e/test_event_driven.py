@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,6 +78,8 @@ def applied(terraform: Terraform, server: Server, aws: Aws, mirror: Path) -> Non
         f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
     )
     terraform.env |= {
+        # A provider's socket stands there, and its path may have no more than 107 characters.
+        "TMPDIR": tempfile.gettempdir(),
         **CREDENTIALS,
         "AWS_ENDPOINT_URL": aws.url,
         "TF_VAR_mail": '["oncall@example.com"]',
