@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
@@ -30,7 +30,7 @@ from proxy.errors import (
 )
 from proxy.events import EVENTS, OUTCOMES
 from proxy.gate import gate
-from proxy.timestamps import micros_of, rfc3339, uuid7
+from proxy.timestamps import micros_at, micros_of, rfc3339, uuid7
 from proxy.token_entries import token_part
 
 MAX_NAME: Final = 100
@@ -261,7 +261,7 @@ class AdminService:
 
     def _mint(self) -> "_Minted":
         text = tokens.mint(self._random)
-        identity = uuid7(int(self._now().timestamp() * 1_000_000), self._random(8))
+        identity = uuid7(micros_at(self._now()), self._random(8))
         return _Minted(identity, text, tokens.digest(text))
 
     async def list_tokens(self, caller: Caller) -> list[StoredToken]:
@@ -379,8 +379,7 @@ class AdminService:
         return self._moment(expires_in)
 
     def _moment(self, from_now: timedelta) -> str:
-        moment = (self._now() + from_now).astimezone(UTC)
-        return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return rfc3339(micros_at(self._now() + from_now))
 
 
 class _Minted(NamedTuple):

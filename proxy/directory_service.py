@@ -45,7 +45,7 @@ from proxy.rules import prepare
 from proxy.sinks import default_filter, sink_class
 from proxy.sinks.record import Manager, require_manager, require_usable
 from proxy.statuses import status_of
-from proxy.timestamps import uuid7
+from proxy.timestamps import micros_at, uuid7
 
 Action: TypeAlias = Literal["create", "update", "delete"]
 
@@ -172,7 +172,7 @@ class DirectoryService:
         )
 
     def _new_ids(self, count: int) -> list[str]:
-        micros = int(self._now().timestamp() * 1_000_000)
+        micros = micros_at(self._now())
         return [uuid7(micros, self._random(8)) for _ in range(count)]
 
     def _load(self, changes: Sequence[Change]) -> None:

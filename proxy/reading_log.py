@@ -7,26 +7,21 @@ when the window ends. Readers beyond a fixed number are counted together. If the
 the count is lost, not that somebody read.
 """
 
-import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-import structlog
-
 from proxy.access import ANONYMOUS, Caller, Principal
 from proxy.audit_log import draft
-from proxy.contracts import Draft, Store, Transaction
-from proxy.errors import TfauditError, UnavailableError
-from proxy.timestamps import rfc3339
+from proxy.contracts import Draft, Store
+from proxy.errors import TfauditError
+from proxy.folding import Counted, Windows
+from proxy.timestamps import micros_at, rfc3339
 from proxy.tlog.tiles import Bundle, Tile
 
 MAX_READERS: Final = 64
 """Readers that are told apart in one window."""
-
-_log = structlog.get_logger(__name__)
 
 
 class _Reader(NamedTuple):
@@ -93,12 +88,12 @@ class ReadingLog:
 
     def __init__(self, store: Store, *, window: float, now: Callable[[], datetime]) -> None:
         self._store = store
-        self._window = window
         self._now = now
         self._counts: dict[_Reader, _Count] = {}
         self._ends = ""
-        self._closing = asyncio.Event()
-        self._windows: asyncio.Task[None] | None = None
+        self._windows = Windows(
+            store, window, "readings of the log", lambda: bool(self._counts), self._take
+        )
 
     async def record(self, caller: Caller, wanted: Tile | Bundle) -> int | None:
         """Commit the reading, or count it; the file may be sent afterwards.
@@ -112,13 +107,12 @@ class ReadingLog:
         """
         now = self._now()
         reader = _Reader(caller.principal, caller.ip)
-        if self._windows is None and not self._closing.is_set():
-            self._ends = _text(now + timedelta(seconds=self._window))
-            self._windows = asyncio.create_task(self._run_windows(), name="readings of the log")
+        if self._windows.begin():
+            self._ends = self._end_of(now)
         if reader not in self._counts and len(self._counts) >= MAX_READERS:
             reader = _OTHERS
         known = self._counts.get(reader)
-        if known is None or self._closing.is_set():
+        if known is None or self._windows.is_closing:
             # Before it is committed, so that whoever reads at the same time is counted.
             count = self._counts.setdefault(reader, _Count())
             try:
@@ -132,7 +126,9 @@ class ReadingLog:
         return None
 
     async def _record_first(self, caller: Caller, wanted: Tile | Bundle) -> int | None:
-        until = "" if self._closing.is_set() else f"; further files are counted until {self._ends}"
+        until = (
+            "" if self._windows.is_closing else f"; further files are counted until {self._ends}"
+        )
         entry = draft(
             "audit.read",
             "success",
@@ -145,41 +141,24 @@ class ReadingLog:
 
     async def aclose(self) -> None:
         """Commit what was counted, without waiting for the window's end."""
-        self._closing.set()
-        if self._windows is not None:
-            await self._windows
+        await self._windows.aclose()
 
-    async def _run_windows(self) -> None:
-        """Let windows pass until one passes without a reading."""
-        try:
-            while self._counts:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._closing.wait(), self._window)
-                counts, self._counts = self._counts, {}
-                self._ends = _text(self._now() + timedelta(seconds=self._window))
-                entries = [_folded(*each) for each in counts.items() if each[1].total]
-                try:
-                    if entries:
-                        await self._store.write(_append(entries))
-                except UnavailableError as error:
-                    total = sum(count.total for count in counts.values())
-                    _log.warning(
-                        "counted readings of the log not committed", count=total, error=str(error)
-                    )
-                    if self._closing.is_set():
-                        break
-                    for reader, count in counts.items():
-                        self._counts.setdefault(reader, _Count()).merge(count)
-        finally:
-            self._windows = None
+    def _take(self) -> Counted:
+        counts, self._counts = self._counts, {}
+        self._ends = self._end_of(self._now())
 
+        def put_back() -> None:
+            for reader, count in counts.items():
+                self._counts.setdefault(reader, _Count()).merge(count)
 
-def _append(entries: list[Draft]) -> Callable[[Transaction], None]:
-    def job(tx: Transaction) -> None:
-        for entry in entries:
-            tx.append(entry)
+        return Counted(
+            [_folded(*each) for each in counts.items() if each[1].total],
+            sum(count.total for count in counts.values()),
+            put_back,
+        )
 
-    return job
+    def _end_of(self, begin: datetime) -> str:
+        return rfc3339(micros_at(begin + timedelta(seconds=self._windows.seconds)))
 
 
 def _folded(reader: _Reader, count: _Count) -> Draft:
@@ -209,4 +188,4 @@ def _name(principal: Principal) -> str:
 
 
 def _text(moment: datetime | None) -> str:
-    return "" if moment is None else rfc3339(round(moment.timestamp() * 1_000_000))
+    return "" if moment is None else rfc3339(micros_at(moment))

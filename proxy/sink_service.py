@@ -29,7 +29,7 @@ from proxy.sink_status import SinkStatus, statuses
 from proxy.sinks.calls import call, close
 from proxy.sinks.contract import Batch, Event, NotTakenError, Opener, RefusedError, SinkGoneError
 from proxy.sinks.record import require_usable
-from proxy.timestamps import uuid7
+from proxy.timestamps import micros_at, uuid7
 
 TEST_SECONDS: Final = 30.0
 """How long the far side has to answer a test."""
@@ -143,7 +143,7 @@ class SinkService:
             ForbiddenError: the caller may not administer.
         """
         await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
-        replay_id = uuid7(int(self._now().timestamp() * 1_000_000), self._random(8))
+        replay_id = uuid7(micros_at(self._now()), self._random(8))
         waiting = await self._store.replays()
 
         def make(tx: Transaction, found: Object) -> SinkReplay:

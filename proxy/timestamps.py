@@ -29,6 +29,11 @@ def rfc3339(micros: int) -> str:
     return f"{_to_the_second(seconds)}.{fraction:06d}Z"
 
 
+def micros_at(moment: datetime) -> int:
+    """Return the microseconds of a moment that has a time zone."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
 def micros_of(text: str) -> int:
     """Return the microseconds of an RFC 3339 time with any offset.
 
@@ -43,7 +48,7 @@ def micros_of(text: str) -> int:
     if moment.tzinfo is None:
         raise InvalidInputError(f"{text!r} has no offset: write 2026-11-22T10:00:00Z")
     try:
-        return (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+        return micros_at(moment.astimezone(UTC))
     except OverflowError as error:
         raise InvalidInputError(f"{text!r} is not an RFC 3339 time: its year is too far") from error
 

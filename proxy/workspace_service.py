@@ -29,7 +29,7 @@ from proxy.errors import (
 )
 from proxy.gate import gate
 from proxy.state_entries import name_of, refused
-from proxy.timestamps import micros_of, rfc3339, uuid7
+from proxy.timestamps import micros_at, micros_of, rfc3339, uuid7
 
 _DAY: Final = 86_400_000_000
 _PORTION: Final = 1 << 28
@@ -253,7 +253,7 @@ class WorkspaceService:
             if any(record.destroyed_versions for record in records):
                 await self._store.scrub()
             self._is_unscrubbed = False
-        now = rfc3339(int(self._now().timestamp() * 1_000_000))
+        now = rfc3339(micros_at(self._now()))
         due = [
             record.name
             for record in records
@@ -315,7 +315,7 @@ class WorkspaceService:
         destroys: bool = False,
     ) -> Committed[Object]:
         """Change a workspace's record in one transaction; a refusal is an entry, too."""
-        new_id = uuid7(int(self._now().timestamp() * 1_000_000), self._random(8))
+        new_id = uuid7(micros_at(self._now()), self._random(8))
         committed = await self._store.write(
             partial(_change, caller, event, done, name, new_id, decide, destroys)
         )

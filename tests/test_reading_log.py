@@ -1,6 +1,5 @@
 """Tests of the record of who reads tiles: never silent, never a flood."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -96,8 +95,8 @@ async def test_a_window_ends_by_itself_and_the_next_begins_with_an_entry() -> No
     readings = a_log(store, window=0.001)
     await readings.record(a_caller(), Tile(0, 0))
     await readings.record(a_caller(), Tile(0, 1))
-    assert readings._windows is not None
-    await readings._windows
+    assert not readings._windows.begin()  # one is under way
+    await readings._windows.wait()
     assert [None, 1] == [entry.get("count") for entry in await entries(store)]
     assert 2 == await readings.record(a_caller(), Tile(0, 2))
     await readings.aclose()
@@ -164,8 +163,8 @@ async def test_counts_that_can_not_be_committed_are_kept(monkeypatch: pytest.Mon
         raise TimeoutError
 
     monkeypatch.setattr("asyncio.wait_for", wait_for)
-    assert readings._windows is not None
-    await asyncio.shield(readings._windows)
+    assert not readings._windows.begin()  # one is under way
+    await readings._windows.wait()
     folded = [entry for entry in await entries(store) if "count" in entry]
     assert [(2, {"tiles": 0, "bundles": 2, "first": 0, "last": 1279})] == [
         (entry["count"], entry["query"]) for entry in folded

@@ -6,20 +6,17 @@ committed as one entry a source when the window ends. Sources beyond a fixed num
 together. So an attacker decides neither how much memory nor how much disk the record takes.
 """
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Final, NamedTuple
 
-import structlog
-
 from proxy.access import ANONYMOUS, Caller, Principal
 from proxy.audit_log import draft
-from proxy.contracts import Draft, Store, Transaction
-from proxy.errors import UnavailableError
+from proxy.contracts import Draft, Store
+from proxy.folding import Counted, Windows
+from proxy.timestamps import micros_at, rfc3339
 
 MAX_SOURCES: Final = 64
 """Sources that are told apart in one window."""
@@ -33,8 +30,6 @@ _COUNTED: Final = {
     "access.denied": "requests of whom nothing is granted to",
 }
 """What is counted, for a sentence; else failed logins."""
-
-_log = structlog.get_logger(__name__)
 
 
 class _Source(NamedTuple):
@@ -83,13 +78,13 @@ class FailureLog:
         self, store: Store, *, window: float, immediate: int, now: Callable[[], datetime]
     ) -> None:
         self._store = store
-        self._window = window
         self._immediate = immediate
         self._now = now
         self._counts: dict[_Source, _Count] = {}
         self._at_once_left = immediate * _ALL_SOURCES
-        self._closing = asyncio.Event()
-        self._windows: asyncio.Task[None] | None = None
+        self._windows = Windows(
+            store, window, "failed logins", lambda: bool(self._counts), self._take
+        )
 
     async def record(  # noqa: PLR0913 - what an entry tells of a failure
         self,
@@ -126,10 +121,9 @@ class FailureLog:
         # would say whether there is such an account.
         source = _Source(event, caller.principal, network_of(caller.ip))
         count = self._count_of(source, now)
-        if self._windows is None and not self._closing.is_set():
-            self._windows = asyncio.create_task(self._run_windows(), name="failed logins")
+        self._windows.begin()
         is_calm = count.at_once < self._immediate and self._at_once_left > 0
-        if is_calm or self._closing.is_set():
+        if is_calm or self._windows.is_closing:
             count.at_once += 1
             self._at_once_left -= 1
             parts = _account_part(account)
@@ -142,9 +136,7 @@ class FailureLog:
 
     async def aclose(self) -> None:
         """Commit what was counted, without waiting for the window's end."""
-        self._closing.set()
-        if self._windows is not None:
-            await self._windows
+        await self._windows.aclose()
 
     def _count_of(self, source: _Source, now: datetime) -> _Count:
         count = self._counts.get(source)
@@ -154,38 +146,20 @@ class FailureLog:
             source = _Source(source.event, ANONYMOUS, "")
         return self._counts.setdefault(source, _Count(0, 0, now, now))
 
-    async def _run_windows(self) -> None:
-        """Let windows pass until one passes without a failure."""
-        try:
-            while self._counts:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._closing.wait(), self._window)
-                counts, self._counts = self._counts, {}
-                self._at_once_left = self._immediate * _ALL_SOURCES
-                counts = {source: count for source, count in counts.items() if count.counted}
-                if not counts:
-                    continue
-                try:
-                    await self._store.write(_append([_folded(*each) for each in counts.items()]))
-                except UnavailableError as error:
-                    total = sum(count.counted for count in counts.values())
-                    _log.warning(
-                        "counted failed logins not committed", count=total, error=str(error)
-                    )
-                    if self._closing.is_set():
-                        break
-                    for source, count in counts.items():
-                        self._count_of(source, count.first).add(count)
-        finally:
-            self._windows = None
+    def _take(self) -> Counted:
+        counts = {source: count for source, count in self._counts.items() if count.counted}
+        self._counts = {}
+        self._at_once_left = self._immediate * _ALL_SOURCES
 
+        def put_back() -> None:
+            for source, count in counts.items():
+                self._count_of(source, count.first).add(count)
 
-def _append(entries: list[Draft]) -> Callable[[Transaction], None]:
-    def job(tx: Transaction) -> None:
-        for entry in entries:
-            tx.append(entry)
-
-    return job
+        return Counted(
+            [_folded(*each) for each in counts.items()],
+            sum(count.counted for count in counts.values()),
+            put_back,
+        )
 
 
 def _folded(source: _Source, count: _Count) -> Draft:
@@ -200,18 +174,14 @@ def _folded(source: _Source, count: _Count) -> Draft:
         Caller(source.principal, source.ip, request_id="", via="api", method="", path=""),
         403 if source.event == "access.denied" else 401,
         count=count.counted,
-        first_time=_rfc3339(count.first),
-        last_time=_rfc3339(count.last),
+        first_time=rfc3339(micros_at(count.first)),
+        last_time=rfc3339(micros_at(count.last)),
         **_account_part(source.account),
     )
 
 
 def _account_part(account: str) -> dict[str, Any]:
     return {"account": account} if account else {}
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def network_of(ip: str) -> str:

@@ -23,7 +23,7 @@ from proxy.directory import Object, PrincipalRecord
 from proxy.errors import ForbiddenError, InvalidInputError, UnauthenticatedError
 from proxy.passwords import check_password, normalised
 from proxy.refusals import AccessChangedError, TooManyTriesError
-from proxy.timestamps import micros_of, rfc3339, uuid7
+from proxy.timestamps import micros_at, micros_of, rfc3339, uuid7
 
 MAX_SESSIONS: Final = 20
 """Sessions of one person; a further login ends the one that was not used for the longest."""
@@ -277,7 +277,7 @@ class Logins:
         rehashed = await self._hasher.hash(text) if self._hasher.is_outdated(stored.hash) else None
         cookie = new_cookie(self._random)
         digest = digest_of(cookie)
-        session_id = uuid7(int(self._now().timestamp() * 1_000_000), self._random(8))
+        session_id = uuid7(micros_at(self._now()), self._random(8))
         replaced = None
         if old_cookie is not None and is_cookie(old_cookie):
             replaced = self._store.session_by_digest(digest_of(old_cookie))

@@ -34,7 +34,7 @@ from proxy.sinks.contract import (
     Sink,
     SinkGoneError,
 )
-from proxy.timestamps import micros_of, rfc3339
+from proxy.timestamps import micros_at, micros_of, rfc3339
 
 T = TypeVar("T")
 
@@ -439,7 +439,7 @@ class Forwarder:
             failing_since=before.failing_since or self._time(),
             failures=failures,
             error=text,
-            next_try=rfc3339(_micros(now + timedelta(seconds=wait))),
+            next_try=rfc3339(micros_at(now + timedelta(seconds=wait))),
             is_open=is_open,
         )
         log = _log.error if is_open else _log.warning
@@ -468,7 +468,7 @@ class Forwarder:
         reported = self._ledger.delivery.reported
         if reported is None:
             return True
-        return _micros(self._around.now()) - micros_of(reported) >= self._pace.news * 1_000_000
+        return micros_at(self._around.now()) - micros_of(reported) >= self._pace.news * 1_000_000
 
     async def _disable(self, source: Source, error: SinkGoneError) -> None:
         """Disable the sink for good.
@@ -554,8 +554,4 @@ class Forwarder:
             await self._wait(self._pace.store_wait)
 
     def _time(self) -> str:
-        return rfc3339(_micros(self._around.now()))
-
-
-def _micros(moment: datetime) -> int:
-    return int(moment.timestamp() * 1_000_000)
+        return rfc3339(micros_at(self._around.now()))

@@ -48,9 +48,8 @@ async def end(log: ReadingLog | FailureLog, how: str) -> None:
     if how == "stop":
         await log.aclose()
         return
-    task = log._windows
-    assert task is not None
-    await task
+    assert not log._windows.begin()  # one is under way
+    await log._windows.wait()
 
 
 async def folded(face: Face) -> list[dict[str, Any]]:
@@ -61,7 +60,7 @@ async def folded(face: Face) -> list[dict[str, Any]]:
 def hurry(log: ReadingLog | FailureLog, how: str) -> None:
     """Let the window be short where it is to pass."""
     if how == "window":
-        log._window = 0.2
+        log._windows.seconds = 0.2
 
 
 @pytest.mark.parametrize("how", ["window", "stop"])
