@@ -8,7 +8,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import fields
 from datetime import timedelta
@@ -274,12 +274,8 @@ async def _forwarding(program: Program, bell: Bell) -> AsyncIterator[None]:
         sleep=asyncio.sleep,
         monotonic=time.monotonic,
     )
-    task = asyncio.create_task(forwarders.run(), name="forwarding")
-    try:
+    async with _meanwhile(forwarders.run(), "forwarding"):
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 @asynccontextmanager
@@ -334,7 +330,14 @@ async def _asking(program: Program, witnesses: Witnesses) -> AsyncIterator[None]
     if not config.ask:
         yield
         return
-    task = asyncio.create_task(witnesses.run(config.interval, asyncio.sleep), name="witnesses")
+    async with _meanwhile(witnesses.run(config.interval, asyncio.sleep), "witnesses"):
+        yield
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Let work go on meanwhile; at the end it is cancelled, and ends what it must."""
+    task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:

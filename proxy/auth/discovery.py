@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, hdrs
 
+from proxy.answers import read_up_to
 from proxy.auth.key_sets import KeySet
 from proxy.client_text import client_text
 from proxy.directory import is_loopback
@@ -132,14 +133,10 @@ class Discovery:
                     raise DiscoveryError(f"{shown} answered with status {response.status}, not 200")
                 if response.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
                     raise DiscoveryError(f"{shown} answered with a compressed document")
-                found = bytearray()
-                async for chunk in response.content.iter_any():
-                    found += chunk
-                    if len(found) > _MAX_DOCUMENT:
-                        raise DiscoveryError(
-                            f"{shown} answered with more than {_MAX_DOCUMENT} bytes"
-                        )
-                return bytes(found)
+                found, is_whole = await read_up_to(response.content, _MAX_DOCUMENT)
+                if not is_whole:
+                    raise DiscoveryError(f"{shown} answered with more than {_MAX_DOCUMENT} bytes")
+                return found
         except (ClientError, OSError, ValueError) as error:
             # Of an error its kind: the text of some quotes what was received.
             raise DiscoveryError(f"{shown} can't be asked: {_reason(error)}") from error

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from proxy.answers import read_up_to
 from proxy.cli._common import notice
 from proxy.config import CLIENT_TOKEN
 from proxy.errors import (
@@ -63,11 +64,9 @@ async def ask_who_am_i(url: str, workspace: str | None) -> WhoAmI:
                 allow_redirects=False,
             ) as response,
         ):
-            content = bytearray()
-            async for chunk in response.content.iter_any():
-                content += chunk
-                if len(content) > _MAX_ANSWER:
-                    raise UnavailableError(f"{root} did not answer as tfaudit does")
+            content, is_whole = await read_up_to(response.content, _MAX_ANSWER)
+            if not is_whole:
+                raise UnavailableError(f"{root} did not answer as tfaudit does")
             status = response.status
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         # What is raised may hold the address, but never the header.
@@ -130,7 +129,7 @@ def _authorization() -> str:
     )
 
 
-def _detail(content: bytearray) -> str:
+def _detail(content: bytes) -> str:
     try:
         return msgspec.json.decode(content, type=_Detail).detail
     except msgspec.DecodeError:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from proxy.answers import read_up_to
 from proxy.cli._remote import authorization_if_any, is_loopback
 from proxy.contracts import LogQuery, Store
 from proxy.errors import (
@@ -181,18 +182,16 @@ class HTTPSource:
             async with self._session.get(
                 url, headers=self._headers, allow_redirects=False
             ) as response:
-                content = bytearray()
-                async for chunk in response.content.iter_any():
-                    content += chunk
-                    if len(content) > MAX_FILE:
-                        raise UnavailableError(f"{url} is longer than any file of a log")
+                content, is_whole = await read_up_to(response.content, MAX_FILE)
+                if not is_whole:
+                    raise UnavailableError(f"{url} is longer than any file of a log")
                 status = response.status
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise UnavailableError(
                 f"{url} could not be read: {str(error) or 'it did not answer in time'}"
             ) from error
         if status == 200:
-            return bytes(content)
+            return content
         if status in {404, 410}:
             raise MissingError(f"{url} is missing.")
         if status in {401, 403}:

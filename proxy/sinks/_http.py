@@ -45,6 +45,7 @@ from aiohttp import (
 from msgspec import Meta
 from yarl import URL
 
+from proxy.answers import read_up_to
 from proxy.client_text import client_text
 from proxy.directory import is_loopback
 from proxy.errors import ConfigError
@@ -496,13 +497,10 @@ async def _packed(body: bytes) -> bytes:
 
 async def _read(response: ClientResponse) -> bytes:
     """Return what there is of an answer up to the limit."""
-    found = bytearray()
-    async for chunk in response.content.iter_any():
-        found += chunk
-        if len(found) > MAX_ANSWER:
-            response.close()
-            return bytes(found[:MAX_ANSWER])
-    return bytes(found)
+    found, is_whole = await read_up_to(response.content, MAX_ANSWER)
+    if not is_whole:
+        response.close()
+    return found
 
 
 def _retry_after(response: ClientResponse, now: datetime) -> float | None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
 
+from proxy.answers import read_up_to
 from proxy.errors import UnavailableError
 from proxy.tlog.witnessing import MAX_ANSWER_BYTES
 from proxy.witnesses import Answer
@@ -31,13 +32,11 @@ class WitnessClient:
         """
         try:
             async with self._session.post(address, data=body, allow_redirects=False) as answer:
-                content = await answer.content.read(MAX_ANSWER_BYTES + 1)
-                while not answer.content.at_eof() and len(content) <= MAX_ANSWER_BYTES:
-                    content += await answer.content.read(MAX_ANSWER_BYTES + 1)
+                content, is_whole = await read_up_to(answer.content, MAX_ANSWER_BYTES)
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             what = str(error) or type(error).__name__
             raise UnavailableError(f"it can't be reached at {address}: {what}") from error
-        if len(content) > MAX_ANSWER_BYTES:
+        if not is_whole:
             raise UnavailableError(f"its answer is longer than {MAX_ANSWER_BYTES:,} bytes")
         return Answer(answer.status, content)
 
