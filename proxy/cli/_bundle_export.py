@@ -17,6 +17,7 @@ from proxy.cli._output import count_text, print_json
 from proxy.cli._values import parse_moment
 from proxy.contracts import LogQuery, Store
 from proxy.errors import InvalidInputError, NotFoundError, UnavailableError, VerificationError
+from proxy.timestamps import micros_at, rfc3339
 
 if TYPE_CHECKING:
     from proxy.cli._bundle.writing import Wanted
@@ -208,7 +209,7 @@ async def _last(store: Store, text: str, now: datetime, size: int) -> int:
     moment = parse_moment(text, now)
     if _DATE.fullmatch(text):
         end = datetime.fromisoformat(moment) + timedelta(days=1)
-        moment = end.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        moment = rfc3339(micros_at(end))
     query = LogQuery(since=moment, limit=1)
     found = [stored.record.index async for stored in store.entries(query)]
     return (found[0] if found else size) - 1

@@ -52,6 +52,7 @@ from proxy.errors import ConfigError
 from proxy.fields import FieldError
 from proxy.sinks._bounded import EndlessAnswerError, bounded
 from proxy.sinks._quoting import quoted
+from proxy.sinks._trust import trusting
 from proxy.sinks.contract import (
     Batch,
     Context,
@@ -395,7 +396,7 @@ class Http:
             options = self._options
             tls: ssl.SSLContext | bool = True  # the client's own, with the system's authorities
             if options.ca or options.client_certificate:
-                tls = await asyncio.to_thread(self._tls)
+                tls = await asyncio.to_thread(trusting, options, self.who, _why)
                 if self._is_closed:
                     raise NotTakenError(f"{self.who} was not asked: the sink is being closed")
             timeout = options.timeout
@@ -417,27 +418,6 @@ class Http:
                 trust_env=False,
             )
         return self._session
-
-    def _tls(self) -> ssl.SSLContext:
-        """Return how far sides are verified; reads files."""
-        context = ssl.create_default_context()
-        options = self._options
-        name = "ca"
-        try:
-            if options.ca:
-                context.load_verify_locations(options.ca)
-            if options.client_certificate:
-                name = "client_certificate"
-                context.load_cert_chain(
-                    options.client_certificate,
-                    options.client_key or None,
-                    password=lambda: "",  # one that needs a password must not ask a terminal
-                )
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            failure = f"{self.who} can't be asked: the file of the option {name}: {_why(error)}"
-        else:
-            return context
-        raise NotTakenError(failure, needs_repair=True)
 
     def _proxy_of(self, url: str) -> tuple[URL | None, dict[str, str]]:
         """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, and its login.

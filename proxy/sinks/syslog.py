@@ -27,6 +27,7 @@ from proxy.fields import FieldError
 from proxy.sinks._fitting import fitted
 from proxy.sinks._rendering import rendered, with_checkpoint
 from proxy.sinks._thread import OneThread
+from proxy.sinks._trust import trusting
 from proxy.sinks.contract import Batch, Context, Event, Limits, NotTakenError, Options, Receipt
 from proxy.sinks.options import HOST_PATTERN, PRINTABLE_PATTERN, Format
 
@@ -264,7 +265,7 @@ class SyslogSink:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeout * 1000))
             if self._options.transport == "tls":
                 if self._tls is None:
-                    self._tls = self._trust()
+                    self._tls = trusting(self._options, self._who, _why)
                 connected = self._tls.wrap_socket(connected, server_hostname=self._options.host)
                 connected.settimeout(_SETTLE)
                 _require_open(connected, may_wait=True)
@@ -286,27 +287,6 @@ class SyslogSink:
             made.close()
             raise
         return made
-
-    def _trust(self) -> ssl.SSLContext:
-        options = self._options
-        context = ssl.create_default_context()
-        name = "ca"
-        try:
-            if options.ca:
-                context.load_verify_locations(options.ca)
-            if options.client_certificate:
-                name = "client_certificate"
-                context.load_cert_chain(
-                    options.client_certificate, options.client_key or None, password=lambda: ""
-                )
-        except (OSError, ValueError) as error:
-            reason = "holds no PEM that fits"
-            if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-                reason = os.strerror(error.errno or 0)
-            failure = f"{self._who} can't be asked: the file of the option {name}: {reason}"
-        else:
-            return context
-        raise NotTakenError(failure, needs_repair=True)
 
     def _wait_until_taken(self, connected: socket.socket) -> None:
         """Wait until the far side's system has taken every byte (``tcp(7)``, SIOCOUTQ)."""
@@ -476,3 +456,10 @@ _KINDS: Final[tuple[tuple[_Kinds, str], ...]] = (
     ((ConnectionRefusedError,), "refuses the connection: nobody listens there"),
     ((TimeoutError,), "did not take the messages in time"),
 )
+
+
+def _why(error: OSError | ValueError) -> str:
+    """Return why a PEM file can't be used."""
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno or 0)
+    return "holds no PEM that fits"
