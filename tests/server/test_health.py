@@ -151,6 +151,22 @@ async def test_metrics_tell_how_each_sink_is_doing(client: Client, store: FakeSt
     assert 200 == (await client.get("/readyz")).status
 
 
+async def test_metrics_hold_no_words_of_a_sinks(client: Client, store: FakeStore) -> None:
+    """Neither what failed nor why something was set aside, where a secret could stand."""
+    failing = await World(store).add_sink()
+    since = "2026-11-22T10:00:00.000000Z"
+    kept = Delivery(failing.id, 0, error="hunter2", failing_since=since, is_open=True)
+
+    def job(tx: Transaction) -> None:
+        tx.keep_delivery(kept)
+        tx.note_dead_letters([DeadLetter(failing.id, 0, "hunter3", since)])
+
+    await store.write(job)
+    text = await (await client.get("/metrics")).text()
+    assert 'tfaudit_sink_state{sink="siem",state="failing"} 1.0' in text
+    assert "hunter" not in text
+
+
 async def test_without_witnesses_nothing_is_said_of_them(client: Client) -> None:
     """Neither a line nor a number."""
     assert "ready\n" == await (await client.get("/readyz")).text()
