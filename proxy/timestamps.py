@@ -1,8 +1,11 @@
 """Times and IDs as an entry writes them: RFC 3339 UTC with microseconds, and UUIDv7.
 
+And lengths of time as people write them.
+
 A time is an integer of microseconds since 1970-01-01T00:00:00Z everywhere inside the program.
 """
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -15,6 +18,11 @@ _SECOND: Final = 1_000_000
 _VARIANT: Final = 0b10 << 62
 _RANDOM: Final = 8
 _TOGETHER: Final = 32
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LENGTH: Final = re.compile(r"(?:[0-9]{1,9}[smhdw])+", re.ASCII)
+_PART: Final = re.compile(r"([0-9]+)([smhdw])")
+_LONGEST: Final = timedelta(days=36_500)
 
 
 @lru_cache(maxsize=64)
@@ -51,6 +59,27 @@ def micros_of(text: str) -> int:
         return micros_at(moment.astimezone(UTC))
     except OverflowError as error:
         raise InvalidInputError(f"{text!r} is not an RFC 3339 time: its year is too far") from error
+
+
+def parse_length(text: str) -> timedelta:
+    """Read a length of time such as ``90d``, ``2h`` or ``1h30m`` (s, m, h, d, w).
+
+    Raises:
+        InvalidInputError: not such a text, nothing at all, or more than 100 years.
+    """
+    if _LENGTH.fullmatch(text):
+        parts = {_UNITS[unit]: 0 for _, unit in _PART.findall(text)}
+        for amount, unit in _PART.findall(text):
+            parts[_UNITS[unit]] += int(amount)
+        try:
+            length = timedelta(**parts)
+        except OverflowError:
+            length = timedelta.max
+        if timedelta(0) < length <= _LONGEST:
+            return length
+    raise InvalidInputError(
+        f"{text!r} is not a length of time: write a number and s, m, h, d or w, such as 90d or 12h"
+    )
 
 
 def uuid7(micros: int, random: bytes) -> str:

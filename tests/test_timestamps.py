@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import InvalidInputError
-from proxy.timestamps import micros_of, pooled, rfc3339, uuid7
+from proxy.timestamps import micros_of, parse_length, pooled, rfc3339, uuid7
 
 _LAST = 253_402_300_799_999_999
 """9999-12-31T23:59:59.999999Z."""
@@ -105,3 +105,27 @@ def test_random_bytes_are_asked_for_many_ids_at_once_and_given_to_one_each() -> 
     assert len(given) == len(set(given))
     assert {8} == set(map(len, given))
     assert len(asked) < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("90d", timedelta(days=90)),
+        ("2h", timedelta(hours=2)),
+        ("1h30m", timedelta(minutes=90)),
+        ("45s", timedelta(seconds=45)),
+        ("2w1d", timedelta(days=15)),
+    ],
+)
+def test_a_length_is_numbers_with_units(text: str, length: timedelta) -> None:
+    """Each number counts by its unit, and they add up."""
+    assert length == parse_length(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0d", "90", "d", "-1d", "1y", "1.5h", "9" * 40 + "d", "999999999w", "٣d"]
+)
+def test_anything_else_is_no_length(text: str) -> None:
+    """No sign, no fraction, no unknown unit, nothing beyond a hundred years."""
+    with pytest.raises(InvalidInputError, match="90d"):
+        parse_length(text)

@@ -1,37 +1,13 @@
-"""Reads the values of options that are times and lengths of time."""
+"""Reads the values of options that are moments."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from proxy.errors import InvalidInputError
+from proxy.timestamps import parse_length
 
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_LENGTH: Final = re.compile(r"(?:[0-9]{1,9}[smhdw])+", re.ASCII)
-_PART: Final = re.compile(r"([0-9]+)([smhdw])")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_LONGEST: Final = timedelta(days=36_500)
-
-
-def parse_length(text: str) -> timedelta:
-    """Read a length of time such as ``90d``, ``2h`` or ``1h30m`` (s, m, h, d, w).
-
-    Raises:
-        InvalidInputError: not such a text, nothing at all, or more than 100 years.
-    """
-    if _LENGTH.fullmatch(text):
-        parts = {_UNITS[unit]: 0 for _, unit in _PART.findall(text)}
-        for amount, unit in _PART.findall(text):
-            parts[_UNITS[unit]] += int(amount)
-        try:
-            length = timedelta(**parts)
-        except OverflowError:
-            length = timedelta.max
-        if timedelta(0) < length <= _LONGEST:
-            return length
-    raise InvalidInputError(
-        f"{text!r} is not a length of time: write a number and s, m, h, d or w, such as 90d or 12h"
-    )
 
 
 def parse_moment(text: str, now: datetime) -> str:

@@ -19,9 +19,9 @@ from proxy.cli._common import (
     settings,
 )
 from proxy.cli._output import clean, print_json, print_table, time_text
-from proxy.cli._values import parse_length
 from proxy.contracts import StoredToken
 from proxy.directory import Directory
+from proxy.timestamps import parse_length
 
 if TYPE_CHECKING:
     from proxy.admin_service import MintedToken, Revoked

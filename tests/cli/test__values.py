@@ -1,37 +1,13 @@
-"""Tests of reading times and lengths of time."""
+"""Tests of proxy.cli._values."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from proxy.cli._values import parse_length, parse_moment
+from proxy.cli._values import parse_moment
 from proxy.errors import InvalidInputError
 
 NOW = datetime(2026, 11, 22, 10, 0, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("text", "length"),
-    [
-        ("90d", timedelta(days=90)),
-        ("2h", timedelta(hours=2)),
-        ("1h30m", timedelta(minutes=90)),
-        ("45s", timedelta(seconds=45)),
-        ("2w1d", timedelta(days=15)),
-    ],
-)
-def test_a_length_is_numbers_with_units(text: str, length: timedelta) -> None:
-    """Each number counts by its unit, and they add up."""
-    assert length == parse_length(text)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "0d", "90", "d", "-1d", "1y", "1.5h", "9" * 40 + "d", "999999999w", "٣d"]
-)
-def test_anything_else_is_no_length(text: str) -> None:
-    """No sign, no fraction, no unknown unit, nothing beyond a hundred years."""
-    with pytest.raises(InvalidInputError, match="90d"):
-        parse_length(text)
 
 
 @pytest.mark.parametrize(
