@@ -488,10 +488,15 @@ async def _keep_house(program: Program) -> None:
 
 
 async def _keep_tiles(program: Program) -> None:
-    """Keep the hashes of whatever the log grew by, off the way of every request."""
+    """Keep the hashes of whatever the log grew by, off the way of every request.
+
+    And finish a pruning of the log that was cut short.
+    """
     while True:
         try:
             while await program.store.keep_tiles():
+                pass
+            while await program.store.drop_pruned():
                 pass
         except TfauditError as error:
             _log.warning("the hashes of the log are not kept yet", error=str(error))

@@ -336,6 +336,20 @@ class SinkReplay(NamedTuple):
     requested: str
 
 
+class Baseline(NamedTuple):
+    """What stays known of the entries of a prefix that was archived, so that they can be pruned.
+
+    Attributes:
+        until: index of the first entry that is not pruned; a multiple of 256.
+        kept: indices of entries below it that stay all the same, ascending.
+        packed: what follows from all entries below it, for whoever verifies those that are left.
+    """
+
+    until: int
+    kept: tuple[int, ...]
+    packed: bytes
+
+
 class Transaction(Protocol):
     """What one job sees and does inside the one write transaction.
 
@@ -518,6 +532,15 @@ class Transaction(Protocol):
     def settle_replay(self, replay_id: str, first: int) -> None:
         """Keep that all below an index is done with; the replay is over when nothing is left."""
 
+    def has_replay_below(self, index: int) -> bool:
+        """Tell whether a sink is to be given entries below an index once more."""
+
+    def pruned(self) -> int:
+        """Return the index of the first entry that is not pruned; 0 when none ever was."""
+
+    def set_baseline(self, baseline: Baseline) -> None:
+        """Let the entries below be dropped; it takes the place of an earlier one."""
+
     def is_running(self) -> bool:
         """Tell whether a server started and has not recorded a stop."""
 
@@ -611,6 +634,23 @@ class Store(Protocol):
         """Return the committed entries from an index on, in order, without their documents.
 
         At most so many, and no more than about 4 MiB of them: none is the end of the log.
+
+        Raises:
+            UnavailableError: also when one between is not there, as below ``pruned``.
+        """
+        ...
+
+    async def pruned(self) -> int:
+        """Return the index of the first entry that is not pruned; 0 when none ever was."""
+        ...
+
+    async def drop_pruned(self) -> bool:
+        """Drop some of the entries and checkpoints that are pruned.
+
+        Their hashes stay in the tiles.
+
+        Returns:
+            Whether there may be more to drop: call it again.
         """
         ...
 

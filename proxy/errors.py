@@ -23,6 +23,10 @@ class NotFoundError(TfauditError):
     """The thing named does not exist, and that is certain."""
 
 
+class PrunedError(NotFoundError):
+    """It was there, and was archived and taken away under the retention policy."""
+
+
 class ConflictError(TfauditError):
     """The request is well formed but contradicts what is stored."""
 

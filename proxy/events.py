@@ -75,6 +75,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "audit.recovered": Event(
         "the log itself", "the log goes on from an older one: entries after it are lost"
     ),
+    "audit.pruned": Event(
+        "the log itself", "old entries were archived, and are dropped but for their hashes"
+    ),
     "sink.failed": Event("the log itself", "a sink takes no events; they wait for it"),
     "sink.recovered": Event("the log itself", "a sink that had failed takes events again"),
     "sink.dead_lettered": Event("the log itself", "entries that a sink refused were set aside"),

@@ -696,6 +696,7 @@ def schema() -> str:
             "export": {"description": "what was exported, and how", **_OBJECT},
             "restore": {"description": "from which backup, and up to where", **_OBJECT},
             "recovery": {"description": "of a log that had lost its end: how much", **_OBJECT},
+            "pruning": {"description": "which entries are dropped, why, and where", **_OBJECT},
             "verification": {"description": "what was verified, and what came of it", **_OBJECT},
         },
     }

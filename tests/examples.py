@@ -637,6 +637,23 @@ EXAMPLES: Final[Mapping[str, Callable[[], Draft]]] = {
             "checkpoint_sha256": sha256(b"checkpoint").hexdigest(),
         },
     ),
+    "audit.pruned": lambda: draft(
+        "audit.pruned",
+        "success",
+        "root pruned entries 0 to 1023, from before 2025-10-18: they are archived in "
+        "s3://acme-audit/tfaudit/tfaudit-000000000000-000000001023.zip",
+        _cli("retain"),
+        pruning={
+            "from": 0,
+            "until": 1024,
+            "keep": "400d",
+            "before": _time(0).replace("2026", "2025"),
+            "archive": "s3://acme-audit/tfaudit/tfaudit-000000000000-000000001023.zip",
+            "sha256": sha256(b"archive").hexdigest(),
+            "size": 181_204,
+            "baseline_sha256": sha256(b"baseline").hexdigest(),
+        },
+    ),
     "sink.failed": lambda: sink_entries.failed(_SINK, _FAILING, _ITSELF),
     "sink.recovered": lambda: sink_entries.recovered(_SINK, _FAILING, _ITSELF),
     "sink.dead_lettered": lambda: sink_entries.dead_lettered(

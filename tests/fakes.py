@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from proxy.access import Caller, Principal, Role, is_act, matches_any, rights_of
 from proxy.audit_log import EMPTY_HEAD, AuditLog, LogHead
 from proxy.contracts import (
+    Baseline,
     Committed,
     DeadLetter,
     Delivery,
@@ -89,6 +90,8 @@ class _Contents:
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     dead_letters: dict[tuple[str, int], DeadLetter] = field(default_factory=dict)
     replays: dict[str, SinkReplay] = field(default_factory=dict)
+    baseline: Baseline | None = None
+    leaves: list[bytes] = field(default_factory=list)
 
     def copy(self) -> "_Contents":
         return _Contents(
@@ -109,6 +112,8 @@ class _Contents:
             dict(self.deliveries),
             dict(self.dead_letters),
             dict(self.replays),
+            self.baseline,
+            list(self.leaves),
         )
 
 
@@ -339,6 +344,15 @@ class FakeTransaction(Transaction):
             if settled.first < settled.until:
                 self._contents.replays[replay_id] = settled
 
+    def has_replay_below(self, index: int) -> bool:
+        return any(each.first < index for each in self._contents.replays.values())
+
+    def pruned(self) -> int:
+        return _until(self._contents)
+
+    def set_baseline(self, baseline: Baseline) -> None:
+        self._contents.baseline = baseline
+
     def is_running(self) -> bool:
         return self._contents.running
 
@@ -381,6 +395,7 @@ class FakeStore(Store):
                 StoredRecord(record, draft.document)
                 for record, draft in zip(records, transaction.drafts, strict=True)
             ]
+            contents.leaves += [record.leaf_hash for record in records]
             contents.head, note = batch.close()
             contents.checkpoints.append((contents.head.size, note))
         self._contents = contents
@@ -445,7 +460,7 @@ class FakeStore(Store):
         return list(self._read().tokens.values())
 
     async def size(self) -> int:
-        return len(self._read().records)
+        return self._read().head.size
 
     async def entries(self, query: LogQuery) -> AsyncIterator[StoredRecord]:
         records = list(self._read().records)
@@ -470,7 +485,11 @@ class FakeStore(Store):
             yield each
 
     async def following(self, first: int, limit: int) -> list[Record]:
-        return [each.record for each in self._read().records[first : first + limit]]
+        found = [each.record for each in self._read().records if each.record.index >= first]
+        for index, record in enumerate(found[:limit], first):
+            if record.index != index:
+                raise UnavailableError(f"the fake store has no entry {index}")
+        return found[:limit]
 
     async def deliveries(self) -> list[Delivery]:
         return list(self._read().deliveries.values())
@@ -488,12 +507,30 @@ class FakeStore(Store):
         return sorted(self._read().replays.values())
 
     async def tiles(self, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
-        leaves = [stored.record.leaf_hash for stored in self._read().records]
+        leaves = self._read().leaves
         return {tile: _tile(tile, leaves) for tile in wanted}
 
     async def keep_tiles(self) -> bool:
         self._read()
         return False  # it makes each anew
+
+    async def pruned(self) -> int:
+        return _until(self._read())
+
+    async def drop_pruned(self) -> bool:
+        contents = self._read()
+        baseline = contents.baseline
+        if baseline is None:
+            return False
+        left = [
+            each
+            for each in contents.records
+            if each.record.index >= baseline.until or each.record.index in baseline.kept
+        ]
+        notes = [each for each in contents.checkpoints if each[0] >= baseline.until]
+        is_done = (left, notes) == (contents.records, contents.checkpoints)
+        contents.records, contents.checkpoints = left, notes
+        return not is_done
 
     async def scrub(self) -> None:
         self._read()
@@ -507,6 +544,10 @@ class FakeStore(Store):
 
     async def aclose(self) -> None:
         self.is_readable = False
+
+
+def _until(contents: _Contents) -> int:
+    return 0 if contents.baseline is None else contents.baseline.until
 
 
 def _tile(tile: Tile, leaves: list[bytes]) -> bytes:

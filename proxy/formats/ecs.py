@@ -68,6 +68,7 @@ CATEGORIES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "audit.exported": (("api",), ("access",)),
     "audit.verified": (("api",), ("info",)),
     "audit.recovered": (("configuration",), ("change",)),
+    "audit.pruned": (("configuration",), ("deletion",)),
     "sink.failed": (("process",), ("info",)),
     "sink.recovered": (("process",), ("info",)),
     "sink.dead_lettered": (("process",), ("info",)),

@@ -107,6 +107,7 @@ CLASSES: Final[Mapping[str, tuple[_Class, int | str, int]]] = {
     "audit.exported": (_API, 2, 2),
     "audit.verified": (_API, "Verify", 1),
     "audit.recovered": (_LIFE, "Recover", 4),
+    "audit.pruned": (_LIFE, "Prune", 3),
     "sink.failed": (_LIFE, "Fail", 4),
     "sink.recovered": (_LIFE, "Recover", 1),
     "sink.dead_lettered": (_LIFE, "Set Aside", 4),

@@ -253,3 +253,14 @@ def runs(db: Database) -> None:
     db.table("run").create(
         {"workspace": str, "document": bytes}, pk="workspace", not_null={"document"}
     )
+
+
+@MIGRATIONS()
+def pruning(db: Database) -> None:
+    """Create what is known of the entries that were archived and pruned; one row, or none.
+
+    ``kept`` is a JSON list of indices below ``until`` whose entries stay.
+    """
+    db.table("baseline").create(
+        {"until": int, "kept": str, "packed": bytes}, pk="until", not_null={"kept", "packed"}
+    )

@@ -68,6 +68,7 @@ class Snapshot:
         dead_letters: what is set aside for sinks.
         replays: what sinks are to be given once more.
         tiles: level and number of each tile that is kept.
+        baselines: of the entries that are pruned: until, kept, packed; one row, or none.
     """
 
     head: tuple[object, object, object, object] | None
@@ -87,6 +88,7 @@ class Snapshot:
     dead_letters: list[DeadLetter]
     replays: list[SinkReplay]
     tiles: list[tuple[object, object]]
+    baselines: list[tuple[Any, ...]]
 
     schema: frozenset[Part]
 
@@ -169,15 +171,19 @@ class SQLiteReader(SQLiteStore):
                     SinkReplay(*row) for row in _rows_of(connection, "replay", REPLAY_COLUMNS)
                 ],
                 tiles=_tile_places(connection),
+                baselines=_rows_of(connection, "baseline", "until, kept, packed"),
             )
 
-    async def records(self, size: int) -> AsyncIterator[tuple[StoredRecord, tuple[object, ...]]]:
-        """Yield the entries below an index, whatever the log's head says, oldest first.
+    async def records(
+        self, size: int, first: int = 0
+    ) -> AsyncIterator[tuple[StoredRecord, tuple[object, ...]]]:
+        """Yield the entries from an index on and below another, whatever the log's head says.
 
         Yields:
-            Each with the columns it is filed as: see ``sqlite.is_filed_right``.
+            Oldest first, each with the columns it is filed as: see ``sqlite.is_filed_right``.
         """
-        async for found in self._found(LogQuery(), min(size, _MAX_INDEX)):
+        query = LogQuery(after=first - 1 if first else None)
+        async for found in self._found(query, min(size, _MAX_INDEX)):
             yield found
 
     async def entry_bytes(self, first: int, limit: int) -> list[tuple[object, object]]:
@@ -209,6 +215,16 @@ class SQLiteReader(SQLiteStore):
                 tile: connection.execute(sql, (tile.level, tile.number)).fetchone()
                 for tile in wanted
             }
+
+    async def pruned(self) -> int:
+        """Return the index of the first entry that is not pruned; an older database has all."""
+        rows = await asyncio.to_thread(self._baselines)
+        until = rows[0][0] if len(rows) == 1 else 0
+        return until if isinstance(until, int) else 0
+
+    def _baselines(self) -> list[tuple[Any, ...]]:
+        with self._reading() as connection:
+            return _rows_of(connection, "baseline", "until")
 
     async def write(self, job: Callable[[Any], T]) -> Committed[T]:  # noqa: ARG002 - a promise
         """Refuse: this store is opened for reading.

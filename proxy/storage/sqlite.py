@@ -55,6 +55,8 @@ from proxy.storage.transaction import (
     DELIVERY_COLUMNS,
     LOCK_COLUMNS,
     MAX_KNOWN,
+    PASSED,
+    PRUNED,
     REPLAY_COLUMNS,
     SESSION_COLUMNS,
     TOKEN_COLUMNS,
@@ -94,6 +96,9 @@ _SCRUB_MILLISECONDS: Final = 1000
 
 _MOST_TILES: Final = 32
 """Full tiles kept by one transaction: a quarter of a megabyte, so that no request waits for it."""
+
+_MOST_DROPPED: Final = 256
+"""Pruned entries that one transaction drops: a few milliseconds, so that no request waits long."""
 
 _PAGE: Final = 1000
 """Rows read at a time when the log is followed or verified."""
@@ -171,6 +176,8 @@ class SQLiteStore:
         self._directory_changes = 0
         # So many full tiles of level 0 there were when all of them were kept.
         self._tiled = 0
+        # All that is pruned below this index was dropped.
+        self._dropped = 0
 
     # ------------------------------------------------------------ opening and closing
 
@@ -755,7 +762,31 @@ class SQLiteStore:
                 if size >= _READ_BYTES:
                     break
             rows.close()
+        for index, record in enumerate(found, first):
+            if record.index != index:
+                raise UnavailableError(
+                    f"entry {index} is not in the database: it was pruned, or removed behind the "
+                    "log's back; run `tfaudit verify`"
+                )
         return found
+
+    async def pruned(self) -> int:
+        """Return the index of the first entry that is not pruned; see contracts.Store."""
+        rows = await asyncio.to_thread(self._rows, "SELECT max(until) FROM baseline")
+        return int(rows[0][0] or 0)
+
+    async def drop_pruned(self) -> bool:
+        """Drop some entries and checkpoints that are pruned; see contracts.Store."""
+        until = await self.pruned()
+        if until == self._dropped:
+            return False
+        sql = f"SELECT EXISTS (SELECT 1 FROM {PRUNED}) OR EXISTS (SELECT 1 FROM {PASSED})"  # noqa: S608
+        ((is_left,),) = await asyncio.to_thread(self._rows, sql)
+        if not is_left:
+            self._dropped = until
+            return False
+        await self.write(lambda transaction: transaction.drop_pruned(_MOST_DROPPED))
+        return True
 
     async def deliveries(self) -> list[Delivery]:
         """Return how far each sink is that was ever given anything."""

@@ -19,6 +19,7 @@ import msgspec
 
 from proxy.access import Principal, is_act, proof_of
 from proxy.contracts import (
+    Baseline,
     DeadLetter,
     Delivery,
     Draft,
@@ -81,6 +82,17 @@ _COLUMNS: Final = {
     "workspace": "name, created, head",
 }
 _KEEP_TILE: Final = f"INSERT OR IGNORE INTO tile ({TILE_COLUMNS}) VALUES (?, ?, ?, ?)"  # noqa: S608
+# From the baseline's only row on: the other way round all of the log would be looked through.
+PRUNED: Final = (
+    "baseline CROSS JOIN entry WHERE idx < until AND idx NOT IN (SELECT value FROM json_each(kept))"
+)
+"""Entries that are to be dropped."""
+PASSED: Final = "baseline CROSS JOIN checkpoint WHERE size < until"
+"""Checkpoints that are to be dropped."""
+_DROP: Final = (
+    f"DELETE FROM entry WHERE idx IN (SELECT idx FROM {PRUNED} ORDER BY idx LIMIT ?)",  # noqa: S608
+    f"DELETE FROM checkpoint WHERE size IN (SELECT size FROM {PASSED} ORDER BY size LIMIT ?)",  # noqa: S608
+)
 _RUN: Final = msgspec.json.Decoder(Run)
 _LOCK_ROW: Final = attrgetter(*(field.name for field in fields(HeldLock)))
 _MOST_ROWS: Final = 32
@@ -789,6 +801,33 @@ class SQLiteTransaction:
         Another process may have kept the same ones meanwhile.
         """
         self._bookkeeping += [(_KEEP_TILE, tile) for tile in tiles]
+
+    def has_replay_below(self, index: int) -> bool:
+        """Tell whether a sink is to be given entries below an index once more."""
+        return self._read("SELECT 1 FROM replay WHERE first < ? LIMIT 1", (index,)) is not None
+
+    def pruned(self) -> int:
+        """Return the index of the first entry that is not pruned; 0 when none ever was."""
+        row = self._read("SELECT max(until) FROM baseline")
+        return 0 if row is None or row[0] is None else int(row[0])
+
+    def set_baseline(self, baseline: Baseline) -> None:
+        """Let the entries below be dropped; it takes the place of an earlier one."""
+        kept = json.dumps(baseline.kept)
+        self._statements += [
+            ("DELETE FROM baseline", ()),
+            (
+                "INSERT INTO baseline (until, kept, packed) VALUES (?, ?, ?)",
+                (baseline.until, kept, baseline.packed),
+            ),
+        ]
+
+    def drop_pruned(self, most: int) -> None:
+        """Drop so many entries and checkpoints below the baseline.
+
+        Bookkeeping: the entry that the baseline came with says it.
+        """
+        self._bookkeeping += [(statement, (most,)) for statement in _DROP]
 
     def is_running(self) -> bool:
         """Tell whether a server started and has not recorded a stop."""

@@ -111,6 +111,8 @@ async def check_replays(store: Store) -> None:
     later = REPLAY._replace(id="02-r", only_dead_letters=False)
     await do(store, lambda tx: tx.add_replay(later), lambda tx: tx.add_replay(REPLAY))
     assert [REPLAY, later] == await store.replays()
+    assert not (await store.write(lambda tx: tx.has_replay_below(REPLAY.first))).value
+    assert (await store.write(lambda tx: tx.has_replay_below(REPLAY.first + 1))).value
     await do(store, lambda tx: tx.settle_replay(REPLAY.id, 5))
     settled = (await store.write(lambda tx: tx.replay(REPLAY.id))).value
     assert REPLAY._replace(first=5, cursor=5) == settled

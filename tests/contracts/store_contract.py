@@ -17,6 +17,7 @@ import pytest
 from proxy import runs
 from proxy.access import Principal, View
 from proxy.contracts import (
+    Baseline,
     Committed,
     LogQuery,
     StateVersion,
@@ -156,6 +157,16 @@ def appends(*messages: str) -> Callable[[Transaction], None]:
     def run(tx: Transaction) -> None:
         for message in messages:
             tx.append(a_draft(message))
+
+    return run
+
+
+def prunes(baseline: Baseline) -> Callable[[Transaction], None]:
+    """Return a job that lets entries be dropped and records it."""
+
+    def run(tx: Transaction) -> None:
+        tx.set_baseline(baseline)
+        tx.append(a_draft())
 
     return run
 
@@ -1392,6 +1403,47 @@ class StoreContract:
         for wanted in (Tile(0, 0, 4), Tile(0, 1, 1), Tile(1, 0, 1)):
             with pytest.raises(UnavailableError):
                 await store.tiles([wanted])
+
+    # ------------------------------------------------------------ pruning
+
+    async def test_what_is_pruned_is_dropped_and_the_hashes_stay(
+        self, store: Store, reopen: Reopen
+    ) -> None:
+        """But for entries that are to be kept; what comes after can be read on, and grow."""
+        await store.write(appends(*map(str, range(300))))
+        assert 0 == await store.pruned()
+        assert not await store.drop_pruned()
+        while await store.keep_tiles():
+            pass
+        leaves = (await store.tiles([Tile(0, 0)]))[Tile(0, 0)]
+        await store.write(prunes(Baseline(256, (7, 200), b"known")))
+        assert 256 == await store.pruned()
+        assert 256 == (await store.write(lambda tx: tx.pruned())).value
+        async with reopen() as again:
+            while await again.drop_pruned():
+                pass
+            found = [each.record.index async for each in again.entries(LogQuery())]
+            assert [7, 200, *range(256, 301)] == found
+            assert [300, 301] == [size async for size, _ in again.checkpoints()]
+            assert leaves == (await again.tiles([Tile(0, 0)]))[Tile(0, 0)]
+            assert 256 == (await again.following(256, 1))[0].index
+            for first in (0, 7, 255):
+                with pytest.raises(UnavailableError):
+                    await again.following(first, 10)
+            assert 301 == (await again.write(lambda tx: tx.append(a_draft()))).index
+
+    async def test_a_pruning_that_can_not_be_recorded_prunes_nothing(self, store: Store) -> None:
+        """As any change."""
+
+        def job(tx: Transaction) -> None:
+            tx.set_baseline(Baseline(256, (), b""))
+            raise InvalidInputError("something else was wrong")
+
+        await store.write(appends(*map(str, range(300))))
+        with pytest.raises(InvalidInputError):
+            await store.write(job)
+        assert 0 == await store.pruned()
+        assert not await store.drop_pruned()
 
     # ------------------------------------------------------------ backup
 
