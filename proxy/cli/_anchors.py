@@ -5,7 +5,7 @@ repository of such, or in whatever a sink wrote, where JSON has escaped it.
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -109,32 +109,54 @@ async def compare(anchors: Sequence[Anchor], leaf_hashes: AsyncIterator[bytes]) 
         MissingError: the log is shorter than an anchor.
     """
     tree = Frontier()
-    proved = 0
-    waiting = list(reversed(anchors))
-    while waiting:
-        anchor = waiting[-1]
-        size = anchor.checkpoint.size
+
+    async def root(size: int) -> bytes:
         while tree.size < size:
             leaf = await anext(leaf_hashes, None)
             if leaf is None:
-                largest = waiting[0]
-                raise MissingError(
-                    f"The log has {tree.size} entries, but it had {largest.checkpoint.size} when "
-                    f"{largest.place} was written: an older backup was put in its place, or its "
-                    "tail was cut off.",
-                    tree.size,
-                )
+                raise _missing(tree.size, anchors)
             tree.append(leaf)
-        if tree.root() != anchor.checkpoint.root:
+        return tree.root()
+
+    return await compare_roots(anchors, root)
+
+
+async def compare_roots(
+    anchors: Sequence[Anchor], root: Callable[[int], Awaitable[bytes]], size: int | None = None
+) -> int:
+    """Compare the log with its anchors, as ``compare``, by its roots.
+
+    Args:
+        anchors: the smallest first.
+        root: gives that of the log's first so many entries, never fewer than the time before.
+        size: of the log; None when ``root`` tells that there are too few.
+
+    Raises:
+        VerificationError, MissingError: as ``compare``, and what ``root`` raises.
+    """
+    proved = 0
+    for anchor in anchors:
+        wanted = anchor.checkpoint.size
+        if size is not None and wanted > size:
+            raise _missing(size, anchors)
+        if await root(wanted) != anchor.checkpoint.root:
             raise VerificationError(
-                f"The log was forked: its first {size} entries are not those that it had when "
+                f"The log was forked: its first {wanted} entries are not those that it had when "
                 f"{anchor.place} was written, and both were signed with its key. They part "
-                f"between entry {proved} and entry {size - 1}.",
+                f"between entry {proved} and entry {wanted - 1}.",
                 proved,
             )
-        proved = size
-        waiting.pop()
+        proved = wanted
     return proved
+
+
+def _missing(size: int, anchors: Sequence[Anchor]) -> MissingError:
+    largest = anchors[-1]
+    return MissingError(
+        f"The log has {size} entries, but it had {largest.checkpoint.size} when {largest.place} "
+        "was written: an older backup was put in its place, or its tail was cut off.",
+        size,
+    )
 
 
 def _files(path: Path) -> Iterator[Path]:

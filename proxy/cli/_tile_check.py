@@ -16,9 +16,15 @@ from proxy.cli._verification import (
 from proxy.errors import InvalidInputError, MissingError, VerificationError
 from proxy.tlog.checkpoint import Checkpoint, parse, verify_checkpoint
 from proxy.tlog.merkle import HASH_SIZE
-from proxy.tlog.proof import root_nodes
+from proxy.tlog.proof import (
+    consistency_nodes,
+    consistency_proof,
+    root_hash,
+    root_nodes,
+    verify_consistency,
+)
 from proxy.tlog.receipt import Receipt, verify_receipt
-from proxy.tlog.rotation import KeyHistory, key_ids_of
+from proxy.tlog.rotation import KeyHistory, Rotation, key_ids_of
 from proxy.tlog.tiles import (
     WIDTH,
     Bundle,
@@ -95,6 +101,56 @@ async def verify_tree(
     return findings
 
 
+async def followed_in_tiles(source: Source, keys: TrustedKeys) -> TrustedKeys:
+    """Return all keys that follow from these by the rotations in a log's static files.
+
+    All entries are read for it.
+
+    Raises:
+        VerificationError, MissingError, UnavailableError: as ``verify_tree``.
+    """
+    try:
+        return keys.follow(await _rotations(source, await source.read(CHECKPOINT)))[0]
+    except InvalidInputError as error:
+        raise VerificationError(f"The checkpoint does not hold. {error}", 0) from error
+
+
+class Roots:
+    """The roots that a log had, from its tiles; each is proved to have led to the newest.
+
+    Args:
+        source: of the tiles; nothing it says is believed.
+        size: of the tree.
+        root: of the tree, which was proved.
+    """
+
+    def __init__(self, source: Source, size: int, root: bytes) -> None:
+        self._source = source
+        self._size = size
+        self._root = root
+        self._tiles: dict[Tile, bytes] = {}
+
+    async def at(self, size: int) -> bytes:
+        """Return the root over the first so many entries, at most all.
+
+        Raises:
+            VerificationError: the tiles are not those that were proved.
+            MissingError, UnavailableError: as ``read_file``.
+        """
+        of_root, of_growth = root_nodes(size), consistency_nodes(size, self._size)
+        wanted = {tile_of(node, self._size) for node in (*of_root, *of_growth)}
+        self._tiles |= await read_all(self._source, wanted - self._tiles.keys())
+        try:
+            hashes = [hash_of(node, self._tiles, self._size) for node in of_root]
+            proof = [hash_of(node, self._tiles, self._size) for node in of_growth]
+            root = root_hash(size, hashes)
+            steps = consistency_proof(size, self._size, proof)
+        except InvalidInputError as error:
+            raise VerificationError(str(error), 0) from error
+        verify_consistency(size, root, self._size, self._root, steps)
+        return root
+
+
 async def _follow(
     source: Source, keys: TrustedKeys, note: bytes, kept: Iterable[str]
 ) -> tuple[TrustedKeys, KeyHistory]:
@@ -121,12 +177,17 @@ async def _follow(
     except InvalidInputError as error:
         raise VerificationError(f"The checkpoint does not hold. {error}", 0) from error
     except VerificationError:
-        size = parse(note.decode("utf-8", "replace").rpartition("\n\n")[0] + "\n").size
+        return keys.follow(await _rotations(source, note))
+
+
+async def _rotations(source: Source, note: bytes) -> list[Rotation]:
+    """Return the rotations among the entries that a checkpoint promises, which goes unchecked."""
+    size = parse(note.decode("utf-8", "replace").rpartition("\n\n")[0] + "\n").size
     found: list[tuple[int, bytes]] = []
     for first in range(0, size, WIDTH):
         tile, _, entries = await _read(source, Tile(0, first // WIDTH, min(WIDTH, size - first)))
         found += [(tile.first + place, entry) for place, entry in enumerate(entries)]
-    return keys.follow(rotations_in(each for each in found if ROTATED in each[1]))
+    return rotations_in(each for each in found if ROTATED in each[1])
 
 
 async def _resume(

@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
 from typing import Final, Protocol
@@ -27,6 +27,8 @@ from proxy.tlog.note import MAX_NOTE_BYTES
 from proxy.tlog.tiles import WIDTH, Bundle, Tile, bundles_of, pack_entries, tiles_of
 
 CHECKPOINT: Final = "checkpoint"
+COSIGNED: Final = "checkpoint.cosigned"
+"""Beside the checkpoint: the newest one that enough witnesses cosigned, if there is any."""
 TREE: Final = "tile"
 MAX_FILE: Final = max(MAX_NOTE_BYTES, WIDTH * (MAX_ENTRY_BYTES + 2))
 """Bytes of the largest file that is read: a bundle of the longest entries."""
@@ -39,7 +41,9 @@ _SECONDS: Final = 60
 # ---------------------------------------------------------------- writing
 
 
-async def write_tree(store: Store, directory: Path, note: str, size: int) -> int:
+async def write_tree(
+    store: Store, directory: Path, note: str, size: int, cosigned: str = ""
+) -> int:
     """Write the log's files as of a checkpoint; what is there already stays.
 
     Each file appears whole or not at all, and the checkpoint last, when all that it promises is on
@@ -50,9 +54,10 @@ async def write_tree(store: Store, directory: Path, note: str, size: int) -> int
         directory: is there; a former checkpoint in it is one of this log.
         note: the signed checkpoint.
         size: what it says.
+        cosigned: a checkpoint of this size at most that witnesses cosigned; empty if there is none.
 
     Returns:
-        How many files were new.
+        How many files were new, without those of checkpoints.
 
     Raises:
         UnavailableError: the store can't be read.
@@ -77,6 +82,8 @@ async def write_tree(store: Store, directory: Path, note: str, size: int) -> int
             written += 1
     await asyncio.to_thread(os.sync)
     await asyncio.to_thread(_replace, directory / CHECKPOINT, note.encode())
+    if cosigned:
+        await asyncio.to_thread(_replace, directory / COSIGNED, cosigned.encode())
     return written
 
 
@@ -87,7 +94,7 @@ def require_room(directory: Path) -> None:
         InvalidInputError: it holds something else.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    strange = {entry.name for entry in directory.iterdir()} - {CHECKPOINT, TREE}
+    strange = {entry.name for entry in directory.iterdir()} - {CHECKPOINT, COSIGNED, TREE}
     if strange:
         raise InvalidInputError(
             f"{directory} holds something else ({min(strange)}): name a new directory, or one that "
@@ -226,6 +233,20 @@ async def http_source(url: str) -> AsyncIterator[HTTPSource]:
         yield HTTPSource(prefix.removesuffix(f"/{CHECKPOINT}"), session, authorization)
 
 
+@asynccontextmanager
+async def source_of(what: str) -> AsyncIterator[Source]:
+    """Open a source on an address or a directory.
+
+    Raises:
+        InvalidInputError: as ``http_source``.
+    """
+    if what.startswith(("http://", "https://")):
+        async with http_source(what) as source:
+            yield source
+    else:
+        yield DirectorySource(Path(what))
+
+
 async def read_file(source: Source, of: Tile | Bundle) -> bytes:
     """Return a tile, or the bytes of a bundle; of a partial one that is gone, of the full one.
 
@@ -255,6 +276,24 @@ def _cut(content: bytes, of: Bundle) -> bytes:
     for _ in range(of.width):
         at += 2 + int.from_bytes(content[at : at + 2], "big")
     return content[:at]
+
+
+async def read_cosigned(source: Source) -> list[str]:
+    """Return the checkpoints of a log that witnesses may have cosigned, unchecked.
+
+    Ask before the newest checkpoint is read for anything else: a log grows meanwhile.
+
+    Raises:
+        MissingError: there is no checkpoint at all.
+        UnavailableError: it could not be told.
+    """
+    found = [await source.read(CHECKPOINT)]
+    # As our server has it, and as an export has it, where a file can't be a directory, too.
+    for path in (f"{CHECKPOINT}/cosigned", COSIGNED):
+        with suppress(MissingError):
+            found.append(await source.read(path))
+            break
+    return [each.decode("utf-8", "replace") for each in found]
 
 
 async def read_all(source: Source, wanted: Iterable[Tile]) -> dict[Tile, bytes]:

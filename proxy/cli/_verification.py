@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from proxy.cli._checkers import Checkers, Found, Keys, processes_for
 from proxy.cli._kept_tiles import KeptTiles
 from proxy.cli._replay import Promise, Replay
+from proxy.cli._witnessed import Witnessed
 from proxy.contracts import StateVersion, StoredRecord
 from proxy.errors import InvalidInputError, MissingError, UnavailableError, VerificationError
 from proxy.keys import KeyRing
@@ -203,6 +204,8 @@ class Findings:
         proved_entry: its bytes.
         proved_range: of a bundle: the first index, the last, and how many entries between them are
             proved.
+        notes: signed checkpoints that were proved to be of this log, or to be what proves it.
+        cosigned: what a quorum of witnesses said; None when nobody asked for it.
     """
 
     entries: int = 0
@@ -214,6 +217,8 @@ class Findings:
     proved_index: int | None = None
     proved_entry: bytes | None = None
     proved_range: tuple[int, int, int] | None = None
+    notes: tuple[str, ...] = ()
+    cosigned: Witnessed | None = None
 
 
 # ---------------------------------------------------------------- a store

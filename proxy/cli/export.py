@@ -261,7 +261,9 @@ async def _write_tiles(program: "Program", directory: Path) -> tuple[int, int]:
         pass
     note = await store.checkpoint()
     size = verify_checkpoint(note, verifier).size
-    return size, await write_tree(store, directory, note, size)
+    newest = program.cosigned.newest
+    cosigned = newest.note if newest is not None and newest.checkpoint.size <= size else ""
+    return size, await write_tree(store, directory, note, size, cosigned)
 
 
 async def _export(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +36,7 @@ from proxy.errors import (
 if TYPE_CHECKING:
     from proxy.cli._anchors import Anchors
     from proxy.cli._verification import Advance, Findings, TrustedKeys
+    from proxy.cli._witnessed import Quorum
     from proxy.config import Config
 
 
@@ -103,6 +105,21 @@ def verify(
             "such, or what a sink wrote. Finds a restored backup, a cut tail and a forked log.",
         ),
     ] = None,
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--witness",
+            metavar="FILE|VKEY",
+            help="The key of a witness, or a file with one a line: it must have cosigned the "
+            "checkpoint that proves what is verified. Again for each further one.",
+        ),
+    ] = None,
+    quorum: Annotated[
+        int | None,
+        typer.Option(
+            "--quorum", metavar="N", min=1, help="So many of the witnesses suffice. Default: all."
+        ),
+    ] = None,
     record: Annotated[
         bool,
         typer.Option("--record/--no-record", help="Record the verification in the log itself."),
@@ -129,33 +146,30 @@ def verify(
     keys = _trusted_keys(
         loaded, key or (), entry_key or (), checkpoint_key or (), needs_entry_keys=needs_entry_keys
     )
-    trusted = [_read_checkpoint(path) for path in checkpoint or ()]
-    begin = None if since is None else _read_checkpoint(since)
-    if begin is not None and kind not in {_Kind.TILES, _Kind.URL}:
-        trusted.append(begin)
-    # Before the log is read, which goes on growing.
-    anchors = None if not against else _anchors(against, kind, what, loaded, keys)
-    if anchors is not None and kind is not _Kind.DATA:
-        trusted += [each.note for each in anchors.found]
+    asked = _Asked(
+        kind,
+        str(loaded.data.database) if kind is _Kind.DATA else str(what),
+        loaded,
+        keys,
+        [_read_checkpoint(path) for path in checkpoint or ()],
+        None if since is None else _read_checkpoint(since),
+        against or [],
+        _quorum(witness or (), quorum),
+        tree_only=tree_only,
+    )
     # Whoever has public keys alone can't sign an entry, and a backup must stay what it was.
     is_recorded = record and kind is _Kind.DATA and keys.master is not None
     is_recorded = is_recorded and not is_backup(loaded.data.directory) and not tree_only
-    name = str(loaded.data.database) if kind is _Kind.DATA else str(what)
     try:
-        findings = (
-            _verify_database(loaded, keys, trusted, tree_only=True)
-            if tree_only
-            else _findings(kind, name, loaded, keys, trusted, begin)
-        )
-        _compare_anchors(loaded if kind is _Kind.DATA else None, anchors, findings)
+        findings = _checked(asked)
     except VerificationError as error:
         if is_recorded:
-            _record_failure(loaded, error, is_promised=bool(trusted or against))
-        _report_failure(name, error, as_json=as_json)
+            _record_failure(loaded, error, is_promised=bool(asked.trusted or against))
+        _report_failure(asked.name, error, as_json=as_json)
         raise typer.Exit(REFUSED) from error
     if is_recorded:
         _record(loaded, findings, None)
-    _report(name, findings, as_json=as_json)
+    _report(asked.name, findings, as_json=as_json)
     if not findings.is_proved:
         raise typer.Exit(UNKNOWN)
 
@@ -191,75 +205,209 @@ def _kind(what: str | None) -> _Kind:
     return _Kind.RECEIPT if head == HEADER.encode() else _Kind.EXPORT
 
 
-def _findings(  # noqa: PLR0917 - what was typed
-    kind: _Kind,
-    what: str,
-    config: "Config",
-    keys: "TrustedKeys",
-    trusted: list[str],
-    since: str | None,
-) -> "Findings":
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to be verified, with what.
+
+    Attributes:
+        kind: what it is.
+        name: of the file, directory or address; of a data directory, that of its database.
+        config: names the data directory.
+        keys: the public keys that are trusted.
+        trusted: signed checkpoints from elsewhere, and those that are found on the way.
+        since: one of which it is proved that the log only grew from it.
+        against: where anchors are.
+        wanted: which witnesses must have cosigned; None when none must.
+        tree_only: of a data directory, the tree alone.
+    """
+
+    kind: _Kind
+    name: str
+    config: "Config"
+    keys: "TrustedKeys"
+    trusted: list[str]
+    since: str | None
+    against: list[Path]
+    wanted: "Quorum | None"
+    tree_only: bool
+
+    @property
+    def is_tree(self) -> bool:
+        """Whether it is a log's static files."""
+        return self.kind in {_Kind.TILES, _Kind.URL}
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether anchors are compared one by one; else they are checkpoints like others."""
+        return self.kind is _Kind.DATA or self.is_tree
+
+
+def _checked(asked: _Asked) -> "Findings":
+    """Check what was named, with all that was kept elsewhere.
+
+    Raises:
+        VerificationError: the first thing that does not hold.
+    """
+    if asked.since is not None and (not asked.is_tree or asked.wanted is not None):
+        asked.trusted.append(asked.since)
+    # Before the log is read, which goes on growing.
+    anchors = _anchors(asked) if asked.against else None
+    if anchors is not None and not asked.is_compared:
+        asked.trusted.extend(each.note for each in anchors.found)
+    if asked.wanted is not None:
+        asked.trusted.extend(_cosigned(asked, asked.wanted))
+    findings = _findings(asked)
+    findings.notes = findings.notes or tuple(asked.trusted)
+    if anchors is not None:
+        _compare_anchors(asked, anchors, findings)
+    if asked.wanted is not None:
+        _require_cosigned(asked.wanted, findings)
+    return findings
+
+
+def _findings(asked: _Asked) -> "Findings":
     """Check what was named, as what it is."""
-    if kind is _Kind.DATA:
-        return _verify_database(config, keys, trusted)
-    if kind is _Kind.RECEIPT:
-        return _verify_receipt(Path(what), keys, trusted)
-    if kind is _Kind.EXPORT:
-        return _verify_export(Path(what), keys, trusted)
-    if kind is _Kind.BUNDLE:
-        return _verify_bundle(Path(what), keys, trusted)
-    return _verify_tiles(kind, what, keys, trusted, since)
+    if asked.kind is _Kind.DATA:
+        return _verify_database(asked)
+    if asked.is_tree:
+        return _verify_tiles(asked)
+    check = {
+        _Kind.RECEIPT: _verify_receipt,
+        _Kind.EXPORT: _verify_export,
+        _Kind.BUNDLE: _verify_bundle,
+    }[asked.kind]
+    return check(Path(asked.name), asked.keys, asked.trusted)
 
 
-def _anchors(
-    paths: list[Path], kind: _Kind, what: str | None, config: "Config", keys: "TrustedKeys"
-) -> "Anchors":
+def _anchors(asked: _Asked) -> "Anchors":
     """Read the anchors, also those that a former key of the log signed."""
     from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
     from proxy.cli._anchors import read_anchors  # noqa: PLC0415
+    from proxy.cli._tile_check import followed_in_tiles  # noqa: PLC0415
+    from proxy.cli._tile_tree import source_of  # noqa: PLC0415
     from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
 
+    keys = asked.keys
+
     async def followed() -> "TrustedKeys":
-        async with SQLiteReader(config.data.database) as store:
+        if asked.is_tree:
+            async with source_of(asked.name) as source:
+                return await followed_in_tiles(source, keys)
+        async with SQLiteReader(asked.config.data.database) as store:
             return await check.followed_in_store(store, keys)
 
-    if kind is _Kind.DATA:
+    if asked.kind is _Kind.EXPORT:
+        keys = check.followed_in_export(Path(asked.name), keys)
+    elif asked.kind is _Kind.DATA:
         keys = run(followed())
-    elif kind is _Kind.EXPORT:
-        keys = check.followed_in_export(Path(str(what)), keys)
-    return read_anchors(paths, keys.checkpoint)
+    found = read_anchors(asked.against, keys.checkpoint)
+    if asked.is_tree and found.wrong:
+        # The rotations stand among the entries, all of which must be read for them.
+        found = read_anchors(asked.against, run(followed()).checkpoint)
+    return found
 
 
-def _compare_anchors(
-    config: "Config | None", anchors: "Anchors | None", findings: "Findings"
-) -> None:
+def _quorum(witnesses: Sequence[str], wanted: int | None) -> "Quorum | None":
+    """Return whose word is wanted; None when nobody's is.
+
+    Raises:
+        InvalidInputError: what was given makes no quorum.
+    """
+    if not witnesses:
+        if wanted is not None:
+            raise InvalidInputError("--quorum says how many of which: name them with --witness")
+        return None
+    from proxy.cli._witnessed import parse_quorum  # noqa: PLC0415 - quick start
+
+    return parse_quorum(witnesses, wanted)
+
+
+def _cosigned(asked: _Asked, wanted: "Quorum") -> list[str]:
+    """Return the checkpoints of a log that claim to be cosigned by the witnesses that are named.
+
+    Receipts and bundles bring theirs with them.
+
+    Raises:
+        MissingError: the log has no checkpoint at all.
+        UnavailableError: it could not be told.
+    """
+    if asked.kind is _Kind.DATA:
+        file = asked.config.data.cosigned_checkpoint
+        found = [_read_checkpoint(file)] if file.is_file() else []
+    elif asked.is_tree:
+        from proxy.cli._tile_tree import read_cosigned, source_of  # noqa: PLC0415 - quick start
+
+        async def action() -> list[str]:
+            async with source_of(asked.name) as source:
+                return await read_cosigned(source)
+
+        found = run(action())
+    else:
+        found = []
+    return [each for each in found if wanted.is_named_in(each)]
+
+
+def _require_cosigned(wanted: "Quorum", findings: "Findings") -> None:
+    """Pass when enough witnesses cosigned what proves the findings; tell what they did not see.
+
+    A whole log grows on after its newest cosigned checkpoint: that is told and no failure. Of a
+    bundle each entry should be covered, else it could not be told.
+
+    Raises:
+        MissingError: a quorum cosigned none of the checkpoints.
+        VerificationError: a cosignature is wrong.
+    """
+    said = wanted.newest(findings.notes)
+    findings.cosigned = said
+    end = findings.entries if findings.proved_range is None else findings.proved_range[1] + 1
+    if said.size >= end or findings.proved_index is not None:
+        return
+    findings.is_proved = findings.is_proved and findings.proved_range is None
+    findings.unchecked.append(
+        f"that the witnesses know the entries from {said.size} on: the newest checkpoint that "
+        f"enough of them cosigned is of {said.size} entries"
+    )
+
+
+def _compare_anchors(asked: _Asked, anchors: "Anchors", findings: "Findings") -> None:
     """Compare a log that holds in itself with what was kept elsewhere.
 
     Args:
-        config: of the data directory; None when the anchors were compared with the rest.
-        anchors: read before the log was; None when none were asked for.
-        findings: told what could not be.
-    """
-    from proxy.cli._anchors import compare  # noqa: PLC0415 - quick start
-    from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
+        asked: what was verified.
+        anchors: read before the log was.
+        findings: what was proved of it; told what could not be.
 
-    if anchors is None:
-        return
+    Raises:
+        VerificationError: the log was forked.
+        MissingError: the log is shorter than an anchor.
+    """
+    from proxy.cli import _anchors as check  # noqa: PLC0415 - quick start
+    from proxy.cli._tile_check import Roots  # noqa: PLC0415
+    from proxy.cli._tile_tree import source_of  # noqa: PLC0415
+    from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
+    from proxy.tlog.merkle import EMPTY_ROOT  # noqa: PLC0415
+
     found = anchors.found
 
-    async def action(database: Path) -> None:
-        async with SQLiteReader(database) as store:
+    async def action() -> None:
+        if asked.is_tree:
+            async with source_of(asked.name) as source:
+                root = bytes.fromhex(findings.root) or EMPTY_ROOT
+                roots = Roots(source, findings.entries, root)
+                await check.compare_roots(found, roots.at, findings.entries)
+            return
+        async with SQLiteReader(asked.config.data.database) as store:
             records = store.records(await store.size())
-            await compare(found, (stored.record.leaf_hash async for stored, _ in records))
+            await check.compare(found, (stored.record.leaf_hash async for stored, _ in records))
 
-    if config is not None:
-        run(action(config.data.database))
-    findings.checkpoints += len(anchors.found)
+    if asked.is_compared and found:
+        run(action())
+    findings.checkpoints += len(found)
     findings.unchecked += [f"an anchor that does not hold, {each}" for each in anchors.wrong]
-    if anchors.found and not anchors.wrong:
+    if found and not anchors.wrong:
         return
     findings.is_proved = False
-    if not anchors.found:
+    if not found:
         others = ", ".join(sorted(anchors.others))
         findings.unchecked.append(
             "whether the log is what it was: no checkpoint of it stands where --against says"
@@ -317,6 +465,7 @@ def _verify_bundle(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Find
         unchecked=proved.unchecked,
         is_proved=proved.is_kept_proved,
         proved_range=(proved.first, proved.last, proved.entries),
+        notes=proved.notes,
     )
 
 
@@ -329,6 +478,7 @@ def _verify_receipt(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Fin
         receipt = parse(file.read(MAX_RECEIPT_BYTES + 1))
     checkpoint = verify_one(receipt, keys, trusted)
     return Findings(
+        notes=(receipt.checkpoint, *trusted),
         entries=checkpoint.size,
         checkpoints=1,
         root=checkpoint.root.hex(),
@@ -337,19 +487,14 @@ def _verify_receipt(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Fin
     )
 
 
-def _verify_tiles(
-    kind: _Kind, what: str, keys: "TrustedKeys", trusted: list[str], since: str | None
-) -> "Findings":
+def _verify_tiles(asked: _Asked) -> "Findings":
     from proxy.cli._tile_check import verify_tree  # noqa: PLC0415 - quick start
-    from proxy.cli._tile_tree import DirectorySource, http_source  # noqa: PLC0415
+    from proxy.cli._tile_tree import source_of  # noqa: PLC0415
 
     async def action() -> "Findings":
         with _progress(None) as advance:
-            if kind is _Kind.TILES:
-                source = DirectorySource(Path(what))
-                return await verify_tree(source, keys, trusted, since, advance)
-            async with http_source(what) as served:
-                return await verify_tree(served, keys, trusted, since, advance)
+            async with source_of(asked.name) as source:
+                return await verify_tree(source, asked.keys, asked.trusted, asked.since, advance)
 
     return run(action())
 
@@ -393,23 +538,24 @@ def _read_checkpoint(path: Path) -> str:
         raise InvalidInputError(f"{path} is not a signed checkpoint") from error
 
 
-def _verify_database(
-    config: "Config", keys: "TrustedKeys", trusted: list[str], *, tree_only: bool = False
-) -> "Findings":
+def _verify_database(asked: _Asked) -> "Findings":
     from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
     from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
 
+    data, keys = asked.config.data, asked.keys
+
     async def action() -> "Findings":
         # Before the database is opened: a server may write both while we look.
-        last = config.data.last_checkpoint
+        last = data.last_checkpoint
         kept = [_read_checkpoint(last)] if last.is_file() else []
-        async with SQLiteReader(config.data.database) as store:
-            if tree_only:
+        kept += asked.trusted
+        async with SQLiteReader(data.database) as store:
+            if asked.tree_only:
                 with _progress(None) as advance:
-                    return await check.verify_root(store, keys, [*kept, *trusted], advance)
+                    return await check.verify_root(store, keys, kept, advance)
             states = sum(workspace.versions for workspace in await store.workspaces())
             with _progress(await store.size() + states) as advance:
-                return await check.verify_store(store, keys, [*kept, *trusted], advance)
+                return await check.verify_store(store, keys, kept, advance)
 
     return run(action())
 
@@ -495,6 +641,7 @@ def _report(what: str, findings: "Findings", *, as_json: bool) -> None:
                 "root": findings.root,
                 "unchecked": findings.unchecked,
                 **_proved(findings),
+                **({} if findings.cosigned is None else {"cosigned": findings.cosigned.as_json()}),
             }
         )
     elif findings.proved_index is not None:
@@ -522,6 +669,13 @@ def _report(what: str, findings: "Findings", *, as_json: bool) -> None:
         )
         if findings.root:
             typer.echo(f"Tree size {findings.entries}, root hash {findings.root}")
+    if findings.cosigned is not None and not as_json:
+        said = findings.cosigned
+        typer.echo(
+            f"Cosigned: the first {count_text(said.size, 'entry', 'entries')}, by "
+            f"{len(said.names)} of {said.asked} witnesses ({clean(', '.join(said.names))}), "
+            f"{said.time}"
+        )
     for each in findings.unchecked:
         notice(f"Not checked: {each}")
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from proxy.errors import InvalidInputError, VerificationError
+from proxy.errors import InvalidInputError, MissingError
 from proxy.tlog.ed25519 import signer
 from proxy.tlog.note import (
     COSIGNATURE,
@@ -137,11 +137,12 @@ def require_quorum(
 
     Raises:
         InvalidInputError: not a signed note at all.
-        VerificationError: too few did, or the signature of one is wrong.
+        MissingError: too few did.
+        VerificationError: the signature of one is wrong.
     """
     found = cosignatures(note, witnesses)
     if len(found) < quorum:
-        raise VerificationError(
+        raise MissingError(
             f"The checkpoint is cosigned by {len(found)} of {len(witnesses)} witnesses; {quorum} "
             "are wanted."
         )

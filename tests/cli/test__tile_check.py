@@ -13,11 +13,15 @@ import pytest
 
 from proxy.access import Role
 from proxy.cli._common import run, settings
-from proxy.cli._tile_check import verify_tree
-from proxy.cli._tile_tree import http_source
+from proxy.cli._tile_check import Roots, verify_tree
+from proxy.cli._tile_tree import DirectorySource, http_source
 from proxy.cli._verification import TrustedKeys
-from proxy.errors import InvalidInputError, UnavailableError
+from proxy.errors import InvalidInputError, UnavailableError, VerificationError
+from proxy.keys import open_keys
 from proxy.program import open_program
+from proxy.tlog.checkpoint import Checkpoint, parse, sign
+from proxy.tlog.merkle import tree_hash
+from proxy.tlog.note import NoteSigner
 from tests.cli.tile_logs import Log, a_log, tfaudit, verified
 from tests.contracts.store_contract import appends
 from tests.running import a_face
@@ -213,6 +217,95 @@ def test_a_fork_by_the_true_key_is_found_by_what_was_kept(log: Log, tmp_path: Pa
     for option in ("--since", "--checkpoint"):
         kept = log.new / "checkpoint"
         assert "invalid" == verified(tiles, "--key", log.keys, option, kept, code=1)["result"]
+
+
+# ---------------------------------------------------------------- against what was kept
+
+
+def note_at(log: Log, size: int) -> str:
+    """Return the checkpoint of a size, as a server that ended a commit there would sign it."""
+    leaves = b"".join(
+        (log.new / path).read_bytes() for path in ("tile/0/000", "tile/0/001", "tile/0/002")
+    )
+    hashes = [leaves[at : at + 32] for at in range(0, size * 32, 32)]
+    ring = open_keys(settings(log.data, None), create=False)
+    signer = NoteSigner(ring.origin, ring.checkpoint)
+    return sign(Checkpoint(ring.origin, size, tree_hash(hashes)), signer)
+
+
+def test_each_anchor_is_compared(log: Log, tmp_path: Path) -> None:
+    """Of whatever size; also over HTTP."""
+    anchors = tmp_path / "anchors"
+    anchors.mkdir()
+    for size in (1, 255, 256, 257, 600):
+        (anchors / str(size)).write_text(note_at(log, size))
+    shutil.copy(log.new / "checkpoint", anchors)
+    with served(log.new) as url:
+        for what in (log.new, url):
+            told = verified(what, "--key", log.keys, "--against", anchors)
+            assert ("verified", 7) == (told["result"], told["checkpoints"])
+
+
+async def test_hash_tiles_are_enough_for_a_root(log: Log) -> None:
+    """And few of them; one that was changed is no part of what was proved."""
+    newest = parse((log.new / "checkpoint").read_text().split("\n\n")[0] + "\n")
+    expected = {size: note_at(log, size).split("\n\n")[0] + "\n" for size in (1, 300, 600)}
+    shutil.rmtree(log.new / "tile" / "entries")
+    roots = Roots(DirectorySource(log.new), newest.size, newest.root)
+    for size, text in expected.items():
+        assert parse(text).root == await roots.at(size)
+    assert newest.root == await roots.at(newest.size)
+    flip(log.new / "tile/0/000", 33)
+    with pytest.raises(VerificationError):
+        await Roots(DirectorySource(log.new), newest.size, newest.root).at(3)
+
+
+def test_a_fork_is_named_between_two_anchors(log: Log, tmp_path: Path) -> None:
+    """Signed with the true key, and whole in itself."""
+    anchors = tmp_path / "anchors"
+    anchors.mkdir()
+    (anchors / "a").write_text(note_at(log, 256))
+    text = note_at(log, 300)
+    ring = open_keys(settings(log.data, None), create=False)
+    other = sign(Checkpoint(ring.origin, 300, b"x" * 32), NoteSigner(ring.origin, ring.checkpoint))
+    assert text != other
+    (anchors / "b").write_text(other)
+    with served(log.new) as url:
+        for what in (log.new, url):
+            told = verified(what, "--key", log.keys, "--against", anchors, code=1)
+            assert ("invalid", 256) == (told["result"], told["first_bad_index"])
+            assert "They part between entry 256 and entry 299" in str(told["message"])
+
+
+def test_tiles_that_end_before_an_anchor_are_missing(log: Log, tmp_path: Path) -> None:
+    """An older export was put in the place of the newest."""
+    shutil.copy(log.new / "checkpoint", tmp_path / "anchor")
+    cut_back(log)
+    told = verified(log.new, "--key", log.keys, "--against", tmp_path / "anchor", code=1)
+    assert ("missing", 601) == (told["result"], told["first_bad_index"])
+    assert "but it had 802" in str(told["message"])
+
+
+def test_an_anchor_that_a_former_key_signed_is_followed(log: Log, tmp_path: Path) -> None:
+    """By the rotations that stand among the entries; with the newest key alone."""
+    shutil.copy(log.new / "checkpoint", tmp_path / "anchor")
+    tfaudit("key", "rotate", "checkpoint", "--yes", "--data", log.data)
+    tfaudit("export", "--format", "tiles", "-o", log.new, "--data", log.data)
+    newest = tmp_path / "newest.json"
+    newest.write_text(tfaudit("key", "show", "--json", "--data", log.data).stdout)
+    told = verified(log.new, "--key", newest, "--against", tmp_path / "anchor")
+    assert "verified" == told["result"]
+
+
+def test_no_anchor_of_this_log_is_no_answer(log: Log, tmp_path: Path) -> None:
+    """And one that does not hold is told of."""
+    (tmp_path / "empty").touch()
+    told = verified(log.new, "--key", log.keys, "--against", tmp_path / "empty", code=2)
+    assert "unknown" == told["result"]
+    text = note_at(log, 300)
+    (tmp_path / "wrong").write_text(text.replace("\n300\n", "\n301\n"))
+    told = verified(log.new, "--key", log.keys, "--against", tmp_path / "wrong", code=2)
+    assert "an anchor that does not hold" in str(told["unchecked"])
 
 
 # ---------------------------------------------------------------- what could not be told

@@ -230,7 +230,8 @@ def test_an_old_checkpoint_is_replayed(scene: Scene, tmp_path: Path) -> None:
     assert "verified" == verified(tiles, *options)["result"]
     shown = verified(tiles, *options, "--against", scene.anchors, code=1)
     assert "missing" == shown["result"]
-    assert f"a signed checkpoint promises {SEEN}" in str(shown["message"])
+    assert f"but it had {SEEN} when" in str(shown["message"])
+    assert "an older backup was put in its place" in str(shown["message"])
 
 
 def test_an_old_cosigned_checkpoint_is_replayed(scene: Scene, tmp_path: Path) -> None:

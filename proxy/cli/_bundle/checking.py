@@ -42,6 +42,7 @@ class Proved:
         grown_from: sizes from which the log is proved to have only grown.
         unchecked: what could not be proved, and why.
         is_kept_proved: the log is proved to have only grown from each checkpoint that was kept.
+        notes: the signed checkpoints that are proved to be of this log.
     """
 
     origin: str
@@ -54,6 +55,7 @@ class Proved:
     grown_from: tuple[int, ...]
     unchecked: list[str] = field(default_factory=list)
     is_kept_proved: bool = True
+    notes: tuple[str, ...] = ()
 
 
 class _Manifest(msgspec.Struct):
@@ -145,8 +147,9 @@ def check_bundle(
         about = _decoded(files.read(layout.MANIFEST), _Manifest, layout.MANIFEST)
         named = _decoded(files.read(layout.KEYS), _Keys, layout.KEYS)
         trust = _trust(named, entry_keys, tuple(checkpoint_verifiers))
-        newest = trust.open(files.read(layout.NEWEST))
-        older = _check_growth(files, trust, newest)
+        note = files.read(layout.NEWEST)
+        newest = trust.open(note)
+        grown = _check_growth(files, trust, newest)
         count = _check_entries(files, about, trust, newest, advance)
     unchecked = []
     if not about.complete:
@@ -160,9 +163,11 @@ def check_bundle(
             "checkpoint alone proves them"
         )
     is_kept_proved = True
-    for note in kept:
-        checkpoint = trust.open(note)
-        root = {**older, newest.size: newest.root}.get(checkpoint.size)
+    notes = [note.decode(), *grown]
+    roots = {each.size: each.root for each in (*grown.values(), newest)}
+    for text in kept:
+        checkpoint = trust.open(text)
+        root = roots.get(checkpoint.size)
         if root is None:
             is_kept_proved = False
             unchecked.append(
@@ -174,6 +179,8 @@ def check_bundle(
                 f"The first {checkpoint.size} entries are not those that the checkpoint promised "
                 "which you kept: the log was rewritten."
             )
+        else:
+            notes.append(text)
     return Proved(
         newest.origin,
         about.first,
@@ -182,9 +189,10 @@ def check_bundle(
         about.complete,
         newest.size,
         newest.root.hex(),
-        tuple(sorted(older)),
+        tuple(sorted({each.size for each in grown.values()})),
         unchecked,
         is_kept_proved,
+        tuple(notes),
     )
 
 
@@ -220,14 +228,15 @@ def _is_index(value: object) -> bool:
     return type(value) is int and value >= 0
 
 
-def _check_growth(files: BundleFiles, trust: _Trust, newest: Checkpoint) -> dict[int, bytes]:
-    """Check that the log only grew from older checkpoints, and return their sizes and roots."""
+def _check_growth(files: BundleFiles, trust: _Trust, newest: Checkpoint) -> dict[str, Checkpoint]:
+    """Check that the log only grew from older checkpoints; return each note and what it says."""
     proofs = _decoded(files.read(layout.GROWTH), dict[str, _Around], layout.GROWTH)
-    found = {}
+    found: dict[str, Checkpoint] = {}
     for name in layout.OLDER:
         if name not in proofs:
             continue
-        old, proof = trust.open(files.read(f"checkpoints/{name}")), proofs[name]
+        note = files.read(f"checkpoints/{name}")
+        old, proof = trust.open(note), proofs[name]
         try:
             verify_range(old.size, [], (proof.left, []), old.size, old.root)
             verify_range(old.size, [], (proof.left, proof.right), newest.size, newest.root)
@@ -236,7 +245,7 @@ def _check_growth(files: BundleFiles, trust: _Trust, newest: Checkpoint) -> dict
                 f"The log was rewritten: it does not begin with the {old.size} entries that "
                 f"checkpoints/{name} promised, or the proof of it is another."
             ) from error
-        found[old.size] = old.root
+        found[note.decode()] = old
     return found
 
 

@@ -3,7 +3,8 @@
 It needs Python 3.11 and ``cryptography`` alone. Get the keys from the log's owner, not from the
 bundle, whose maker could put others there. Exit codes: 0 it holds; 1 not, and why; 2 can't tell.
 Read it from ``check`` on, near the end. The tree is that of RFC 6962 section 2.1, signatures are
-Ed25519 (RFC 8032), a checkpoint is a signed note (https://c2sp.org/tlog-checkpoint).
+Ed25519 (RFC 8032), a checkpoint is a signed note (https://c2sp.org/tlog-checkpoint), which
+witnesses may have cosigned (https://c2sp.org/tlog-cosignature).
 """
 
 import argparse
@@ -33,6 +34,7 @@ LINE = re.compile(
     rb'\{"index":([0-9]{1,16}),"entry":(\{.*\}),"leaf_hash":"([0-9a-f]{64})",'
     rb'"signature":\{"key_id":"([0-9a-f]{16})","value":"([A-Za-z0-9+/]{86}==)"\}\}\n'
 )
+LOG, WITNESS = b"\x01", b"\x04"  # kinds of verifier keys
 EVIDENCE = "Only entries.jsonl and documents/ are evidence; entries.csv and index.html are not."
 
 
@@ -88,19 +90,30 @@ class Keys:
         self.origin = ""  # the log's name
         self.trusted: dict[str, set[bytes]] = {"entry": set(), "checkpoint": set()}
         self.rotations: list[dict[str, Any]] = []
+        self.witnesses: dict[bytes, str] = {}  # keys of those who vouch for the log, and names
+        self.quorum = 0  # so many of them must have cosigned
 
-    def add(self, text: str) -> None:
-        """Trust a verifier key, ``name+id+base64``, or what ``tfaudit key`` prints as JSON."""
+    def add(self, given: str, kind: bytes) -> None:
+        """Trust a verifier key, ``name+id+base64``, or a file: of such, or of tfaudit's JSON."""
+        text = Path(given).read_text("utf-8") if Path(given).is_file() else given
         if text.startswith("{"):
             shown = json.loads(text)
             for each in (shown["entry"], shown["checkpoint"], *shown.get("keys", [])):
                 if each.get("vkey"):
-                    self.add(each["vkey"])
+                    self.add(each["vkey"], kind)
                 else:
                     self.trusted["entry"].add(b64decode(each["public_key"]))
-        else:
-            self.origin, _, encoded = text.strip().split("+", 2)
-            self.trusted["checkpoint"].add(b64decode(encoded)[1:])
+            return
+        for line in filter(str.strip, text.splitlines()):
+            name, _, encoded = line.split()[-1].split("+", 2)  # an address may stand before it
+            raw = b64decode(encoded)
+            if raw[:1] != kind:
+                raise ValueError(f"{name} is not of this kind")
+            if kind == WITNESS:
+                self.witnesses[raw[1:]] = name
+            else:
+                self.origin = name
+                self.trusted["checkpoint"].add(raw[1:])
 
     def follow(self, rotations: list[dict[str, Any]]) -> None:
         """Trust also the keys that a trusted one handed over to, or took over from.
@@ -154,6 +167,27 @@ def open_checkpoint(note: bytes, keys: Keys) -> tuple[int, bytes]:
             if is_known and is_signed(key, raw[4:], f"{text}\n".encode()):
                 return int(size), b64decode(root)
     raise BadError(f"the checkpoint of {size} entries is signed by no key that you trust")
+
+
+def cosigned(notes: list[bytes], keys: Keys) -> int:
+    """Return the size of the largest checkpoint that a quorum of the witnesses cosigned, or 0."""
+    largest = 0
+    for note in notes:
+        text, _, signatures = note.decode().rpartition("\n\n")
+        found = set()
+        for line in signatures.splitlines():
+            _, name, encoded = line.split(" ")
+            raw = b64decode(encoded)
+            message = f"cosignature/v1\ntime {int.from_bytes(raw[4:12])}\n{text}\n".encode()
+            for key, its_name in keys.witnesses.items():
+                key_id = hashlib.sha256(name.encode() + b"\n\x04" + key).digest()[:4]
+                if (raw[:4], name) == (key_id, its_name):
+                    if not is_signed(key, raw[12:], message):
+                        raise BadError(f"the cosignature of {name} was changed or forged")
+                    found.add(key)
+        if len(found) >= keys.quorum:
+            largest = max(largest, int(text.split("\n")[1]))
+    return largest
 
 
 class Tree:
@@ -247,12 +281,14 @@ def check(files: Files, keys: Keys, since: Path | None) -> str:
         of_entries = [each for each in shown["keys"] if each["purpose"] == "entry"]
         keys.trusted["entry"] = {b64decode(each["public_key"]) for each in of_entries}
         note = "\nThe entries' own signatures were checked with the keys in the bundle."
-    newest = open_checkpoint(files.read("checkpoints/newest"), keys)
+    notes = [files.read("checkpoints/newest")]
+    newest = open_checkpoint(notes[0], keys)
     told = check_entries(files, keys, newest) + note
     roots = dict([newest])
     growth = json.loads(files.read("proofs/consistency.json"))
     for name in sorted({"before", "cosigned", "since"} & growth.keys()):
-        size, root = open_checkpoint(files.read(f"checkpoints/{name}"), keys)
+        notes.append(files.read(f"checkpoints/{name}"))
+        size, root = open_checkpoint(notes[-1], keys)
         tree, now = Tree(), growth[name]
         if tree.fill(size, now["left"]) != root or tree.fill(newest[0], now["right"]) != newest[1]:
             raise BadError(f"the log was rewritten: it doesn't begin with {size} promised entries")
@@ -264,6 +300,14 @@ def check(files: Files, keys: Keys, since: Path | None) -> str:
             raise UnknownError(f"no proof of growth from {size} entries: ask for a bundle with it")
         if roots[size] != root:
             raise BadError(f"the log was rewritten: its first {size} entries are others")
+    if keys.witnesses:
+        who = f"{keys.quorum} of your {len(keys.witnesses)} witnesses"
+        size = cosigned(notes, keys)
+        if not size:
+            raise BadError(f"missing: no checkpoint in the bundle is cosigned by {who}")
+        if size <= json.loads(files.read("manifest.json"))["to"]:
+            raise UnknownError(f"{who} cosigned no more than the first {size} entries of the log")
+        told += f"\nCosigned: the first {size} entries, by at least {who}."
     return told
 
 
@@ -273,18 +317,24 @@ def main() -> int:
     parser.add_argument("bundle", type=Path, help="the zip, or the directory it was unpacked into")
     parser.add_argument("--key", action="append", default=[], help="a file of keys, or a vkey")
     parser.add_argument("--since", type=Path, help="a checkpoint that you kept")
+    parser.add_argument("--witness", action="append", default=[], help="a witness's key, or a file")
+    parser.add_argument("--quorum", type=int, help="so many of the witnesses must have cosigned")
     given, keys, code = parser.parse_args(), Keys(), 0
     try:
-        for each in given.key:
-            keys.add(Path(each).read_text("utf-8") if Path(each).is_file() else each)
-    except (ValueError, LookupError, TypeError) as error:
-        parser.error(f"--key holds no key of a log: {error}")
+        for kind, named in ((LOG, given.key), (WITNESS, given.witness)):
+            for each in named:
+                keys.add(each, kind)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        parser.error(f"--key or --witness holds no such key: {error}")
     if not keys.trusted["checkpoint"]:
         parser.error("name the log's key with --key; one from the bundle itself proves nothing")
-    path = given.bundle
+    keys.quorum = len(keys.witnesses) if given.quorum is None else given.quorum
+    if given.quorum is not None and not 1 <= given.quorum <= len(keys.witnesses):
+        parser.error(f"--quorum is {given.quorum}; --witness names {len(keys.witnesses)}")
     try:
-        with nullcontext() if path.is_dir() else ZipFile(path) as archive:
-            told = f"VERIFIED: {check(Files(path, archive), keys, given.since)}\n{EVIDENCE}"
+        with nullcontext() if given.bundle.is_dir() else ZipFile(given.bundle) as archive:
+            told = check(Files(given.bundle, archive), keys, given.since)
+            told = f"VERIFIED: {told}\n{EVIDENCE}"
     except (OSError, UnknownError) as error:
         code, told = 2, f"COULD NOT TELL: {error}"
     except BadError as error:

@@ -163,16 +163,20 @@ class Verifiers:
         self._capsys = capsys
         self._tmp_path = tmp_path
 
+    def theirs(self, path: Path, *options: object, key: object = None) -> tuple[int, str]:
+        """Return exit code and text of ``verify.py``."""
+        command = ["verify.py", str(path), "--key", str(key or self._keys), *map(str, options)]
+        self._monkeypatch.setattr(sys, "argv", command)
+        code = verify.main()
+        return code, self._capsys.readouterr().out
+
     def ask(
         self, path: Path, key: object = None, since: Path | None = None
     ) -> list[tuple[int, str]]:
         """Return exit code and text of ``verify.py``, and of what ``tfaudit verify`` asks."""
         trusted = str(key or self._keys)
-        options = [str(path), "--key", trusted, *(["--since", str(since)] if since else [])]
-        self._monkeypatch.setattr(sys, "argv", ["verify.py", *options])
-        code = verify.main()
-        told = self._capsys.readouterr().out
-        return [(code, told), self._tfaudit(path, trusted, [since.read_text()] if since else [])]
+        theirs = self.theirs(path, *(["--since", since] if since else []), key=key)
+        return [theirs, self._tfaudit(path, trusted, [since.read_text()] if since else [])]
 
     def _tfaudit(self, path: Path, key: str, since: list[str]) -> tuple[int, str]:
         """Ask what ``tfaudit verify`` asks, without the time that a command line takes to start."""

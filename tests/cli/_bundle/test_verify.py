@@ -64,7 +64,7 @@ def test_the_bundles_own_program_needs_cryptography_alone(
 def test_it_can_be_read_in_ten_minutes() -> None:
     """By an auditor: short, and nothing imported but the standard library and cryptography."""
     text = Path(verify.__file__).read_text("utf-8")
-    assert 300 > text.count("\n")
+    assert 350 > text.count("\n")
     modules = {
         line.split()[1].split(".")[0]
         for line in text.splitlines()
