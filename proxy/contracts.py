@@ -22,7 +22,8 @@ class Draft(NamedTuple):
         entry: the fields of AUDIT section 1 without ``v``, ``id`` and ``time``; only strings,
             booleans, None, integers below 2**53, lists and dicts with ASCII keys, and
             ``orjson.Fragment`` of the canonical JSON of such.
-        document: the whole redacted change document (JSON) when the entry had to be cut.
+        document: the whole redacted change document (JSON) when the entry had to be cut, as
+            packing.pack returns it.
         principal: on whose behalf; the transaction makes sure that they still may. None is nobody
             whose rights could have changed.
     """
@@ -219,7 +220,7 @@ class LogQuery:
 
 
 class StoredRecord(NamedTuple):
-    """A committed entry and the document kept beside it."""
+    """A committed entry and the document (JSON) kept beside it."""
 
     record: Record
     document: bytes | None

@@ -15,6 +15,7 @@ import msgspec
 from proxy.access import printable
 from proxy.contracts import StateVersion
 from proxy.errors import InvalidInputError, TfauditError, UnavailableError
+from proxy.packing import pack
 from proxy.refusals import DamagedUploadError
 from proxy.sealing import seal, unseal
 from proxy.tfstate.aftermath import Aftermath
@@ -26,6 +27,11 @@ from proxy.uploads import check_md5
 
 SMALL: Final = 65_536
 """Bytes of a body up to which its slices are kept in memory: they are what the next write needs."""
+
+LARGE: Final = 8 << 20
+"""Bytes of a state from which on a server has it prepared by a process of its own. Several steps
+of that run through all of a body at once; each takes some 2 ms for a megabyte, in which nothing
+else happens in a process that does it."""
 
 KEPT: Final = 1024
 """So many small documents are kept, by the order in which their versions were first prepared."""
@@ -56,6 +62,7 @@ class Order(msgspec.Struct, array_like=True, tag=True):
         base_sealed: else its sealed body.
         number: tells orders apart that are under way together.
         is_of_run: whether to tell what it leaves behind, too.
+        is_body_apart: whether the body follows in a message of its own.
     """
 
     workspace: str
@@ -68,6 +75,13 @@ class Order(msgspec.Struct, array_like=True, tag=True):
     base_sealed: bytes | None = None
     number: int = 0
     is_of_run: bool = False
+    is_body_apart: bool = False
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the upload, or the version before it, is."""
+        before = 0 if self.base is None else self.base.size
+        return max(len(self.body), before) > LARGE
 
     def without_base(self) -> "Order":
         """Return the order for who remembers the version before."""
@@ -95,7 +109,7 @@ class Prepared(msgspec.Struct, array_like=True, tag=True):
         size: see there.
         sealed: the body for keeping, bound to the order's version ID.
         changes: the entry's ``changes`` as canonical JSON.
-        document: the whole redacted change document, when ``changes`` had to be cut.
+        document: the whole redacted change document, packed, when ``changes`` had to be cut.
         summary: the changes in a few words.
         number: the order's.
         aftermath: what it leaves behind, when the order asks for that.
@@ -207,7 +221,7 @@ class Preparation:
             len(body),
             sealed,
             redacted.canonical,
-            redacted.document,
+            None if redacted.document is None else pack(redacted.document),
             summary,
             order.number,
             left,

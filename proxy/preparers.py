@@ -1,22 +1,25 @@
 """Where uploads are prepared: on the spot, on a thread, or by worker processes.
 
 A worker costs a small write some microseconds of the event loop instead of some hundred. Bodies
-too large to be handed over cheaply are prepared on a thread.
+too large to be handed over cheaply are prepared on a thread; and those that would hold everybody
+up even there, by a worker of their own, so that small ones need not wait for it either.
 """
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections import OrderedDict
 from itertools import count
 from pathlib import Path
-from typing import Final, Self, cast
+from typing import IO, Final, Self, cast
 
 import structlog
 
-from proxy.preparation import KEPT, SMALL, Keys, Order, Preparation, Prepared, error_of
+from proxy.errors import UnavailableError
+from proxy.preparation import KEPT, SMALL, Failed, Keys, Order, Preparation, Prepared, error_of
 from proxy.tfstate.policy import STANDARD, Policy
-from proxy.worker import Messages, Setup, decode_answer, encode
+from proxy.worker import LENGTH, Messages, Setup, decode_answer, encode, encode_order, write
 
 _AT_ONCE: Final = 65_536
 """Bytes of a body that are prepared on the event loop when there is no worker."""
@@ -24,8 +27,16 @@ _AT_ONCE: Final = 65_536
 _HANDED_OVER: Final = 1 << 20
 """Bytes of a body that are handed to a worker; larger ones go to a thread."""
 
+_IDLE: Final = 900.0
+"""Seconds without an order after which the worker for large bodies gives its memory back. It
+remembers what the resources of a state taught it, so the next upload costs more then."""
+
 _PATIENCE: Final = 5.0
 """Seconds that a worker may take to end by itself."""
+
+_COMMAND: Final = (sys.executable, "-m", "proxy.worker")
+_ENVIRONMENT: Final = {"PYTHONPATH": str(Path(__file__).parents[1])}
+"""Nothing of the server's configuration or secrets, but where its modules are."""
 
 _log = structlog.get_logger("tfaudit.worker")
 
@@ -159,6 +170,89 @@ class _WorkerLostError(Exception):
     """The worker ended before it answered."""
 
 
+class _LargeWorker:
+    """A worker process for large bodies, one after another; there is none until one comes.
+
+    Threads talk to it, since a pipe takes 64 KB at a time: the event loop would be asked a thousand
+    times to go on with one body.
+
+    Args:
+        setup: what it works with.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_free = asyncio.Lock()
+        self._idle: asyncio.TimerHandle | None = None
+
+    async def prepare(self, order: Order) -> Prepared:
+        """Carry out one order; see preparation.Preparer.
+
+        Raises:
+            UnavailableError: the process was lost, or none could be started.
+        """
+        async with self._is_free:
+            if self._idle is not None:
+                self._idle.cancel()
+            try:
+                answer = await asyncio.to_thread(self._carry_out, order)
+            except BaseException:
+                self._kill()  # nobody waits for what it does
+                raise
+            self._idle = asyncio.get_running_loop().call_later(_IDLE, self._kill)
+        if isinstance(answer, Failed):
+            raise error_of(answer)
+        return answer
+
+    async def aclose(self) -> None:
+        """End the process, if there is one."""
+        if self._idle is not None:
+            self._idle.cancel()
+        await asyncio.to_thread(self._kill)
+
+    def _carry_out(self, order: Order) -> Prepared | Failed:
+        try:
+            if self._process is None:
+                self._process = self._start()
+            source, target = _pipes_of(self._process)
+            for piece in encode_order(order):
+                write(target.fileno(), piece)
+            length = int.from_bytes(source.read(LENGTH), "big")
+            answer = source.read(length)
+        except OSError as error:
+            raise _lost(order, error.strerror or str(error)) from error
+        if not answer or len(answer) < length:
+            raise _lost(order, "it was ended")
+        return decode_answer(answer)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(  # noqa: S603 - a program of our own
+            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_ENVIRONMENT
+        )
+        write(_pipes_of(process)[1].fileno(), encode(self._setup))
+        return process
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+
+def _pipes_of(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Return its standard output and its standard input."""
+    return cast("IO[bytes]", process.stdout), cast("IO[bytes]", process.stdin)
+
+
+def _lost(order: Order, why: str) -> UnavailableError:
+    return UnavailableError(
+        f"the process that prepares large uploads could not do so with one of {len(order.body)} "
+        f"bytes: {why}; try again, and give the machine more memory if it stays so: an upload "
+        "needs several times its size"
+    )
+
+
 class WorkerPool:
     """Hands small orders to worker processes, and does without one that was lost.
 
@@ -174,6 +268,7 @@ class WorkerPool:
         self._local = LocalPreparer(keys, policy)
         self._workers: list[_Worker] = []
         self._lost: list[_Worker] = []
+        self._large = _LargeWorker(self._setup)
         self._starting: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -187,6 +282,7 @@ class WorkerPool:
         await asyncio.gather(*self._starting, return_exceptions=True)
         for worker in self._workers:
             worker.close()
+        await self._large.aclose()
         endings = [worker.ended for worker in (*self._workers, *self._lost)]
         if endings:
             _, slow = await asyncio.wait(endings, timeout=_PATIENCE)
@@ -201,6 +297,8 @@ class WorkerPool:
 
     async def prepare(self, order: Order) -> Prepared:
         """Carry out one order; see preparation.Preparer."""
+        if order.is_large:
+            return await self._large.prepare(order)
         if len(order.body) <= _HANDED_OVER:
             worker = self._least_busy()
             if worker is not None:
@@ -230,14 +328,11 @@ class WorkerPool:
         loop = asyncio.get_running_loop()
         _, worker = await loop.subprocess_exec(
             lambda: _Worker(self._setup),
-            sys.executable,
-            "-m",
-            "proxy.worker",
+            *_COMMAND,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=None,
-            # Nothing of the server's configuration or secrets, but where its modules are.
-            env={"PYTHONPATH": str(Path(__file__).parents[1])},
+            env=_ENVIRONMENT,
         )
         self._workers.append(worker)
 

@@ -599,7 +599,8 @@ class StateService:
     async def _prepare(self, order: Order) -> Prepared:
         """Have an order carried out, with the body of the version before."""
         if order.base is not None:
-            order.base_body = self._bodies.get(order.base.id)
+            if not order.is_large:  # else it would cost more to hand it over than to open it there
+                order.base_body = self._bodies.get(order.base.id)
             if order.base_body is None:
                 order.base_sealed = await self._store.sealed(order.base.id)
         return await self._preparer.prepare(order)

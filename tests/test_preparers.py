@@ -6,17 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from proxy.contracts import StateVersion
-from proxy.preparation import KEPT, Failed, Keys, Order, Prepared
+from proxy.errors import UnavailableError
+from proxy.preparation import KEPT, LARGE, Failed, Keys, Order, Prepared
 from proxy.preparers import LocalPreparer, WorkerPool, spare_cores
 from proxy.refusals import DamagedUploadError
 from proxy.tfstate.document import NotJsonError
 from proxy.tfstate.policy import STANDARD
-from proxy.worker import Messages, Setup, encode
+from proxy.worker import Messages, Setup, decode_answer, encode
 
 KEYS = Keys(b"m" * 32, b"r" * 32)
 SALT = b"s" * 32
@@ -34,6 +36,11 @@ def state(serial: int, filler: int = 0) -> bytes:
             "resources": [],
         }
     ).encode()
+
+
+def large(serial: int) -> bytes:
+    """Return a state that is large, of blanks: it takes no time to look at them."""
+    return state(serial) + b" " * LARGE
 
 
 def version_of(version_id: str, prepared: Prepared) -> StateVersion:
@@ -77,10 +84,19 @@ def children() -> list[int]:
     return [int(line) for line in found.stdout.split()]
 
 
-@pytest.mark.parametrize("filler", [0, 100_000, 2_000_000])
-async def test_a_worker_gives_what_is_given_here(filler: int) -> None:
-    """Whether on the spot, on a thread, or in a worker: the same."""
-    order = Order("w", SALT, "id-1", state(3, filler))
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something is so, and not for ever."""
+    for _ in range(200):
+        if holds():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it never was so")
+
+
+@pytest.mark.parametrize("body", [state(3), state(3, 100_000), state(3, 2_000_000), large(3)])
+async def test_a_worker_gives_what_is_given_here(body: bytes) -> None:
+    """Whether on the spot, on a thread, in a worker or in that for large bodies: the same."""
+    order = Order("w", SALT, "id-1", body)
     async with WorkerPool(KEYS, 1) as pool:
         there = await pool.prepare(order)
     here = await LocalPreparer(KEYS).prepare(order)
@@ -135,10 +151,7 @@ async def test_a_worker_that_is_killed_costs_no_upload() -> None:
         os.kill(worker, signal.SIGKILL)
 
         assert list(range(50)) == [prepared.serial for prepared in await asyncio.gather(*orders)]
-        for _ in range(200):
-            if children() not in ([], [worker]):
-                break
-            await asyncio.sleep(0.05)
+        await until(lambda: children() not in ([], [worker]))
         assert [worker] != children() != []
 
 
@@ -167,6 +180,93 @@ async def test_workers_end_with_the_pool() -> None:
         assert 2 == len(children())
 
     assert [] == children()
+
+
+async def test_a_large_upload_is_compared_with_the_version_before_it_as_it_is_kept() -> None:
+    """Which is handed over sealed; also a small one that takes a large one's place."""
+    async with WorkerPool(KEYS, 1) as pool:
+        first = await pool.prepare(Order("w", SALT, "first", large(1)))
+        base = version_of("first", first)
+        order = Order("w", SALT, "next", state(2), base=base, base_sealed=first.sealed)
+        prepared = await pool.prepare(order)
+
+    assert {"added": 0, "changed": 1, "removed": 0} == json.loads(prepared.changes)["outputs"]
+
+
+async def test_a_large_upload_keeps_no_small_one_waiting() -> None:
+    """It has a worker of its own, which is there only once one came."""
+    async with WorkerPool(KEYS, 1) as pool:
+        before = children()
+        await pool.prepare(Order("w", SALT, "first", large(1)))
+        (worker,) = set(children()) - set(before)
+        os.kill(worker, signal.SIGSTOP)
+        upload = asyncio.create_task(pool.prepare(Order("w", SALT, "l", large(2))))
+        assert 3 == (await pool.prepare(Order("w", SALT, "s", state(3)))).serial
+        assert not upload.done()
+        os.kill(worker, signal.SIGCONT)
+        assert 2 == (await upload).serial
+
+    assert [] == children()
+
+
+async def test_a_failure_of_a_large_upload_is_raised_here() -> None:
+    """By its own name, and the worker goes on."""
+    async with WorkerPool(KEYS, 0) as pool:
+        with pytest.raises(NotJsonError):
+            await pool.prepare(Order("w", SALT, "i", b"{" + b" " * LARGE))
+        (worker,) = children()
+        assert 2 == (await pool.prepare(Order("w", SALT, "i", large(2)))).serial
+        assert [worker] == children()
+
+
+async def test_a_large_upload_whose_worker_is_killed_is_not_tried_here() -> None:
+    """What was too much for the worker would be too much for the server; the next gets another."""
+    async with WorkerPool(KEYS, 0) as pool:
+        await pool.prepare(Order("w", SALT, "first", large(1)))
+        (worker,) = children()
+        os.kill(worker, signal.SIGSTOP)
+        upload = asyncio.create_task(pool.prepare(Order("w", SALT, "l", large(2))))
+        await asyncio.sleep(0.01)
+        os.kill(worker, signal.SIGKILL)
+        with pytest.raises(UnavailableError, match="give the machine more memory"):
+            await upload
+        assert 3 == (await pool.prepare(Order("w", SALT, "next", large(3)))).serial
+
+
+async def test_a_large_upload_that_nobody_waits_for_ends_its_worker() -> None:
+    """As when the server stops; whoever comes next gets another one."""
+    async with WorkerPool(KEYS, 0) as pool:
+        await pool.prepare(Order("w", SALT, "first", large(1)))
+        (worker,) = children()
+        os.kill(worker, signal.SIGSTOP)
+        upload = asyncio.create_task(pool.prepare(Order("w", SALT, "l", large(2))))
+        await asyncio.sleep(0.01)
+        upload.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await upload
+        assert 3 == (await pool.prepare(Order("w", SALT, "next", large(3)))).serial
+        assert [worker] != children()
+
+
+async def test_without_a_process_a_large_upload_is_refused_for_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says why, and what to do."""
+    monkeypatch.setattr("proxy.preparers._COMMAND", ("/nowhere/python",))
+    async with WorkerPool(KEYS, 0) as pool:
+        with pytest.raises(UnavailableError, match="No such file"):
+            await pool.prepare(Order("w", SALT, "l", large(1)))
+
+
+async def test_an_idle_worker_for_large_uploads_gives_its_memory_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another is started when it is needed."""
+    monkeypatch.setattr("proxy.preparers._IDLE", 0.0)
+    async with WorkerPool(KEYS, 0) as pool:
+        await pool.prepare(Order("w", SALT, "first", large(1)))
+        await until(lambda: not children())
+        assert 2 == (await pool.prepare(Order("w", SALT, "next", large(2)))).serial
 
 
 def test_a_worker_ends_with_its_input_and_not_by_ctrl_c() -> None:
@@ -208,6 +308,20 @@ def test_messages_are_cut_wherever_the_stream_is() -> None:
     assert list(whole.feed(stream)) == [
         message for byte in stream for message in slow.feed(bytes([byte]))
     ]
+
+
+@pytest.mark.parametrize("size", [7, 8, 9, 1 << 18, (1 << 21) + 50])
+def test_a_large_message_is_whole_wherever_the_stream_is_cut(size: int) -> None:
+    """It stands in a buffer of its own, and what comes before and after it is not lost."""
+    large = Failed("c", "x" * (1 << 21))
+    sent = [Failed("a", "b"), large, large, Failed("d", "e")]
+    stream = b"".join(map(encode, sent))
+    messages = Messages()
+    parts = [stream[:30], stream[30:70]] + [
+        stream[start : start + size * 1000] for start in range(70, len(stream), size * 1000)
+    ]
+
+    assert sent == [decode_answer(each) for part in parts for each in messages.feed(part)]
 
 
 def test_there_are_workers_only_where_a_core_is_spare() -> None:

@@ -47,6 +47,7 @@ from proxy.errors import (
     TfauditError,
     UnavailableError,
 )
+from proxy.packing import unpack
 from proxy.runs import Run
 from proxy.storage.migrations import MIGRATIONS
 from proxy.storage.tiles import KeptTile, read_tiles, unkept_tiles
@@ -712,7 +713,8 @@ class SQLiteStore:
             rows = await asyncio.to_thread(self._rows, sql, values)
             for index, entry, leaf, signature, key, document, *filed in rows:
                 record = Record(index, entry, leaf, signature, key)
-                yield StoredRecord(record, document), tuple(filed)
+                whole = unpack(document) if isinstance(document, bytes) else document
+                yield StoredRecord(record, whole), tuple(filed)
             if len(rows) < page:
                 return
             bound = rows[-1][0]

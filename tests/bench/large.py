@@ -27,7 +27,8 @@ class Large:
 
     Attributes:
         body: bytes of the state.
-        growth: peak of the server's memory over what it had before, in bodies; of all steps.
+        growth: peak of the memory of the server and its workers over what they had before, in
+            bodies; of all steps.
         steps: the same for each step alone, over what it had before the first.
         seconds: how long each step took.
         reads: how many small reads there were meanwhile.
@@ -65,15 +66,18 @@ def measure(directory: Path, *, resources: int = 5000) -> Large:
         port = ours.server.port
         upload_once(port, PATH, ours.token, states.small(1))
         ask(port, "GET", PATH, ours.token)
-        before = _memory(ours.pid, "VmRSS")
+        before = sum(_memory(pid, "VmRSS") for pid in _processes(ours.pid))
 
         def step(name: str, work: Callable[[], bytes]) -> bytes:
             # Resets the peak to what is in use now (proc(5), /proc/pid/clear_refs).
-            Path(f"/proc/{ours.pid}/clear_refs").write_text("5")
+            for pid in _processes(ours.pid):
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
             started = time.perf_counter()
             got = work()
             seconds[name] = time.perf_counter() - started
-            grown[name] = (_memory(ours.pid, "VmHWM") - before) / len(second)
+            # Each may have had its peak at another time: together they had no more than this.
+            peak = sum(_memory(pid, "VmHWM") for pid in _processes(ours.pid))
+            grown[name] = (peak - before) / len(second)
             return got
 
         with _small_reads(port, ours.token) as took:
@@ -112,6 +116,12 @@ def _small_reads(port: int, token: str) -> Iterator[list[float]]:
     if process.returncode != 0:
         raise RuntimeError("the small reads failed")
     took += orjson.loads(output)
+
+
+def _processes(pid: int) -> list[int]:
+    """Return the numbers of a process and of those that it started."""
+    started = Path(f"/proc/{pid}/task").glob("*/children")
+    return [pid, *(int(each) for path in started for each in path.read_text().split())]
 
 
 def _memory(pid: int, field: str) -> int:

@@ -13,6 +13,7 @@ import pytest
 from proxy.access import printable
 from proxy.cli._common import caller, opened, run, settings
 from proxy.directory_service import Change
+from proxy.packing import pack, unpack
 from proxy.program import open_program
 from proxy.refusals import LockRefusedError
 from proxy.timestamps import micros_of
@@ -74,7 +75,65 @@ def set_head(data: Path, size: int) -> None:
         )
 
 
+@pytest.fixture
+def documented(tfaudit: Tfaudit, data: Path, tmp_path: Path) -> bytes:
+    """Store a state whose change is too much for its entry; return the document, as it is kept."""
+    resources = [
+        {
+            "mode": "managed",
+            "type": "aws_sqs_queue",
+            "name": f"queue_{number}",
+            "provider": 'provider["registry.terraform.io/hashicorp/aws"]',
+            "instances": [{"attributes": {"name": f"queue-{number}" * 40}}],
+        }
+        for number in range(200)
+    ]
+    whole = json.loads(state(1)) | {"resources": resources}
+    (tmp_path / "large.tfstate").write_text(json.dumps(whole))
+    tfaudit("state", "import", tmp_path / "large.tfstate", "--workspace", "prod")
+    with closing(sqlite3.connect(data / "tfaudit.db")) as database:
+        rows = database.execute("SELECT document FROM entry WHERE document IS NOT NULL").fetchall()
+    ((kept,),) = rows
+    return bytes(kept)
+
+
 # ---------------------------------------------------------------- what holds
+
+
+def test_a_change_document_holds_as_this_release_and_as_earlier_ones_keep_it(
+    tfaudit: Tfaudit, data: Path, documented: bytes
+) -> None:
+    """Packed, and as it is."""
+    assert "verified" == json.loads(tfaudit("verify", "--json").stdout)["result"]
+    assert len(documented) < len(unpack(documented)) // 4
+    with closing(sqlite3.connect(data / "tfaudit.db")) as database, database:
+        database.execute(
+            "UPDATE entry SET document = ? WHERE document IS NOT NULL", (unpack(documented),)
+        )
+    assert "verified" == json.loads(tfaudit("verify", "--json").stdout)["result"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda kept: pack(unpack(kept).replace(b"queue_7", b"queue_8")),
+        lambda kept: unpack(kept).replace(b"queue_7", b"queue_8"),
+        lambda kept: kept[:-9],
+        lambda _: b"",
+        lambda _: "text",
+        lambda _: None,
+    ],
+)
+def test_another_change_document_is_found(
+    tfaudit: Tfaudit, data: Path, documented: bytes, change: Callable[[bytes], object]
+) -> None:
+    """However it is kept."""
+    with closing(sqlite3.connect(data / "tfaudit.db")) as database, database:
+        database.execute(
+            "UPDATE entry SET document = ? WHERE document IS NOT NULL", (change(documented),)
+        )
+        ((index,),) = database.execute("SELECT idx FROM entry WHERE event = 'state.written'")
+    assert index == bad_index(tfaudit)
 
 
 def test_a_log_that_nobody_touched_holds(tfaudit: Tfaudit, rolled_back: str) -> None:
