@@ -283,24 +283,42 @@ async def _witnessing(program: Program) -> AsyncIterator[Witnesses]:
     """Give what asks the witnesses, after it has asked them for the first time.
 
     Raises:
-        ConfigError: one of them knows more of the log than there is of it here.
+        ConfigError: one of them knows more of the log than there is of it here, or showed that it
+            was forked.
     """
     config = program.config.witness
     recovered = lost_size(program.config.data.directory)
     reasons: list[str] = []
 
+    def stop(reason: str) -> None:
+        _log.error("THE LOG IS NOT SIGNED ON", reason=reason)
+        program.halt(reason)
+        reasons.append(reason)
+
+    def on_fork(witness: str, note: str) -> None:
+        last = program.last_checkpoint
+        if last.is_on_record(note):
+            return
+        stop(
+            f"the log was forked: the witness {witness} showed a checkpoint that is signed with "
+            f"this log's key, and that is not of the log in this database. It is kept in "
+            f"{last.fork}. Put the database back that it is of. If what it promises is lost for "
+            "good, stop all servers and run `tfaudit log recover`, which puts that on record"
+        )
+        try:
+            last.contradict(note)
+        except OSError as error:
+            _log.error("what proves the fork could not be kept", error=str(error), note=note)
+
     def on_ahead(witness: str, size: int) -> None:
         if size <= recovered:
             return
-        reason = (
+        stop(
             f"the witness {witness} knows {size} entries of this log, more than there are here: an "
             "older database was put in the place of the newest. Put the newest one back. If "
             "entries after a backup are lost for good, stop all servers and run `tfaudit log "
             f"recover --known-size {size}`, which puts that on record"
         )
-        _log.error("THE LOG IS NOT SIGNED ON", reason=reason)
-        program.halt(reason)
-        reasons.append(reason)
 
     async with open_client() as client:
         witnesses = Witnesses(
@@ -309,9 +327,12 @@ async def _witnessing(program: Program) -> AsyncIterator[Witnesses]:
             program.store,
             NoteVerifier.parse(program.keys.vkey),
             prove=program.proofs.growth,
+            root=program.proofs.root,
             post=client.post,
+            get=client.get,
             clock=lambda: int(time.time()),
             on_ahead=on_ahead,
+            on_fork=on_fork,
         )
         if config.ask:
             # One that does not answer in time delays no start.

@@ -1,7 +1,7 @@
 """The newest checkpoint that enough witnesses cosigned, in a file beside the database."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class CosignedCheckpoint:
 
     Args:
         path: the file; missing until the first was cosigned.
-        log: the log's own checkpoint key.
+        log: the log's own checkpoint key, the one in force.
         witnesses: whose word counts; without any nothing is kept.
         quorum: how many of them are wanted.
     """
@@ -60,16 +60,24 @@ class CosignedCheckpoint:
         """How many witnesses are wanted."""
         return self._quorum
 
-    def load(self) -> None:
+    async def load(self, verify: Callable[[str], Awaitable[Checkpoint]]) -> None:
         """Take up what is in the file, unless it is not what is wanted today.
 
         A file that is gone, was altered, or has too few cosignatures of the witnesses that count
-        now is as good as none: the next one that is cosigned takes its place.
+        now is as good as none: the next one that is cosigned takes its place. One that a former
+        key of the log signed stays until then: a rotation undoes no word of a witness.
+
+        Args:
+            verify: checks that a checkpoint is signed by a key that this log has or had.
+
+        Raises:
+            UnavailableError: the log can't be read.
         """
         if not self.is_wanted:
             return
         try:
-            self.newest = self._check(self._path.read_text("utf-8"))
+            note = self._path.read_text("utf-8")
+            self.newest = self._counted(note, await verify(note))
         except (OSError, UnicodeDecodeError, InvalidInputError, VerificationError):
             self.newest = None
 
@@ -82,7 +90,7 @@ class CosignedCheckpoint:
                 one that is kept.
             OSError: the file can't be written; the old one stays.
         """
-        found = self._check(note)
+        found = self._counted(note, verify_checkpoint(note, self._log))
         if self.newest is not None and found.checkpoint.size < self.newest.checkpoint.size:
             raise VerificationError(
                 f"The cosigned checkpoint of {found.checkpoint.size} entries is older than the one "
@@ -92,8 +100,7 @@ class CosignedCheckpoint:
         self.newest = found
         return found
 
-    def _check(self, note: str) -> Cosigned:
-        checkpoint = verify_checkpoint(note, self._log)
+    def _counted(self, note: str, checkpoint: Checkpoint) -> Cosigned:
         found = require_quorum(note, self._witnesses, self._quorum)
         seconds = sorted((each.seconds for each in found), reverse=True)[self._quorum - 1]
         return Cosigned(note, checkpoint, seconds)

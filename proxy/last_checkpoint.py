@@ -14,7 +14,11 @@ from proxy.contracts import Store
 from proxy.durable import replace_text
 from proxy.errors import ConfigError, InvalidInputError, VerificationError
 from proxy.key_history import verify_own
+from proxy.tlog.checkpoint import Checkpoint
 from proxy.tlog.note import NoteVerifier
+
+FORK: Final = "checkpoint.fork"
+"""File beside the database: a checkpoint that the log's key signed, and that is not of this log."""
 
 _LOST: Final = "checkpoint.lost-"
 
@@ -34,9 +38,19 @@ class Lost:
     note: str
 
 
-def lost_file(directory: Path, size: int) -> Path:
-    """Name the file that keeps, after a recovery, the checkpoint that was lost."""
-    return directory / f"{_LOST}{size}"
+def lost_file(directory: Path, size: int, note: str) -> Path:
+    """Name the file that keeps, after a recovery, the checkpoint that was lost.
+
+    Args:
+        directory: of the data.
+        size: how many entries the log had.
+        note: the file's content; one of another content is never named.
+    """
+    path, number = directory / f"{_LOST}{size}", 1
+    while path.exists() and path.read_text("utf-8", "replace") != note:
+        number += 1
+        path = directory / f"{_LOST}{size}.{number}"
+    return path
 
 
 def lost_size(directory: Path) -> int:
@@ -48,6 +62,8 @@ def lost_size(directory: Path) -> int:
 class LastCheckpoint:
     """The file with the newest checkpoint that this data directory has seen.
 
+    Beside it may stand one that a witness showed, and that proves a fork.
+
     Args:
         path: the file; missing on the first start.
         verifier: the log's own checkpoint key.
@@ -55,6 +71,7 @@ class LastCheckpoint:
 
     def __init__(self, path: Path, verifier: NoteVerifier) -> None:
         self.path = path
+        self.fork = path.with_name(FORK)
         self._verifier = verifier
         self._written = ""
 
@@ -65,6 +82,13 @@ class LastCheckpoint:
             ConfigError: it does not, or the file is not a checkpoint of this log.
         """
         lost = await self.lost(store)
+        if lost is not None and lost.path == self.fork:
+            raise ConfigError(
+                f"the log was forked: {self.fork}, which a witness showed, is a checkpoint of "
+                f"{lost.size} entries signed with this log's key, and not of the log in the "
+                "database. Put the database back that it is of. If what it promises is lost for "
+                "good, stop all servers and run `tfaudit log recover`, which puts that on record"
+            )
         if lost is not None:
             raise ConfigError(
                 f"the log in the database is not the one this directory had with {lost.size} "
@@ -74,31 +98,66 @@ class LastCheckpoint:
             )
 
     async def lost(self, store: Store) -> Lost | None:
-        """Return what is in the file if the store's log does not contain it; None if all is well.
+        """Return what is in a file if the store's log does not contain it; None if all is well.
 
         Raises:
             ConfigError: the file is not a checkpoint of this log.
         """
+        for path in (self.path, self.fork):
+            found = await self._read(store, path)
+            if found is None:
+                continue
+            note, seen = found
+            if not await self._is_in(store, seen):
+                return Lost(path, seen.size, note)
+            if path == self.path:
+                self._written = note
+        return None
+
+    async def _read(self, store: Store, path: Path) -> tuple[str, Checkpoint] | None:
         try:
-            note = self.path.read_text("utf-8")
+            note = await asyncio.to_thread(path.read_text, "utf-8")
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{self.path} can't be read: {error}") from error
+            raise ConfigError(f"{path} can't be read: {error}") from error
         try:
-            seen = await verify_own(store, note, self._verifier)
+            return note, await verify_own(store, note, self._verifier)
         except (VerificationError, InvalidInputError) as error:
             raise ConfigError(
-                f"{self.path} is not a checkpoint of this log: {error} If the keys were "
+                f"{path} is not a checkpoint of this log: {error} If the keys were "
                 "replaced, put the right ones back"
             ) from error
+
+    async def _is_in(self, store: Store, seen: Checkpoint) -> bool:
         stored = await store.checkpoint(seen.size)
         if stored:
             with suppress(VerificationError, InvalidInputError):
-                if await verify_own(store, stored, self._verifier) == seen:
-                    self._written = note
-                    return None
-        return Lost(self.path, seen.size, note)
+                return await verify_own(store, stored, self._verifier) == seen
+        return False
+
+    def is_on_record(self, note: str) -> bool:
+        """Tell whether a recovery put on record that what a checkpoint promises was lost."""
+        text = note.split("\n\n", 1)[0]
+        kept = self.path.parent.glob(f"{_LOST}*")
+        return any(each.read_text("utf-8", "replace").startswith(f"{text}\n\n") for each in kept)
+
+    def contradict(self, note: str) -> None:
+        """Keep what proves a fork: nothing starts on this database until that is settled.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        replace_text(self.fork, note)
+
+    def settle(self, lost: Lost) -> None:
+        """Let go of what proves a fork, after it was put on record and kept elsewhere.
+
+        Raises:
+            OSError: it can't be removed.
+        """
+        if lost.path == self.fork:
+            self.fork.unlink()
 
     async def note(self, store: Store) -> None:
         """Keep the newest checkpoint; replaces the file in one step, also in a power cut.

@@ -19,6 +19,7 @@ from proxy.contracts import Store
 from proxy.cosigned import CosignedCheckpoint
 from proxy.directory_service import DirectoryService
 from proxy.errors import ConfigError, TfauditError
+from proxy.key_history import verify_own
 from proxy.keys import KeyRing, open_keys, pending_keys, rotating, settle_pending
 from proxy.last_checkpoint import LastCheckpoint
 from proxy.lock_service import LockService
@@ -116,7 +117,6 @@ async def open_program(
         [each.verifier for each in config.witness.listed],
         config.witness.wanted,
     )
-    cosigned.load()
     secrets = Keys(keys.master, keys.redaction)
     open_sink = SinkOpener(NamedSecrets(config), now, config.data.directory)
     async with AsyncExitStack() as after, store:
@@ -124,6 +124,7 @@ async def open_program(
         after.callback(keys.close)
         if not is_recovery:
             await last_checkpoint.check(store)
+        await cosigned.load(lambda note: verify_own(store, note, verifier))
         policy = config.redaction.policy() if create else await _policy_in_force(store)
         readings = ReadingLog(store, window=config.audit.reading_window, now=now)
         async with PasswordHasher() as hasher, WorkerPool(secrets, workers, policy) as preparer:

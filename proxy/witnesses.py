@@ -19,6 +19,7 @@ from proxy.errors import (
     UnavailableError,
     VerificationError,
 )
+from proxy.key_history import verify_own
 from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
 from proxy.tlog.cosignature import Cosignature, add_cosignatures, cosignatures
 from proxy.tlog.note import NoteVerifier
@@ -63,10 +64,14 @@ class Witnesses:
         store: has the log.
         log: the log's own checkpoint key.
         prove: proves that it only grew.
+        root: gives its root at a size; None when it has not so many entries.
         post: sends a body to an address; UnavailableError when there is no answer.
+        get: asks an address for what is there; the same.
         clock: seconds since 1970.
         on_ahead: told the name of a witness that knows more of the log than there is of it here,
-            and how many entries it knows.
+            and how many entries it knows. That is its word alone.
+        on_fork: told the name of a witness that showed a checkpoint which a key of this log signed,
+            and which is not of the log as it is here; and that checkpoint, a signed note.
     """
 
     def __init__(  # noqa: PLR0913 - the world around it
@@ -77,18 +82,24 @@ class Witnesses:
         log: NoteVerifier,
         *,
         prove: Prove,
+        root: Callable[[int], Awaitable[bytes | None]],
         post: Callable[[str, bytes], Awaitable[Answer]],
+        get: Callable[[str], Awaitable[Answer]],
         clock: Callable[[], int],
         on_ahead: Callable[[str, int], None],
+        on_fork: Callable[[str, str], None],
     ) -> None:
         self._listed = listed
         self._cosigned = cosigned
         self._store = store
         self._log = log
         self._prove = prove
+        self._root = root
         self._post = post
+        self._get = get
         self._clock = clock
         self._on_ahead = on_ahead
+        self._on_fork = on_fork
         self._known: dict[str, int] = {}
         self._failures: dict[str, str] = {}
 
@@ -166,6 +177,8 @@ class Witnesses:
             if answer.status == 200:
                 self._known[name] = size
                 return self._checked(witness, note, answer.body)
+            if answer.status == 422:
+                await self._require_no_fork(witness)
             if answer.status != 409:
                 self._known.pop(name, None)
                 raise UnavailableError(
@@ -174,9 +187,11 @@ class Witnesses:
                 )
             told = parse_size(answer.body)
             if told == known == size:
+                await self._require_no_fork(witness)
                 raise VerificationError(
-                    f"it knows another history of {size} entries: the log was forked. Compare both "
-                    "with what you kept elsewhere"
+                    f"it says that it knows another history of {size} entries, and shows nothing "
+                    "that proves it: ask those who run it for their checkpoint of this log, and "
+                    "compare it: tfaudit verify --against FILE"
                 )
             self._known[name] = known = told
         if known > size:
@@ -187,6 +202,31 @@ class Witnesses:
                 "put in the place of the newest"
             )
         raise UnavailableError("it told another size each time it was asked")
+
+    async def _require_no_fork(self, witness: ListedWitness) -> None:
+        """Ask a witness that refused a checkpoint as one of a fork for what proves that.
+
+        Its word alone proves nothing, and whoever else holds none of this log's keys can't make
+        what does. So only a checkpoint that one of them signed counts, and only against a root
+        that is made of the log here.
+
+        Raises:
+            VerificationError: it showed one; whoever has to know was told.
+            UnavailableError: the log can't be read.
+        """
+        try:
+            answer = await self._get(witness.latest(self._log.name))
+            note = answer.body.decode() if answer.status == 200 else ""
+            shown = await verify_own(self._store, note, self._log)
+        except (UnavailableError, UnicodeDecodeError, InvalidInputError, VerificationError):
+            return
+        if await self._root(shown.size) in {None, shown.root}:
+            return
+        self._on_fork(witness.verifier.name, note)
+        raise VerificationError(
+            f"it showed a checkpoint of {shown.size} entries that is signed with this log's key "
+            "and has another root: the log was forked"
+        )
 
     def _checked(self, witness: ListedWitness, note: str, body: bytes) -> Cosignature:
         try:
@@ -207,6 +247,7 @@ class Witnesses:
 _MEANING: Final = {
     403: ": it does not know this log's key; give it that of `tfaudit key show`",
     404: ": it does not watch this log; give it the key of `tfaudit key show`",
-    422: ": it knows a history that this one does not follow from; the log was forked. Compare "
-    "both with what you kept elsewhere",
+    422: ": it says that it knows a history that this one does not follow from, and shows nothing "
+    "that proves it. Ask those who run it for their checkpoint of this log, and compare it: "
+    "tfaudit verify --against FILE",
 }

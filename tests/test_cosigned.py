@@ -6,7 +6,7 @@ import pytest
 
 from proxy.cosigned import CosignedCheckpoint
 from proxy.errors import VerificationError
-from proxy.tlog.checkpoint import sign
+from proxy.tlog.checkpoint import Checkpoint, sign, verify_checkpoint
 from proxy.tlog.cosignature import Cosigner, add_cosignatures
 from tests.fakes import CHECKPOINT_KEY, ENTRY_KEY
 from tests.witness.logs import LOG, WITNESS, at
@@ -33,11 +33,16 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "checkpoint.cosigned"
 
 
+async def own(note: str) -> Checkpoint:
+    """Check as a server does whose key was never rotated."""
+    return verify_checkpoint(note, LOG.verifier)
+
+
 async def test_what_was_kept_is_there_after_a_start(path: Path) -> None:
     """With the time by which a quorum had spoken: the second newest of three."""
     await keeper(path).keep(cosigned(7, 10, 30, 20))
     again = keeper(path)
-    again.load()
+    await again.load(own)
     assert again.newest is not None
     assert (7, 20) == (again.newest.checkpoint.size, again.newest.seconds)
 
@@ -59,11 +64,11 @@ async def test_what_does_not_hold_is_not_kept(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"nonsense\n"])
-def test_a_file_that_was_altered_is_as_good_as_none(path: Path, content: bytes) -> None:
+async def test_a_file_that_was_altered_is_as_good_as_none(path: Path, content: bytes) -> None:
     """It is replaced by the next."""
     path.write_bytes(content)
     kept = keeper(path)
-    kept.load()
+    await kept.load(own)
     assert kept.newest is None
 
 
@@ -71,6 +76,6 @@ async def test_a_stricter_policy_asks_anew(path: Path) -> None:
     """Neither too few nor witnesses that count no more suffice."""
     await keeper(path).keep(cosigned(7, 10, 10))
     for stricter in (keeper(path, 3), keeper(path, 1, (THIRD,)), keeper(path, 1, ())):
-        stricter.load()
+        await stricter.load(own)
         assert stricter.newest is None
     assert not keeper(path, 0, ()).is_wanted

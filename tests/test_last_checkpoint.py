@@ -6,7 +6,7 @@ import pytest
 
 from proxy.contracts import Store
 from proxy.errors import ConfigError
-from proxy.last_checkpoint import LastCheckpoint
+from proxy.last_checkpoint import LastCheckpoint, lost_file, lost_size
 from proxy.tlog.note import NoteSigner
 from tests.fakes import CHECKPOINT_KEY, ENTRY_KEY, ORIGIN
 from tests.samples import a_draft, an_open_store
@@ -145,3 +145,55 @@ async def test_a_file_that_can_not_be_written_leaves_the_one_before(
             await keeper.note(store)
     assert before == path.read_bytes()
     assert {"checkpoint.last", "tfaudit.db"} == {each.name for each in tmp_path.iterdir()}
+
+
+# ---------------------------------------------------------------- a fork that a witness showed
+
+
+async def a_note(directory: Path, entries: int) -> str:
+    """Return the checkpoint of another history, signed with the log's key."""
+    directory.mkdir()
+    async with an_open_store(directory) as store:
+        await grow(store, entries)
+        return await store.checkpoint()
+
+
+@pytest.mark.parametrize("size", [2, 3])
+async def test_what_proves_a_fork_stops_the_start(
+    tmp_path: Path, keeper: LastCheckpoint, size: int
+) -> None:
+    """Though the log holds in itself and is what it was; nothing that is noted undoes it."""
+    async with an_open_store(tmp_path) as store:
+        await grow(store, 3)
+        keeper.contradict(await a_note(tmp_path / "other", size))
+        await keeper.note(store)
+        with pytest.raises(ConfigError, match=rf"log was forked: .*fork.* checkpoint of {size} "):
+            await keeper.check(store)
+
+
+async def test_the_database_that_it_is_of_settles_it(
+    tmp_path: Path, keeper: LastCheckpoint
+) -> None:
+    """It was put back: the file says what the log says."""
+    async with an_open_store(tmp_path) as store:
+        await grow(store, 3)
+        keeper.contradict(await store.checkpoint())
+        await grow(store, 1)
+        await keeper.check(store)
+
+
+async def test_a_fork_is_on_record_by_its_own_checkpoint_alone(
+    tmp_path: Path, keeper: LastCheckpoint
+) -> None:
+    """Another of the same size is another fork, and gets a file of its own."""
+    first, second = [await a_note(tmp_path / name, 3) for name in ("a", "b")]
+    paths = []
+    for note in (first, second, first):
+        path = lost_file(tmp_path, 3, note)
+        path.write_text(note)
+        paths.append(path.name)
+        assert keeper.is_on_record(note)
+        assert keeper.is_on_record(second) == (note == second or len(paths) > 1)
+    assert ["checkpoint.lost-3", "checkpoint.lost-3.2", "checkpoint.lost-3"] == paths
+    assert 3 == lost_size(tmp_path)
+    assert not keeper.is_on_record(await a_note(tmp_path / "c", 2))

@@ -9,13 +9,14 @@ import pytest
 
 from proxy.contracts import Store
 from proxy.cosigned import CosignedCheckpoint
+from proxy.key_history import verify_own
 from proxy.proof_service import ProofService
 from proxy.reading_log import ReadingLog
-from proxy.tlog.checkpoint import verify_checkpoint
+from proxy.tlog.checkpoint import Checkpoint, sign, verify_checkpoint
 from proxy.tlog.cosignature import cosignatures
 from proxy.tlog.note import NoteSigner
 from proxy.witnesses import REFRESH_SECONDS, Answer, Witnesses
-from tests.fakes import CHECKPOINT_KEY, ORIGIN
+from tests.fakes import CHECKPOINT_KEY, ENTRY_KEY, ORIGIN
 from tests.samples import a_draft, an_open_store
 from tests.server.faces import NOW
 from tests.witness.asked import Asked
@@ -32,26 +33,27 @@ class World:
     path: Path
     quorum: int = 2
     ahead: list[tuple[str, int]] = field(default_factory=list)
+    forks: list[tuple[str, str]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        """Begin as a server does that starts."""
-        self.restart()
-
-    def restart(self) -> None:
+    async def restart(self) -> None:
         """Forget what is not in a file."""
         keys = [each.verifier for each in self.asked.cosigners]
         self.cosigned = CosignedCheckpoint(self.path, VERIFIER, keys, self.quorum)
-        self.cosigned.load()
+        await self.cosigned.load(lambda note: verify_own(self.store, note, VERIFIER))
         readings = ReadingLog(self.store, window=60.0, now=lambda: NOW)
+        proofs = ProofService(self.store, readings, VERIFIER)
         self.witnesses = Witnesses(
             self.asked.listed,
             self.cosigned,
             self.store,
             VERIFIER,
-            prove=ProofService(self.store, readings, VERIFIER).growth,
+            prove=proofs.growth,
+            root=proofs.root,
             post=self.asked.post,
+            get=self.asked.get,
             clock=lambda: self.asked.now,
             on_ahead=lambda name, size: self.ahead.append((name, size)),
+            on_fork=lambda name, note: self.forks.append((name, note)),
         )
 
     async def grow(self, entries: int = 1) -> None:
@@ -70,7 +72,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Begin with an empty log."""
     async with an_open_store(tmp_path) as store:
         with Asked(tmp_path, VERIFIER, 3) as asked:
-            yield World(store, asked, tmp_path / "checkpoint.cosigned")
+            made = World(store, asked, tmp_path / "checkpoint.cosigned")
+            await made.restart()
+            yield made
 
 
 async def test_an_empty_log_is_not_shown(world: World) -> None:
@@ -102,7 +106,7 @@ async def test_after_a_start_the_witness_tells_how_far_it_was(world: World) -> N
     await world.grow(5)
     await world.witnesses.ask()
     await world.grow(2)
-    world.restart()
+    await world.restart()
     assert 5 == world.size()
     await world.witnesses.ask()
     assert [0, 0, 5] == [each.old_size for each in world.asked.requests[1]]
@@ -202,18 +206,86 @@ async def test_a_witness_that_knows_more_of_the_log_is_told_of(tmp_path: Path) -
     with Asked(tmp_path, VERIFIER, 3) as asked:
         async with an_open_store(tmp_path / "new") as store:
             world = World(store, asked, tmp_path / "a")
+            await world.restart()
             await world.grow(5)
             await world.witnesses.ask()
+            newest = await store.checkpoint()
         async with an_open_store(tmp_path / "old") as store:
             world = World(store, asked, tmp_path / "b")
+            await world.restart()
             await world.grow(2)
             await world.witnesses.ask()
             assert sorted(world.ahead) == [(f"witness.example/{n}", 5) for n in range(3)]
             assert world.size() is None
             # Grown past what the witnesses know, it is a fork, and nobody cosigns it.
+            assert [] == world.forks
             await world.grow(7)
             await world.witnesses.ask()
             assert world.size() is None
+            assert sorted(world.forks) == [(f"witness.example/{n}", newest) for n in range(3)]
+
+
+async def forked(tmp_path: Path, asked: Asked, then: int, now: int) -> World:
+    """Let the witnesses see a log of a size, and ask them about another of its name and key."""
+    for name, size in (("then", then), ("now", now)):
+        (tmp_path / name).mkdir()
+        async with an_open_store(tmp_path / name) as store:
+            world = World(store, asked, tmp_path / f"{name}.cosigned")
+            await world.restart()
+            await world.grow(size)
+            await world.witnesses.ask()
+    return world
+
+
+@pytest.mark.parametrize("now", [5, 9])
+async def test_a_fork_is_told_of_with_what_proves_it(tmp_path: Path, now: int) -> None:
+    """Of the same size as what the witness knows, or a larger one."""
+    with Asked(tmp_path, VERIFIER, 3) as asked:
+        world = await forked(tmp_path, asked, 5, now)
+    assert sorted(name for name, _ in world.forks) == [f"witness.example/{n}" for n in range(3)]
+    assert {5} == {verify_checkpoint(note, VERIFIER).size for _, note in world.forks}
+    assert world.size() is None
+
+
+OTHER = NoteSigner(ORIGIN, ENTRY_KEY)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param(Answer(404, b"no\n"), id="another program's witness"),
+        pytest.param(Answer(200, b"\xff"), id="no text"),
+        pytest.param(Answer(200, b"nonsense\n"), id="no checkpoint"),
+        pytest.param(
+            Answer(200, sign(Checkpoint(ORIGIN, 3, b"x" * 32), OTHER).encode()), id="another key's"
+        ),
+    ],
+)
+@pytest.mark.parametrize("answers", [(Answer(409, b"3\n"),), (Answer(422, b""),)])
+async def test_a_claim_without_proof_stops_nothing(
+    world: World, shown: Answer, answers: tuple[Answer]
+) -> None:
+    """A witness that lies, or is at fault, costs its own cosignature."""
+    (world.asked.instead[0],) = answers
+    world.asked.shown[0] = shown
+    await world.grow(3)
+    await world.witnesses.ask()
+    assert ([], [], 3) == (world.forks, world.ahead, world.size())
+    assert "shows nothing that proves it" in world.witnesses._failures["witness.example/0"]
+
+
+async def test_a_true_checkpoint_proves_no_fork(world: World) -> None:
+    """Whatever the witness says of it; nor one that is larger than the log."""
+    await world.grow(2)
+    old = await world.store.checkpoint()
+    await world.grow(2)
+    larger = sign(Checkpoint(ORIGIN, 50, b"x" * 32), NoteSigner(ORIGIN, CHECKPOINT_KEY))
+    world.asked.instead[0] = Answer(422, b"")
+    for note in (old, await world.store.checkpoint(), larger):
+        world.asked.shown[0] = Answer(200, note.encode())
+        await world.grow()
+        await world.witnesses.ask()
+    assert [] == world.forks
 
 
 async def test_a_disk_that_is_full_ends_nothing(

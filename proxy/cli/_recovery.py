@@ -80,9 +80,9 @@ async def _recover(config: "Config", known_size: int | None, *, accept: bool) ->
                 f"the log has {size} entries, where it once had {known}: put the newest database "
                 "back. If there is none, say so with --accept-loss"
             )
-        kept = lost_file(config.data.directory, known)
         by = "a witness" if lost is None else lost.path.name
         note = f"{known} entries were known by {by}\n" if lost is None else lost.note
+        kept = lost_file(config.data.directory, known, note)
         # Before the entry: the evidence is never the thing that a power cut takes.
         replace_text(kept, note)
         who = caller("log recover")
@@ -103,6 +103,8 @@ async def _recover(config: "Config", known_size: int | None, *, accept: bool) ->
         entry = draft("audit.recovered", "success", message, who, recovery=recovery)
         done = await program.store.write(lambda transaction: transaction.append(entry))
         await program.last_checkpoint.note(program.store)
+        if lost is not None:
+            program.last_checkpoint.settle(lost)
     return (
         f"Entry {done.index} records it: {what}. The checkpoint that tells of it is kept in "
         f"{kept}: give it to your auditors."

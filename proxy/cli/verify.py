@@ -540,14 +540,15 @@ def _read_checkpoint(path: Path) -> str:
 
 def _verify_database(asked: _Asked) -> "Findings":
     from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
+    from proxy.last_checkpoint import FORK  # noqa: PLC0415
     from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
 
     data, keys = asked.config.data, asked.keys
 
     async def action() -> "Findings":
         # Before the database is opened: a server may write both while we look.
-        last = data.last_checkpoint
-        kept = [_read_checkpoint(last)] if last.is_file() else []
+        beside = (data.last_checkpoint, data.directory / FORK)
+        kept = [_read_checkpoint(each) for each in beside if each.is_file()]
         kept += asked.trusted
         async with SQLiteReader(data.database) as store:
             if asked.tree_only:

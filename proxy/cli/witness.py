@@ -51,9 +51,10 @@ def serve(
         list[str],
         typer.Option(
             "--log",
-            metavar="VKEY",
-            help="The checkpoint key of a log to watch, as [bold]tfaudit key show[/] prints it. "
-            "Again for each further log or key.",
+            metavar="FILE|VKEY",
+            help="The checkpoint key of a log to watch, as [bold]tfaudit key show[/] prints it, or "
+            "a file from [bold]tfaudit key export-public --json[/], which has all keys of a log. "
+            "Again for each further log, and for a newer key after the former one.",
         ),
     ],
     data: _DirectoryOption = Path("tfaudit-witness"),
@@ -90,17 +91,22 @@ def _cosigner(data: Path, name: str | None) -> "Cosigner":
     return open_witness_key(data, name, is_known=(data / _LEDGER).exists())
 
 
-def _logs(vkeys: list[str]) -> "Mapping[str, Sequence[NoteVerifier]]":
-    from proxy.tlog.note import NoteVerifier  # noqa: PLC0415 - quick start of the command line
+def _logs(given: list[str]) -> "Mapping[str, Sequence[NoteVerifier]]":
+    """Return the checkpoint keys of each log, in the order in which it had them."""
+    from proxy.cli._verification import parse_keys  # noqa: PLC0415 - quick start
 
-    logs: dict[str, list[NoteVerifier]] = {}
-    for vkey in vkeys:
+    logs: dict[str, dict[str, NoteVerifier]] = {}
+    for each in given:
         try:
-            verifier = NoteVerifier.parse(vkey)
+            _, verifiers = parse_keys([each])
         except InvalidInputError as error:
-            raise InvalidInputError(f"--log {vkey[:100]!r}: {error}") from error
-        logs.setdefault(verifier.name, []).append(verifier)
-    return logs
+            raise InvalidInputError(f"--log {each[:100]!r}: {error}") from error
+        # A file begins with the key in force, and has it again at its place among all.
+        for verifier in verifiers:
+            log = logs.setdefault(verifier.name, {})
+            log.pop(verifier.vkey, None)
+            log[verifier.vkey] = verifier
+    return {origin: list(log.values()) for origin, log in logs.items()}
 
 
 async def _serve(

@@ -8,6 +8,7 @@ import re
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,6 +22,9 @@ from proxy.tlog.proof import verify_consistency
 
 PATH: Final = "add-checkpoint"
 """Where a witness is asked, below its address."""
+LATEST: Final = "latest-checkpoint"
+"""Where this witness shows what it cosigned last; the protocol leaves that open (*Monitor
+Retrieval Mechanism*)."""
 SIZE_TYPE: Final = "text/x.tlog.size"
 """Content type of an answer that tells how far the witness knows the log."""
 MAX_PROOF_LINES: Final = 63
@@ -132,7 +136,8 @@ def check_claim(body: bytes, logs: Mapping[str, Sequence[NoteVerifier]]) -> Clai
 
     Args:
         body: from anybody.
-        logs: by the origin the checkpoint keys of each log that the witness watches.
+        logs: by the origin the checkpoint keys of each log that the witness watches, in the order
+            in which the log had them.
     """
     try:
         request = parse_request(body)
@@ -152,6 +157,27 @@ def check_claim(body: bytes, logs: Mapping[str, Sequence[NoteVerifier]]) -> Clai
             400, f"The old size, {request.old_size}, is above the new one, {checkpoint.size}."
         )
     return Claim(request, checkpoint, text)
+
+
+def is_retired(note: str, latest: str, verifiers: Sequence[NoteVerifier]) -> bool:
+    """Tell whether a checkpoint is signed by former keys alone.
+
+    Args:
+        note: of a log, by at least one of its keys.
+        latest: the one that was cosigned last.
+        verifiers: the log's keys in the order in which it had them.
+    """
+    return _newest_signer(note, verifiers) < _newest_signer(latest, verifiers)
+
+
+def _newest_signer(note: str, verifiers: Sequence[NoteVerifier]) -> int:
+    for number in reversed(range(len(verifiers))):
+        try:
+            open_note(note, verifiers[number : number + 1])
+        except VerificationError:
+            continue
+        return number
+    return -1
 
 
 def decide(claim: Claim, latest: Checkpoint | None) -> Accepted | Refused:
@@ -203,6 +229,15 @@ class ListedWitness:
 
     address: str
     verifier: CosignatureVerifier
+
+    def latest(self, origin: str) -> str:
+        """Return the address at which it may show what it cosigned last of a log."""
+        return f"{self.address.removesuffix(PATH)}{latest_path(origin)}"
+
+
+def latest_path(origin: str) -> str:
+    """Return where a witness shows what it cosigned last of a log, below its address."""
+    return f"{LATEST}/{sha256(origin.encode()).hexdigest()}"
 
 
 def parse_listed(text: str) -> ListedWitness:

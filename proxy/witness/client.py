@@ -1,4 +1,4 @@
-"""HTTP to the witnesses: one request, its status and so much of the answer as may be read."""
+"""HTTP to the witnesses: a request, its status and so much of the answer as may be read."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,8 +30,16 @@ class WitnessClient:
         Raises:
             UnavailableError: there was none in time, or too long a one.
         """
+        return await self._ask("POST", address, body)
+
+    async def get(self, address: str) -> Answer:
+        """Return what is there, as ``post``."""
+        return await self._ask("GET", address, None)
+
+    async def _ask(self, method: str, address: str, body: bytes | None) -> Answer:
+        asked = self._session.request(method, address, data=body, allow_redirects=False)
         try:
-            async with self._session.post(address, data=body, allow_redirects=False) as answer:
+            async with asked as answer:
                 content, is_whole = await read_up_to(answer.content, MAX_ANSWER_BYTES)
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             what = str(error) or type(error).__name__

@@ -67,6 +67,17 @@ class Ledger:
         with self._told():
             return self._latest(origin)[0]
 
+    def note(self, origin: str) -> str | None:
+        """Return the checkpoint that was cosigned last of a log, as the log signed it.
+
+        Raises:
+            UnavailableError: it can't be read.
+        """
+        query = "SELECT note FROM cosigned WHERE origin = ?"
+        with self._told(), closing(self._database.execute(query, (origin,))) as cursor:
+            row = cursor.fetchone()
+        return None if row is None else str(row[0])
+
     def advance(self, claim: Claim, seconds: int) -> Accepted | Refused:
         """Decide about a claim, and remember it when it is accepted: durably, before the return.
 

@@ -1,4 +1,4 @@
-"""The witness's HTTP face: ``POST /add-checkpoint`` and ``GET /healthz``."""
+"""The witness's HTTP face: ``POST /add-checkpoint``, ``GET /latest-checkpoint/…``, ``/healthz``."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +12,14 @@ from proxy.errors import UnavailableError
 from proxy.tlog.cosignature import Cosigner
 from proxy.tlog.note import NoteVerifier
 from proxy.tlog.witnessing import (
+    LATEST,
     MAX_REQUEST_BYTES,
     PATH,
     SIZE_TYPE,
     Refused,
     check_claim,
+    is_retired,
+    latest_path,
 )
 from proxy.witness.ledger import Ledger
 
@@ -30,7 +33,7 @@ class WitnessServer:
 
     Args:
         cosigner: the witness's key.
-        logs: by the origin the checkpoint keys of each log that it watches.
+        logs: by the origin the checkpoint keys of each log that it watches, the newest last.
         ledger: remembers.
         clock: seconds since 1970.
     """
@@ -53,6 +56,7 @@ class WitnessServer:
         """Return the application; the file is the caller's to close, after it."""
         app = web.Application(client_max_size=MAX_REQUEST_BYTES)
         app.router.add_post(f"/{PATH}", self.add_checkpoint)
+        app.router.add_get(f"/{LATEST}/{{log}}", self.latest_checkpoint)
         app.router.add_get("/healthz", self.healthz)
 
         async def end(_: web.Application) -> None:
@@ -70,6 +74,23 @@ class WitnessServer:
             _log.warning("not healthy", error=str(error))
             return web.Response(status=503, text="what is remembered can't be read\n")
         return web.Response(text="ok\n")
+
+    async def latest_checkpoint(self, request: web.Request) -> web.Response:
+        """Show the checkpoint of a log that was cosigned last, as the log signed it.
+
+        It proves to the log, and to anybody, what this witness says when it refuses another.
+        """
+        names = {f"/{latest_path(origin)}": origin for origin in self._logs}
+        origin = names.get(request.path, "")
+        loop = asyncio.get_running_loop()
+        try:
+            note = await loop.run_in_executor(self._thread, self._ledger.note, origin)
+        except UnavailableError as error:
+            _log.warning("not shown", error=str(error))
+            return web.Response(status=503, text="what is remembered can't be read\n")
+        if note is None:
+            return web.Response(status=404, text="This witness cosigned no such log.\n")
+        return web.Response(text=note)
 
     async def add_checkpoint(self, request: web.Request) -> web.Response:
         """Cosign a checkpoint that follows from the last one (tlog-witness, *add-checkpoint*)."""
@@ -100,9 +121,15 @@ class WitnessServer:
         if isinstance(claim, Refused):
             _log.info("refused", status=claim.status, reason=claim.reason)
             return claim
+        origin = claim.checkpoint.origin
+        latest = self._ledger.note(origin)
+        if latest is not None and is_retired(claim.request.note, latest, self._logs[origin]):
+            reason = "Signed by a key that this log retired: the last checkpoint has a newer one."
+            _log.warning("refused", status=403, origin=origin, reason=reason)
+            return Refused(403, reason)
         seconds = self._clock()
         answer = self._ledger.advance(claim, seconds)
-        about = {"origin": claim.checkpoint.origin, "size": claim.checkpoint.size}
+        about = {"origin": origin, "size": claim.checkpoint.size}
         if isinstance(answer, Refused):
             if answer.is_fork:
                 # Two checkpoints of one size and different roots, both signed: who has them needs

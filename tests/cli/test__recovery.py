@@ -12,7 +12,9 @@ import pytest
 from proxy.cli._common import settings
 from proxy.config import load_config
 from proxy.errors import UnavailableError
+from proxy.last_checkpoint import LastCheckpoint
 from proxy.program import open_program
+from proxy.storage.sqlite import SQLiteStore
 from tests.cli.conftest import Tfaudit, events, json_lines
 from tests.cli.test_witness import NAME, served, witness
 from tests.cli.tile_logs import grow
@@ -65,6 +67,38 @@ def test_a_recovery_is_on_record_and_the_log_goes_on(tfaudit: Tfaudit, older: Pa
     assert "forked" in tfaudit("verify", "--against", older / "checkpoint.lost-7", code=1).stderr
 
 
+class Cut(BaseException):
+    """The process ends here."""
+
+
+def cut(*_: object, **__: object) -> None:
+    """End the process."""
+    raise Cut
+
+
+@pytest.mark.parametrize(
+    "step", [(SQLiteStore, "write"), (LastCheckpoint, "note"), (LastCheckpoint, "settle")]
+)
+def test_a_recovery_that_is_cut_short_is_begun_anew(
+    tfaudit: Tfaudit, data: Path, tmp_path: Path, step: tuple[type, str]
+) -> None:
+    """What proves the fork stands until all is done: nothing starts, and it can be done again."""
+    grow(data, 3)
+    shutil.copytree(data / "keys", tmp_path / "other" / "keys")
+    grow(tmp_path / "other", 4)
+    shown = (tmp_path / "other" / "checkpoint.last").read_text()
+    (data / "checkpoint.fork").write_text(shown)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(*step, cut)
+        with pytest.raises(Cut):
+            tfaudit("log", "recover", "--accept-loss")
+    assert "the log was forked" in tfaudit("state", "list", code=2).stderr
+    tfaudit("log", "recover", "--accept-loss")
+    assert shown == (data / "checkpoint.lost-4").read_text()
+    assert "audit.recovered" in events(tfaudit)
+    tfaudit("verify")
+
+
 def test_a_log_that_lost_nothing_is_left_alone(tfaudit: Tfaudit, data: Path) -> None:
     """Neither by its own file nor by what is said of a witness."""
     grow(data, 3)
@@ -98,6 +132,61 @@ async def test_a_store_that_was_halted_signs_nothing_more(data: Path) -> None:
         with pytest.raises(UnavailableError, match="older than a witness knows it"):
             await program.store.write(lambda _: None)
         assert size == await program.store.size()
+
+
+def index_of(server: Server) -> int:
+    """Read a state; return the index of the entry that records it."""
+    return int(server.request("GET", "/state/a").headers["Audit-Index"])
+
+
+def test_a_server_whose_log_a_witness_knows_otherwise_signs_nothing_on(
+    tfaudit: Tfaudit, data: Path, tmp_path: Path
+) -> None:
+    """Restored, and grown to the very size that a witness saw before: a fork of the same size.
+
+    The witness shows what it cosigned, which the log's own key signed: that stops the server, and
+    keeps it from starting, also when the witness is down, until the loss is on record.
+    """
+    vkey = json.loads(tfaudit("key", "show", "--json").stdout)["checkpoint"]["vkey"]
+    port = str(free_port())
+    key = witness("key", "--data", tmp_path / "w", "--name", NAME).stdout.strip()
+    asked = {
+        "TFAUDIT_WITNESS_ASK": f"http://127.0.0.1:{port} {key}",
+        "TFAUDIT_WITNESS_INTERVAL": "0.1",
+    }
+    server = Server(data, env=asked)
+    with server:
+        pass
+    shutil.copytree(data, tmp_path / "backup")
+    with served(tmp_path / "w", log=vkey, port=port), server:
+        size = [index_of(server) for _ in range(9)][-1] + 1
+        until(lambda: f"\n{size}\n" in server.request("GET", "/checkpoint/cosigned").body.decode())
+        server.kill()
+    shutil.rmtree(data)
+    shutil.copytree(tmp_path / "backup", data)
+    server.start()
+    while index_of(server) + 1 < size:
+        pass
+    with served(tmp_path / "w", log=vkey, port=port):
+        until(lambda: not server.is_ready())
+    assert "THE LOG IS NOT SIGNED ON" in server.stderr
+    assert 503 == server.request("GET", "/state/a").status
+    assert 2 == server.stop()
+    shown = (data / "checkpoint.fork").read_text()
+    assert [vkey.split("+")[0], str(size)] == shown.split("\n")[:2]
+    with pytest.raises(AssertionError, match="the log was forked"):
+        server.start()
+    assert "FAILED (invalid)" in tfaudit("verify", "--no-record", code=1).stderr
+    assert "put the newest database" in tfaudit("log", "recover", code=2).stderr
+    told = tfaudit("log", "recover", "--accept-loss").stdout
+    assert "those from some entry on were replaced by others" in told
+    assert shown == (data / f"checkpoint.lost-{size}").read_text()
+    assert not (data / "checkpoint.fork").exists()
+    tfaudit("verify")
+    with served(tmp_path / "w", log=vkey, port=port), server:
+        index_of(server)
+        time.sleep(0.3)  # it is asked again, and shows the same
+        assert server.is_ready()
 
 
 def test_a_server_that_is_older_than_a_witness_knows_it_signs_nothing_on(

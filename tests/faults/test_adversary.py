@@ -7,7 +7,7 @@ checkpoint that was kept elsewhere, or by a witness.
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from proxy.cli._common import run, settings
 from proxy.cosigned import CosignedCheckpoint
 from proxy.errors import ConfigError, UnavailableError, VerificationError
 from proxy.program import open_program
+from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
 from proxy.tlog.merkle import Frontier, leaf_hash
 from proxy.tlog.note import NoteVerifier
 from proxy.witnesses import Witnesses
@@ -79,9 +80,12 @@ class Scene:
                     program.store,
                     log,
                     prove=program.proofs.growth,
+                    root=program.proofs.root,
                     post=self.asked.post,
+                    get=self.asked.get,
                     clock=lambda: self.asked.now,
                     on_ahead=lambda *_: None,
+                    on_fork=lambda *_: None,
                 )
                 await witnesses.ask()
                 return witnesses._failures.get(listed.verifier.name, "")
@@ -234,6 +238,13 @@ def test_an_old_checkpoint_is_replayed(scene: Scene, tmp_path: Path) -> None:
     assert "an older backup was put in its place" in str(shown["message"])
 
 
+def _own(scene: Scene) -> Callable[[str], Awaitable[Checkpoint]]:
+    async def verify(note: str) -> Checkpoint:
+        return verify_checkpoint(note, scene.asked._log)
+
+    return verify
+
+
 def test_an_old_cosigned_checkpoint_is_replayed(scene: Scene, tmp_path: Path) -> None:
     """What was once kept as cosigned is never replaced by something smaller."""
     assert not scene.show()
@@ -245,7 +256,7 @@ def test_an_old_cosigned_checkpoint_is_replayed(scene: Scene, tmp_path: Path) ->
     line = scene.asked.cosigners[0].cosign(note.split("\n\n")[0] + "\n", scene.asked.now)
     (listed,) = scene.asked.listed
     kept = CosignedCheckpoint(path, scene.asked._log, [listed.verifier], 1)
-    kept.load()
+    run(kept.load(_own(scene)))
     with pytest.raises(VerificationError, match=f"is older than the one of {TODAY}"):
         run(kept.keep(note + line))
     assert today == path.read_text()

@@ -10,7 +10,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from proxy.errors import UnavailableError
 from proxy.tlog.cosignature import Cosigner
 from proxy.tlog.note import NoteVerifier
-from proxy.tlog.witnessing import AddCheckpoint, ListedWitness, Refused, check_claim, parse_request
+from proxy.tlog.witnessing import (
+    AddCheckpoint,
+    ListedWitness,
+    Refused,
+    check_claim,
+    latest_path,
+    parse_request,
+)
 from proxy.witness.ledger import Ledger
 from proxy.witnesses import Answer
 
@@ -25,6 +32,7 @@ class Asked:
         down: numbers of those that give no answer.
         requests: what each was asked, by its number.
         instead: answers that the witness of the number gives in place of its own.
+        shown: what it shows in place of its own last checkpoint.
     """
 
     def __init__(self, directory: Path, log: NoteVerifier, number: int) -> None:
@@ -32,6 +40,7 @@ class Asked:
         self.down: set[int] = set()
         self.requests: dict[int, list[AddCheckpoint]] = {n: [] for n in range(number)}
         self.instead: dict[int, Answer] = {}
+        self.shown: dict[int, Answer] = {}
         self._log = log
         self._files = ExitStack()
         self.cosigners = [
@@ -53,6 +62,15 @@ class Asked:
     def listed(self) -> Sequence[ListedWitness]:
         """What a log is told of them; the address is the number."""
         return [ListedWitness(str(n), each.verifier) for n, each in enumerate(self.cosigners)]
+
+    async def get(self, address: str) -> Answer:
+        """Show the last checkpoint of the log, as the witness does."""
+        number, _, path = address.partition("latest-checkpoint")
+        assert f"latest-checkpoint{path}" == latest_path(self._log.name)
+        if int(number) in self.shown:
+            return self.shown[int(number)]
+        note = self.ledgers[int(number)].note(self._log.name)
+        return Answer(404, b"none\n") if note is None else Answer(200, note.encode())
 
     async def post(self, address: str, body: bytes) -> Answer:
         """Answer as the witness does."""

@@ -28,6 +28,8 @@ async def test_status_and_body_come_back() -> None:
         assert 302 == (await client.post(str(server.make_url("/away")), b"")).status
         with pytest.raises(UnavailableError, match="longer than 65,536"):
             await client.post(str(server.make_url("/long")), b"")
+        there = await client.get(str(server.make_url("/here")))
+        assert Answer(405, b"405: Method Not Allowed") == there
         gone = str(server.make_url("/here"))
         await server.close()
         with pytest.raises(UnavailableError, match="can't be reached at http"):

@@ -12,7 +12,7 @@ from proxy.errors import UnavailableError
 from proxy.tlog.checkpoint import Checkpoint, sign
 from proxy.tlog.cosignature import add_cosignatures, cosignatures
 from proxy.tlog.note import NoteSigner, NoteVerifier
-from proxy.tlog.witnessing import AddCheckpoint
+from proxy.tlog.witnessing import AddCheckpoint, latest_path
 from proxy.witness.ledger import Ledger
 from proxy.witness.server import WitnessServer
 from tests.fakes import CHECKPOINT_KEY
@@ -64,6 +64,20 @@ async def test_a_conflict_tells_the_size_in_its_own_type(face: Face) -> None:
 
     assert (409, "text/x.tlog.size", "7\n") == await face.ask(request(0, 9))
     assert (409, "text/x.tlog.size", "7\n") == await face.ask(request(7, 7, FORKED))
+
+
+async def test_what_was_cosigned_last_is_shown(face: Face) -> None:
+    """As the log signed it, to anybody: it proves what the witness says when it refuses."""
+    path = f"/{latest_path('log.example')}"
+    async with face.client.get(path) as answer:
+        assert 404 == answer.status
+    asked = request(0, 7)
+    await face.ask(asked)
+    await face.ask(request(7, 9, FORKED))
+    async with face.client.get(path) as answer:
+        assert (200, asked.note) == (answer.status, await answer.text())
+    async with face.client.get("/latest-checkpoint/other") as answer:
+        assert 404 == answer.status
 
 
 async def test_every_other_refusal_has_its_status(face: Face) -> None:
