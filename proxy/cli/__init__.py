@@ -1,42 +1,79 @@
 """The command line ``tfaudit``: one file a verb, put together here.
 
-Modules on this floor import what is heavy (the server, cryptography, the store) inside the verb
-that needs it, so that ``tfaudit --help`` answers at once.
+A verb's module is imported when the verb is asked for, and what is heavy (the server, cryptography,
+the store) inside the verb that needs it, so that every command starts at once.
 """
 
-from typing import Annotated
+from collections import UserDict
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
+from typer.main import get_group
 
-from proxy.cli import (
-    _recovery,
-    apply,
-    backup,
-    export,
-    forget,
-    grant,
-    issuer,
-    key,
-    lock,
-    log,
-    principal,
-    receipt,
-    scan,
-    serve,
-    sink,
-    state,
-    token,
-    verify,
-    whoami,
-    whose_secret,
-    witness,
-    workspace,
-)
 from proxy.cli._common import ReportingGroup
+
+_VERBS: Final = (
+    "serve",
+    "whoami",
+    "apply",
+    "principal",
+    "grant",
+    "issuer",
+    "token",
+    "sink",
+    "log",
+    "verify",
+    "export",
+    "receipt",
+    "scan",
+    "whose-secret",
+    "forget",
+    "state",
+    "lock",
+    "workspace",
+    "key",
+    "backup",
+    "witness",
+)
+"""In the order of ``--help``. ``whose-secret`` is the function ``whose_secret`` of the module of
+that name; what is more than one command is a group, the module's ``app``."""
+
+
+class _Verbs(UserDict[str, Any]):
+    """Each verb's command by its name, built when it is first asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(_VERBS))
+
+    def __getitem__(self, verb: str) -> Any:  # noqa: ANN401 - typer's command, which has no public type
+        if self.data[verb] is None:
+            self.data[verb] = _command(verb)
+        return self.data[verb]
+
+
+def _command(verb: str) -> Any:  # noqa: ANN401 - this too
+    name = verb.replace("-", "_")
+    module = import_module(f"proxy.cli.{name}")
+    holder = typer.Typer(rich_markup_mode="rich")
+    if hasattr(module, "app"):
+        holder.add_typer(module.app, name=verb)
+    else:
+        holder.command(verb)(getattr(module, name))
+    return get_group(holder).commands[verb]
+
+
+class _Root(ReportingGroup):
+    """All verbs."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - typer's own
+        super().__init__(**settings)
+        self.commands = _Verbs()
+
 
 app = typer.Typer(
     name="tfaudit",
-    cls=ReportingGroup,
+    cls=_Root,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # it would print the values of local variables
     rich_markup_mode="rich",
@@ -66,27 +103,3 @@ def root(
     Exit codes: 0 done, 1 the answer is no (not found, refused, verification failed), 2 usage or
     could not tell.
     """
-
-
-app.command("serve")(serve.serve)
-app.command("whoami")(whoami.whoami)
-app.command("apply")(apply.apply)
-app.add_typer(principal.app, name="principal")
-app.add_typer(grant.app, name="grant")
-app.add_typer(issuer.app, name="issuer")
-app.add_typer(token.app, name="token")
-app.add_typer(sink.app, name="sink")
-log.app.command("recover")(_recovery.recover)
-app.add_typer(log.app, name="log")
-app.command("verify")(verify.verify)
-app.command("export")(export.export)
-app.command("receipt")(receipt.receipt)
-app.command("scan")(scan.scan)
-app.command("whose-secret")(whose_secret.whose_secret)
-app.command("forget")(forget.forget)
-app.add_typer(state.app, name="state")
-app.add_typer(lock.app, name="lock")
-app.add_typer(workspace.app, name="workspace")
-app.add_typer(key.app, name="key")
-app.add_typer(backup.app, name="backup")
-app.add_typer(witness.app, name="witness")

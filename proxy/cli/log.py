@@ -33,6 +33,7 @@ from proxy.cli._filters import (
 )
 from proxy.cli._output import clean
 from proxy.cli._records import people_line
+from proxy.cli._recovery import recover
 from proxy.contracts import LogQuery, StoredRecord
 from proxy.errors import InvalidInputError
 from proxy.records import json_line
@@ -46,6 +47,7 @@ _POLL_SECONDS: Final = 0.5
 
 
 app = typer.Typer()
+app.command()(recover)
 
 
 @app.callback(invoke_without_command=True)
