@@ -490,13 +490,19 @@ async def _keep_last_checkpoint(program: Program, revocations: Revocations) -> N
 
 
 async def _keep_house(program: Program) -> None:
-    """Purge what is due and tell of runs that take long, at the start and each minute from then."""
+    """Destroy what is due, and tell of long runs: at the start and each minute from then."""
     keeper = Housekeeper(
-        program.store, program.workspaces, program.states, program.locks, _system("housekeeping")
+        program.store,
+        program.workspaces,
+        program.states,
+        program.locks,
+        program.retention,
+        _system("housekeeping"),
     )
     rounds = (
         (keeper.alert, "a run holds its lock for longer than its workspace allows"),
         (keeper.tidy, "purged"),
+        (keeper.prune, "pruned"),
     )
     while True:
         for work, done in rounds:

@@ -5,6 +5,7 @@ the transaction. It holds bytes by version ID, and a version's bytes never chang
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from threading import Lock
 from typing import Final
 
@@ -38,6 +39,12 @@ class BodyCache:
         with self._lock:
             self._bodies.clear()
             self._size = 0
+
+    def drop(self, version_ids: Iterable[str]) -> None:
+        """Let go of these bodies."""
+        with self._lock:
+            for version_id in version_ids:
+                self._size -= len(self._bodies.pop(version_id, b""))
 
     def put(self, version_id: str, body: bytes | bytearray) -> None:
         """Keep a body; one that is too large for the cache is let go at once."""

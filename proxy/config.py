@@ -19,6 +19,7 @@ import msgspec
 from proxy.directory import NOT_GIVEN, SinkRecord, read_record
 from proxy.errors import ConfigError, InvalidInputError
 from proxy.fields import fields_of, mistakes_in
+from proxy.retention import MOST, Retention, parse_period
 from proxy.tfstate.policy import (
     LIMIT_BYTES,
     MODES,
@@ -94,8 +95,8 @@ class Secret:
 def _setting(default: T, **rules: Any) -> T:  # noqa: ANN401 - each rule has its own type
     """Declare a field with the rules its value must keep.
 
-    They are low, high, above, choices, pattern; of a list, what finds a mistake in one of its texts
-    (``mistake``) and what parts them in the environment (``separator``, else a comma).
+    They are low, high, above, choices, pattern; what finds a mistake in a text, or in each text of
+    a list (``mistake``); and what parts these in the environment (``separator``, else a comma).
     """
     value: T = field(default=default, metadata=rules)
     return value
@@ -306,6 +307,42 @@ class RedactionConfig:
         return Policy(self.mode, self.hidden, self.readable, self.hidden_values)  # type: ignore[arg-type] # one of MODES
 
 
+def _period_mistake(text: str) -> str | None:
+    """Return what is wrong with a length of time, to be read after its key; None if nothing."""
+    try:
+        parse_period(text)
+    except InvalidInputError as error:
+        return f"can't be used: {error}"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionConfig:
+    """``[retention]``: which versions of states are kept.
+
+    A version that none of these keys keeps is destroyed; as long as none is set, everything is
+    kept. The newest version always stays, and the one that the run under way began with. A
+    workspace's own setting (`tfaudit workspace update --keep-versions`) takes their place.
+    """
+
+    # So many of the newest versions of each state are kept; 0 says nothing.
+    versions: int = _setting(0, low=0, high=MOST)
+    # Versions that were written in the last so long are kept, such as `90d`; empty says nothing.
+    versions_for: str = _setting("", mistake=_period_mistake)
+    # Whether the last version of each run is kept, however old: what was written under one lock
+    # is a run, and so is each write without one.
+    versions_last_of_run: bool = False
+
+    @property
+    def rules(self) -> Retention:
+        """What these settings say."""
+        return Retention(
+            self.versions or None,
+            parse_period(self.versions_for) if self.versions_for else None,
+            self.versions_last_of_run,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class SecretsConfig:
     """``[secrets]``: what sinks prove themselves with, each secret by its name.
@@ -350,6 +387,7 @@ class Config:
     witness: WitnessConfig = field(default_factory=WitnessConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)
     redaction: RedactionConfig = field(default_factory=RedactionConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
     secrets: SecretsConfig = field(default_factory=SecretsConfig)
     named_secrets: NamedSecrets = field(default_factory=NamedSecrets)
     sinks: Mapping[str, SinkRecord] = field(default_factory=lambda: MappingProxyType({}))
@@ -762,12 +800,7 @@ def _checked(option: _Option, value: object, folder: Path) -> object:
         return _number(option, value)
     if not isinstance(value, bool if option.type is bool else str):
         raise _WrongValueError(f"{_wanted(option)}, not {value!r}")
-    choices = option.rules.get("choices")
-    if choices and value not in choices:
-        raise _WrongValueError(f"must be one of {', '.join(choices)}, not {value!r}")
-    pattern = option.rules.get("pattern")
-    if pattern and not re.fullmatch(pattern, str(value)):
-        raise _WrongValueError(f"has characters that are not allowed here: {value!r}")
+    _check_text(option, value)
     if option.type == Path | None:
         return folder / Path(str(value)).expanduser() if value else None
     if option.type is Path:
@@ -775,6 +808,23 @@ def _checked(option: _Option, value: object, folder: Path) -> object:
             raise _WrongValueError("must not be empty")
         return folder / Path(str(value)).expanduser()
     return value
+
+
+def _check_text(option: _Option, value: str | bool) -> None:  # noqa: FBT001 - a TOML value
+    """Pass when a value keeps the rules of its key.
+
+    Raises:
+        _WrongValueError: what is wrong, to be read after the key's name.
+    """
+    choices = option.rules.get("choices")
+    if choices and value not in choices:
+        raise _WrongValueError(f"must be one of {', '.join(choices)}, not {value!r}")
+    find_mistake = option.rules.get("mistake")
+    if find_mistake and value and (mistake := find_mistake(value)):
+        raise _WrongValueError(mistake)
+    pattern = option.rules.get("pattern")
+    if pattern and not re.fullmatch(pattern, str(value)):
+        raise _WrongValueError(f"has characters that are not allowed here: {value!r}")
 
 
 def _number(option: _Option, value: object) -> int | float:

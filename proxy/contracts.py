@@ -47,6 +47,9 @@ class StateVersion(NamedTuple):
         terraform_version: as the state says; empty when it does not (encrypted states).
         kind: ``v1`` … ``v4`` or ``encrypted``.
         created: RFC 3339 UTC with microseconds and ``Z``.
+        run: when the lock was taken under which it was written, RFC 3339 UTC; None without a lock.
+        pruned: RFC 3339 UTC, when retention destroyed the body; None as long as it did not.
+        pruned_by: index of the entry that records that.
     """
 
     id: str
@@ -59,6 +62,9 @@ class StateVersion(NamedTuple):
     terraform_version: str
     kind: str
     created: str
+    run: str | None = None
+    pruned: str | None = None
+    pruned_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +402,9 @@ class Transaction(Protocol):
     def version(self, workspace: str, version: str) -> StateVersion | None:
         """Return a version by its ID or its number (decimal text)."""
 
+    def versions(self, workspace: str) -> list[StateVersion]:
+        """Return all versions of the workspace, oldest first."""
+
     def add_version(self, version: StateVersion, sealed: bytes) -> None:
         """Make this the workspace's newest version; creates the workspace when it is new."""
 
@@ -403,6 +412,16 @@ class Transaction(Protocol):
         """Destroy the bodies of all versions up to this number.
 
         ``Store.scrub`` then removes their last traces.
+        """
+
+    def prune_versions(self, version_ids: Sequence[str], index: int) -> None:
+        """Destroy the bodies of these versions, and keep when, and which entry records it.
+
+        ``Store.scrub`` then removes their last traces.
+
+        Args:
+            version_ids: none of them its workspace's newest.
+            index: of the entry.
         """
 
     def is_workspace(self, workspace: str) -> bool:
@@ -601,6 +620,10 @@ class Store(Protocol):
 
     async def versions(self, workspace: str) -> list[StateVersion]:
         """Return a workspace's versions, newest first."""
+        ...
+
+    async def pruned_versions(self, index: int) -> list[tuple[int, str]]:
+        """Return the versions that entries from an index on say were pruned: index and ID."""
         ...
 
     async def locks(self) -> list[HeldLock]:

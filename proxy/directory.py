@@ -18,6 +18,8 @@ from msgspec import Meta, Struct
 from proxy.access import Grant, Principal, Rights, Role, parse_workspace
 from proxy.errors import InvalidInputError
 from proxy.fields import FieldError, fields_of, read_fields
+from proxy.retention import Retention
+from proxy.retention import parse as parse_retention
 from proxy.rules import MAX_RULE, check_rule, is_met
 
 MAX_NAME: Final = 100
@@ -210,6 +212,9 @@ class WorkspaceRecord(_Record, frozen=True):
         body_limit: bytes of a state, below the server's own limit; None is the server's.
         require_lock: an upload without a lock is refused.
         protected: states are written, and locked for that, by identities of an issuer alone.
+        keep_versions: which versions of its state are kept, in place of what the server's
+            ``[retention]`` says: ``20, 90d, last-of-run`` or ``all``, see ``retention.parse``.
+            Empty is the server's.
         deleted: RFC 3339 UTC; nothing is given out or taken in. Set by a deletion.
         restorable_until: RFC 3339 UTC; till then it can be brought back. Set by a deletion.
         purged: its states are destroyed for good.
@@ -225,14 +230,25 @@ class WorkspaceRecord(_Record, frozen=True):
     body_limit: Annotated[int, Meta(ge=1, le=2**53 - 1)] | None = None
     require_lock: bool = False
     protected: bool = False
+    keep_versions: Annotated[str, Meta(max_length=100)] = ""
     deleted: str | None = None
     restorable_until: str | None = None
     purged: bool = False
     destroyed_versions: Annotated[int, Meta(ge=0)] = 0
 
     def __post_init__(self) -> None:
-        """Check the name; raises InvalidInputError."""
+        """Check the name and the rules of retention; raises InvalidInputError."""
         parse_workspace(self.name)
+        if self.keep_versions:
+            try:
+                parse_retention(self.keep_versions)
+            except InvalidInputError as error:
+                raise InvalidInputError(f"keep_versions can't be used: {error}") from error
+
+    @property
+    def retention(self) -> Retention | None:
+        """Which versions of its state are kept; None is what the server says."""
+        return parse_retention(self.keep_versions) if self.keep_versions else None
 
 
 class SinkRecord(_Record, frozen=True):

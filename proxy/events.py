@@ -22,6 +22,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "state.written": Event("state access", "a new version was stored, or the same bytes again"),
     "state.write_refused": Event("state access", "an upload was refused and nothing changed"),
     "state.rolled_back": Event("state access", "an older version was stored again as the newest"),
+    "state.versions_pruned": Event(
+        "state access", "older versions were destroyed, as no rule of retention keeps them"
+    ),
     "state.locked": Event("locks", "the lock was taken, or confirmed to its holder"),
     "state.lock_refused": Event("locks", "the lock was not given"),
     "state.unlocked": Event("locks", "the lock was released by its holder, or was free already"),

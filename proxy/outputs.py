@@ -1,5 +1,6 @@
 """Takes the outputs out of a state for somebody who may see nothing else of it."""
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from proxy.contracts import StateVersion
@@ -48,6 +49,12 @@ class OutputsTaker:
     def forget(self) -> None:
         """Let go of all states."""
         self._known.clear()
+
+    def drop(self, version_ids: Iterable[str]) -> None:
+        """Let go of these versions' states."""
+        for version_id in version_ids:
+            for sensitive in (False, True):
+                self._known.pop((version_id, sensitive), None)
 
     def take(self, version: StateVersion, body: bytes, *, sensitive: bool) -> Outputs:
         """Return the state with the outputs that somebody may see.

@@ -27,6 +27,7 @@ from proxy.preparation import Keys
 from proxy.preparers import WorkerPool
 from proxy.proof_service import ProofService
 from proxy.reading_log import ReadingLog
+from proxy.retention_service import RetentionService
 from proxy.secret_service import SecretService
 from proxy.sink_service import SinkService
 from proxy.sinks.opening import SinkOpener
@@ -69,6 +70,7 @@ class Program:
     exchange: TokenExchange
     people: People
     workspaces: WorkspaceService
+    retention: RetentionService
     secrets: SecretService
     sinks: SinkService
     open_sink: SinkOpener
@@ -158,6 +160,7 @@ async def open_program(
                 workspaces=WorkspaceService(
                     store, now, os.urandom, grace_days=config.data.deletion_grace
                 ),
+                retention=RetentionService(store, config.retention.rules, clock),
                 secrets=SecretService(store, secrets),
                 sinks=SinkService(store, open_sink, keys.origin, now, os.urandom),
                 open_sink=open_sink,

@@ -63,6 +63,10 @@ class DestroyedError(WorkspaceDeletedError):
     """The version's bytes were destroyed by a purge."""
 
 
+class PrunedError(DestroyedError):
+    """The version's bytes were destroyed by retention."""
+
+
 class NoOutputsError(ConflictError):
     """The outputs alone can't be taken out of a state of this kind."""
 

@@ -13,6 +13,7 @@ from proxy.contracts import LogQuery, Salt, StateVersion, Store, Transaction
 from proxy.errors import InvalidInputError, NotFoundError, UnavailableError
 from proxy.gate import gate
 from proxy.preparation import Keys, open_sealed
+from proxy.retention import ranges, ranges_text
 from proxy.state_entries import name_of
 from proxy.tfstate import document as documents
 from proxy.tfstate.commitment import PREFIX, commitments, workspace_key
@@ -225,12 +226,15 @@ class SecretService:
         """Return all versions that could be searched by ID, oldest first, and why others not."""
         searched: dict[str, SeenVersion] = {}
         unread: list[str] = []
+        pruned: list[int] = []
         destroyed = self._store.directory().workspace(workspace).destroyed_versions
         if destroyed:
-            versions = f"{destroyed} version{'s'[: destroyed != 1]}"
-            unread.append(f"{versions} can't be searched: they were destroyed by a purge")
+            unread.append(f"{_count(destroyed)} can't be searched: they were destroyed by a purge")
         for version in reversed(await self._store.versions(workspace)):
             if version.number <= destroyed:
+                continue
+            if version.pruned is not None:
+                pruned.append(version.number)
                 continue
             if version.kind == "encrypted":
                 unread.append(f"version {version.number} is encrypted by OpenTofu")
@@ -242,6 +246,11 @@ class SecretService:
                 unread.append(f"version {version.number} can't be read: {error}")
                 continue
             searched[version.id] = SeenVersion(version, sightings)
+        if pruned:
+            unread.append(
+                f"{_count(len(pruned))} ({ranges_text(ranges(pruned))}) can't be searched: "
+                "retention pruned them"
+            )
         return searched, unread
 
     def _look(
@@ -252,6 +261,10 @@ class SecretService:
             return search.in_document(documents.parse(body))
 
         return work
+
+
+def _count(number: int) -> str:
+    return f"{number} version{'s'[: number != 1]}"
 
 
 class _Hiding:

@@ -6,7 +6,8 @@ refusal is committed as an entry first and raised afterwards.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn, cast
@@ -35,6 +36,7 @@ from proxy.refusals import (
     ForgedReadError,
     NoOutputsError,
     ProtectedError,
+    PrunedError,
     WorkspaceDeletedError,
 )
 from proxy.state_entries import (
@@ -63,6 +65,7 @@ from proxy.workspace_rules import (
     require_kept,
     require_lock,
     require_size,
+    require_unpruned,
     require_writable,
     standing,
 )
@@ -218,7 +221,8 @@ class StateService:
             if isinstance(value, WorkspaceDeletedError):
                 value.audit_index = committed.index
                 raise value
-            carried = {value.head.id: await self._load_for(caller, value.head)}
+            with suppress(PrunedError):  # somebody wrote meanwhile: it is not the newest any more
+                carried = {value.head.id: await self._load_for(caller, value.head)}
         raise _too_busy(workspace)
 
     async def _read_outputs(self, caller: Caller, workspace: str) -> Reading:
@@ -260,13 +264,21 @@ class StateService:
             if isinstance(value, TfauditError):
                 value.audit_index = committed.index
                 raise value
-            body = await self._load_for(caller, value.head, "state.outputs_read")
-            take = partial(taker.take, value.head, body, sensitive=sensitive)
-            try:
-                carried = {value.head.id: await asyncio.to_thread(take)}
-            except NoOutputsError as error:
-                carried = {value.head.id: error}
+            with suppress(PrunedError):  # somebody wrote meanwhile: it is not the newest any more
+                taken = await self._take(caller, value.head, sensitive=sensitive)
+                carried = {value.head.id: taken}
         raise _too_busy(workspace)
+
+    async def _take(
+        self, caller: Caller, head: StateVersion, *, sensitive: bool
+    ) -> Outputs | NoOutputsError:
+        """Return the outputs of a version, or why they can't be told apart."""
+        body = await self._load_for(caller, head, "state.outputs_read")
+        take = partial(self._taker.take, head, body, sensitive=sensitive)
+        try:
+            return await asyncio.to_thread(take)
+        except NoOutputsError as error:
+            return error
 
     def forget_bodies(self) -> None:
         """Let go of all states in memory, because some of them were destroyed.
@@ -276,6 +288,11 @@ class StateService:
         self._bodies.clear()
         self._newest.clear()
         self._taker.forget()
+
+    def forget_versions(self, version_ids: Sequence[str]) -> None:
+        """Let go of versions in memory, because retention destroyed them."""
+        self._bodies.drop(version_ids)
+        self._taker.drop(version_ids)
 
     async def _load_for(
         self, caller: Caller, version: StateVersion, event: str = "state.read"
@@ -288,6 +305,13 @@ class StateService:
             error.audit_index = (await self._store.write(lambda tx: tx.append(failure))).index
             raise
 
+    async def _load_found(self, caller: Caller, version: StateVersion) -> bytes:
+        """Load a version that somebody wants to look at; that it was pruned is on record, too."""
+        try:
+            return await self._load(version)
+        except PrunedError as error:
+            await self._refuse_look(caller, version.workspace, error)
+
     async def read_version(self, caller: Caller, workspace: str, reference: str) -> Reading:
         """Return one version by its number or ID.
 
@@ -297,7 +321,7 @@ class StateService:
         """
         await gate(self._store, caller, Permission.STATE_READ, workspace)
         version = await self._find_for(caller, workspace, reference)
-        body = await self._load(version)
+        body = await self._load_found(caller, version)
         committed = await self._record_version_read(caller, "read", version)
         return Reading(version, body, committed.index)
 
@@ -311,7 +335,7 @@ class StateService:
         """
         await gate(self._store, caller, Permission.STATE_READ, workspace)
         version = await self._find_for(caller, workspace, reference)
-        body = await self._load(version)
+        body = await self._load_found(caller, version)
         await self._record_version_read(caller, "looked at", version)
         key = await self._key(workspace)
         return await asyncio.to_thread(lambda: self._redactor.document(documents.parse(body), key))
@@ -327,7 +351,7 @@ class StateService:
         """
         await gate(self._store, caller, Permission.STATE_READ, workspace)
         version = await self._find_for(caller, workspace, None)
-        body = await self._load(version)
+        body = await self._load_found(caller, version)
         await self._record_version_read(caller, "scanned", version)
 
         def work() -> tuple[list[Finding], frozenset[str]]:
@@ -356,8 +380,8 @@ class StateService:
         if old is None and after.number - 1 > record.destroyed_versions:
             old = str(after.number - 1)
         before = None if old is None else await self._find_for(caller, workspace, old)
-        first = None if before is None else await self._load(before)
-        second = await self._load(after)
+        first = None if before is None else await self._load_found(caller, before)
+        second = await self._load_found(caller, after)
         for version in (before, after):
             if version is not None:
                 await self._record_version_read(caller, "compared", version)
@@ -635,16 +659,22 @@ class StateService:
         try:
             return await self._find(workspace, reference)
         except WorkspaceDeletedError as error:
-            entry = refused("state.version_read", "conflict", error, caller, workspace)
-            error.audit_index = (await self._store.write(lambda tx: tx.append(entry))).index
-            raise
+            await self._refuse_look(caller, workspace, error)
+
+    async def _refuse_look(
+        self, caller: Caller, workspace: str, error: WorkspaceDeletedError
+    ) -> NoReturn:
+        """Record that no version is given out, and why."""
+        entry = refused("state.version_read", "conflict", error, caller, workspace)
+        error.audit_index = (await self._store.write(lambda tx: tx.append(entry))).index
+        raise error
 
     async def _find(self, workspace: str, reference: str | None) -> StateVersion:
         """Return a version by its number or ID; None asks for the newest.
 
         Raises:
             NotFoundError: there is none.
-            WorkspaceDeletedError: the workspace is deleted, or the version was destroyed.
+            WorkspaceDeletedError: the workspace is deleted, or the version was destroyed or pruned.
         """
 
         def job(transaction: Transaction) -> StateVersion | WorkspaceDeletedError | None:
@@ -687,12 +717,18 @@ class StateService:
         """Return a version's body, checked against the digest it was recorded with.
 
         Raises:
+            PrunedError: it was destroyed since the version was found.
             UnavailableError: it can't be read, opened, or is not what was stored.
         """
         body = self._bodies.get(version.id)
         if body is not None:
             return body
-        sealed = await self._store.sealed(version.id)
+        try:
+            sealed = await self._store.sealed(version.id)
+        except UnavailableError:
+            find = partial(_again, version)
+            require_unpruned((await self._store.write(find)).value)
+            raise
 
         body = await asyncio.to_thread(open_sealed, version, sealed, self._keys.master)
         self._bodies.put(version.id, body)
@@ -734,6 +770,11 @@ def _base(workspace: str, transaction: Transaction) -> _Base:
     record = transaction.directory().workspace(workspace)
     number = 0 if newest is None else newest.number
     return _Base(standing(newest, record), transaction.salt(workspace), number)
+
+
+def _again(version: StateVersion, transaction: Transaction) -> StateVersion:
+    """Return the version as it is now."""
+    return transaction.version(version.workspace, version.id) or version
 
 
 def _outcome(error: TfauditError) -> str:
@@ -796,6 +837,8 @@ def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before 
     if base != attempt.base:
         return base
     version = _version(workspace, attempt.version_id, prepared, base.number + 1, transaction.time)
+    if lock is not None:
+        version = version._replace(run=lock.taken)
     if base.salt is None:
         transaction.set_salt(workspace, attempt.salt)
     if head is None and not directory.is_set(workspace):  # else it was made ahead

@@ -15,6 +15,7 @@ from proxy.refusals import (
     DestroyedError,
     LockRequiredError,
     ProtectedError,
+    PrunedError,
     WorkspaceDeletedError,
 )
 from proxy.tfstate.lock import PLAN_OPERATIONS
@@ -64,15 +65,30 @@ def require_alive(record: WorkspaceRecord) -> None:
 
 
 def require_kept(version: StateVersion, record: WorkspaceRecord) -> None:
-    """Pass when a version's bytes were not destroyed by a purge.
+    """Pass when a version's bytes were destroyed neither by a purge nor by retention.
 
     Raises:
-        DestroyedError: they were.
+        DestroyedError, PrunedError: they were.
     """
+    require_unpruned(version)
     if version.number <= record.destroyed_versions:
         raise DestroyedError(
             f"version {version.number} of {version.workspace} was destroyed when the workspace was "
             "purged: nothing but what the log says of it is left"
+        )
+
+
+def require_unpruned(version: StateVersion) -> None:
+    """Pass when a version's bytes were not destroyed by retention.
+
+    Raises:
+        PrunedError: they were; says when, and which entry records it.
+    """
+    if version.pruned is not None:
+        raise PrunedError(
+            f"version {version.number} of {version.workspace} was pruned at {version.pruned}, as "
+            f"entry {version.pruned_by} records: nothing but what the log says of it is left; "
+            f"`tfaudit state versions {version.workspace}` shows which versions are kept"
         )
 
 

@@ -681,6 +681,38 @@ def schema() -> str:
                 },
                 "additionalProperties": False,
             },
+            "pruned": {
+                "description": "the versions that were destroyed, and what asked for it",
+                "type": "object",
+                "required": ["versions", "number", "size", "asked_by", "kept"],
+                "properties": {
+                    "versions": {
+                        "description": "ranges of their numbers, each its first and its last",
+                        "type": "array",
+                        "items": {"type": "array", "items": _NATURAL},
+                    },
+                    "number": {"description": "how many they are", **_NATURAL},
+                    "size": {"description": "of their states, bytes", **_NATURAL},
+                    "asked_by": {
+                        "description": "whose rules: the server's configuration, the workspace's "
+                        "own, or those of a command",
+                        "enum": ["configuration", "workspace", "command"],
+                    },
+                    "kept": {
+                        "description": "the rules: the newest so many versions, what was written "
+                        "in the last so many seconds, the last of each run",
+                        "type": "object",
+                        "required": ["last_of_run"],
+                        "properties": {
+                            "versions": _NATURAL,
+                            "seconds": _NATURAL,
+                            "last_of_run": {"type": "boolean"},
+                        },
+                        "additionalProperties": False,
+                    },
+                },
+                "additionalProperties": False,
+            },
             "changes": {
                 "description": "of a state: what changed, redacted; of settings: before and after",
                 **_OBJECT,

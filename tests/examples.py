@@ -36,6 +36,8 @@ from proxy.directory import (
 )
 from proxy.outputs import Outputs
 from proxy.refusals import LockRefusedError, SerialRegressionError
+from proxy.retention import Retention
+from proxy.retention_service import Pruned, pruned_entry
 from proxy.runs import Addresses, Save
 from proxy.timestamps import rfc3339, uuid7
 from proxy.tlog.rotation import Rotation
@@ -340,6 +342,13 @@ def _workspace(event: str) -> Draft:
     )
 
 
+def _pruned() -> Draft:
+    """Return the entry of versions that the server itself pruned."""
+    rules = Retention(versions=20, seconds=90 * 86_400, last_of_run=True)
+    pruned = Pruned(WORKSPACE, (*range(1, 9), 11, 12), 184_320, rules)
+    return pruned_entry(_ITSELF._replace(method="housekeeping"), pruned, "configuration")
+
+
 # ---------------------------------------------------------------- authentication, administration
 
 
@@ -462,6 +471,7 @@ EXAMPLES: Final[Mapping[str, Callable[[], Draft]]] = {
     "state.written": _written,
     "state.write_refused": _write_refused,
     "state.rolled_back": _rolled_back,
+    "state.versions_pruned": _pruned,
     "state.locked": lambda: _state(
         "state.locked",
         "success",

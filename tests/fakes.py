@@ -164,6 +164,16 @@ class FakeTransaction(Transaction):
         for version in self._contents.versions.get(workspace, [])[:through]:
             self._contents.bodies.pop(version.id, None)
 
+    def versions(self, workspace: str) -> list[StateVersion]:
+        return list(self._contents.versions.get(workspace, []))
+
+    def prune_versions(self, version_ids: Sequence[str], index: int) -> None:
+        for versions in self._contents.versions.values():
+            for place, version in enumerate(versions):
+                if version.id in version_ids:
+                    versions[place] = version._replace(pruned=self.time, pruned_by=index)
+                    self._contents.bodies.pop(version.id, None)
+
     def is_workspace(self, workspace: str) -> bool:
         return workspace in self._contents.versions
 
@@ -449,6 +459,14 @@ class FakeStore(Store):
 
     async def versions(self, workspace: str) -> list[StateVersion]:
         return self._read().versions.get(workspace, [])[::-1]
+
+    async def pruned_versions(self, index: int) -> list[tuple[int, str]]:
+        return sorted(
+            (version.pruned_by, version.id)
+            for versions in self._read().versions.values()
+            for version in versions
+            if version.pruned_by is not None and version.pruned_by >= index
+        )
 
     async def locks(self) -> list[HeldLock]:
         return sorted(self._read().locks.values(), key=lambda lock: lock.taken)

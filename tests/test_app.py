@@ -27,6 +27,7 @@ from proxy.config import Config, DataConfig, RedactionConfig
 from proxy.directory import SinkRecord
 from proxy.errors import ConfigError, UnavailableError
 from proxy.program import Program, open_program
+from proxy.retention import Retention
 from proxy.tfstate.policy import Policy
 from proxy.tlog.tiles import Tile
 from tests.contracts.store_contract import appends, recorded
@@ -474,6 +475,49 @@ async def test_a_running_server_uses_no_key_that_was_destroyed_beside_it(data: P
         assert old != await salt(program)
         seen = await program.secrets.find(SYSTEM, "a", "hunter2-1")
         assert ["before"] == [place.side for entry in seen.entries for place in entry.sightings]
+
+
+async def test_a_server_prunes_versions_by_its_configuration(data: Path) -> None:
+    """At its start, on its own behalf, while it serves; and a command beside it does by its own."""
+
+    async def save(program: Program, *serials: int) -> None:
+        for serial in serials:
+
+            async def receive(_: int | None, serial: int = serial) -> bytes:
+                return a_state(serial, f"value-{serial}")
+
+            await program.states.write(SYSTEM, "a", receive, None, None)
+
+    async with open_program(Config(data=DataConfig(data)), create=True) as program:
+        await save(program, 1, 2, 3, 4)
+    async with serving(data, retention_versions=2) as server:
+        await until(lambda: has_entry(data, "state.versions_pruned"), 20)
+        assert [("system", [[1, 2]], "configuration")] == await pruned(data)
+        async with open_program(Config(data=DataConfig(data)), create=False) as beside:
+            await beside.retention.prune(SYSTEM, "*", Retention(versions=1))
+        assert (200, a_state(4, "value-4")) == (
+            (read := await server.ask("GET", "/state/a")).status,
+            read.body,
+        )
+        assert 200 == (await server.ask("POST", "/state/a", a_state(5))).status
+        await server.stop()
+    assert [[3, 3]] == (await pruned(data))[-1][1]
+
+
+def has_entry(data: Path, event: str) -> bool:
+    """Tell whether the log has an entry of an event."""
+    with closing(sqlite3.connect(data / "tfaudit.db")) as database:
+        sql = "SELECT count(*) FROM entry WHERE event = ?"
+        return bool(database.execute(sql, (event,)).fetchone()[0])
+
+
+async def pruned(data: Path) -> list[tuple[str, list[list[int]], str]]:
+    """Return who pruned which versions, by whose rules."""
+    return [
+        (entry["actor"]["type"], entry["pruned"]["versions"], entry["pruned"]["asked_by"])
+        for entry in await entries(data)
+        if entry["event"] == "state.versions_pruned"
+    ]
 
 
 async def test_a_policy_in_force_that_can_not_be_read_stops_a_command(data: Path) -> None:

@@ -53,3 +53,14 @@ def test_putting_a_version_again_counts_it_once() -> None:
     for version in "234":
         cache.put(version, bytes(25))
     assert bytes(25) == cache.get("1")
+
+
+def test_bodies_that_are_let_go_make_room() -> None:
+    """Those alone; one that is not there is no matter."""
+    cache = BodyCache(100)
+    for version in "1234":
+        cache.put(version, bytes(25))
+    cache.drop(["1", "3", "none"])
+    for version in "56":
+        cache.put(version, bytes(25))
+    assert [False, True, False, True, True, True] == [cache.get(v) is not None for v in "123456"]

@@ -9,6 +9,7 @@ import pytest
 from proxy.config import OPTIONS, SECTIONS, Config, Secret, load_config
 from proxy.directory import SinkRecord
 from proxy.errors import ConfigError
+from proxy.retention import KEEP_ALL, Retention
 from proxy.tfstate.policy import STANDARD, Policy
 from proxy.tlog.cosignature import Cosigner
 from tests.fakes import CHECKPOINT_KEY
@@ -60,6 +61,43 @@ def test_witnesses_are_an_address_and_a_key() -> None:
     assert WITNESS == listed.verifier.vkey
     assert 1 == config.witness.wanted
     assert 0 == load_config(None, {}).witness.wanted
+
+
+def test_everything_is_kept_until_a_rule_says_what_is() -> None:
+    """By number, by age, the last of each run."""
+    assert KEEP_ALL == load_config(None, {}).retention.rules
+    text = """[retention]
+    versions = 20
+    versions_for = "90d"
+    versions_last_of_run = true
+    """
+    rules = load_config(toml(Path(), text), {}).retention.rules
+    assert Retention(20, 90 * 86_400, last_of_run=True) == rules
+    environ = {"TFAUDIT_RETENTION_VERSIONS": "0", "TFAUDIT_RETENTION_VERSIONS_FOR": ""}
+    rules = load_config(toml(Path(), text), environ).retention.rules
+    assert Retention(last_of_run=True) == rules
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("versions = -1", "[retention] versions must be at least 0, not -1"),
+        ('versions = "20"', "[retention] versions must be a whole number, not '20'"),
+        ("versions = true", "[retention] versions must be a whole number, not True"),
+        ("versions_for = 90", "[retention] versions_for must be a text, not 90"),
+        ('versions_for = "90"', "[retention] versions_for can't be used: '90' is not a length"),
+        (
+            'versions_for = "5m"',
+            "[retention] versions_for can't be used: '5m' is less than an hour",
+        ),
+        ("versions_last_of_run = 1", "[retention] versions_last_of_run must be true or false"),
+        ("version = 20", "[retention] version is not known: did you mean versions?"),
+    ],
+)
+def test_a_mistake_about_retention_names_the_key(text: str, mistake: str) -> None:
+    """And what can be written there."""
+    (found,) = mistakes_of(f"[retention]\n{text}\n")
+    assert mistake in found
 
 
 def test_the_environment_wins_over_the_file_and_the_option_over_both() -> None:

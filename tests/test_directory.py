@@ -11,6 +11,7 @@ from proxy.access import Grant, Permission, Principal, Rights, Role
 from proxy.directory import (
     Directory,
     Object,
+    WorkspaceRecord,
     changed_record,
     difference,
     document_of,
@@ -19,6 +20,7 @@ from proxy.directory import (
     read_record,
 )
 from proxy.errors import InvalidInputError
+from proxy.retention import KEEP_ALL, Retention
 
 WHEN = "2026-11-22T10:00:00.000000Z"
 RULE = 'repository == "acme/infra"'
@@ -122,6 +124,18 @@ def test_a_record_that_makes_no_sense_is_refused(
     """With the field, and what it must be."""
     with pytest.raises(InvalidInputError, match=message):
         read_record(kind, fields)
+
+
+def test_a_workspace_may_have_rules_of_retention_of_its_own() -> None:
+    """They are read as people write them; what is none is refused by the field's name."""
+    record = WorkspaceRecord(name="prod")
+    assert record.retention is None
+    record = WorkspaceRecord(name="prod", keep_versions="all")
+    assert KEEP_ALL == record.retention
+    record = WorkspaceRecord(name="prod", keep_versions="20, last-of-run")
+    assert Retention(20, last_of_run=True) == record.retention
+    with pytest.raises(InvalidInputError, match="keep_versions can't be used: 'some' does not say"):
+        read_record("workspace", {"name": "prod", "keep_versions": "some"})
 
 
 def test_a_record_keeps_what_is_not_changed() -> None:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from proxy.access import Caller
+from proxy.access import Caller, Role
 from proxy.app import SYSTEM
 from proxy.errors import UnavailableError
 from proxy.housekeeping import Housekeeper
+from proxy.retention import Retention
 from proxy.storage.sqlite import SQLiteStore
 from tests.samples import (
     WORKSPACE,
@@ -27,7 +28,9 @@ ADMIN = a_caller()
 
 def a_keeper(world: World) -> Housekeeper:
     """Return what tidies up in a world."""
-    return Housekeeper(world.store, world.workspaces, world.states, world.locks, ADMIN)
+    return Housekeeper(
+        world.store, world.workspaces, world.states, world.locks, world.retention, ADMIN
+    )
 
 
 async def test_a_round_purges_what_is_due_and_empties_the_memory(tmp_path: Path) -> None:
@@ -132,7 +135,9 @@ async def test_a_run_that_takes_too_long_is_told_by_the_server_itself(tmp_path: 
     system = Caller(SYSTEM, "", "", "cli", "housekeeping", "")
     async with SQLiteStore(tmp_path / "db", an_audit_log(clock), create=True) as store:
         world = World(store, clock)
-        keeper = Housekeeper(store, world.workspaces, world.states, world.locks, system)
+        keeper = Housekeeper(
+            store, world.workspaces, world.states, world.locks, world.retention, system
+        )
         fields = {"name": WORKSPACE, "lock_alert_minutes": 5}
         await world.directory.create(ADMIN, "workspace", fields)
         await world.locks.lock(ADMIN, WORKSPACE, a_lock_info(), None)
@@ -147,6 +152,67 @@ async def test_a_run_that_takes_too_long_is_told_by_the_server_itself(tmp_path: 
             told["holder"]["actor"],
             told["run"]["seconds"],
         )
+
+
+async def test_versions_are_pruned_at_the_start_and_each_hour(tmp_path: Path) -> None:
+    """By the rules of the configuration; they leave the memory, and all else stays there."""
+    clock = Clock()
+    async with SQLiteStore(tmp_path / "db", an_audit_log(clock), create=True) as store:
+        world = World(store, clock, Retention(versions=1))
+        keeper = a_keeper(world)
+        first, second = [await write(world.states, a_state(n, f"v{n}")) for n in (1, 2)]
+        assert [WORKSPACE] == await keeper.prune()
+        assert world.states._bodies.get(first.version.id) is None
+        assert world.states._bodies.get(second.version.id) is not None
+        await write(world.states, a_state(3, "v3"))
+        rounds = [list(await keeper.prune()) for _ in range(60)]
+        assert [[]] * 59 + [[WORKSPACE]] == rounds
+        assert world.states._bodies.get(second.version.id) is None
+        assert 2 == (await events_of(store)).count("state.versions_pruned")
+
+
+async def test_versions_that_another_process_pruned_leave_the_memory(tmp_path: Path) -> None:
+    """The command line beside the server; also outputs that were taken out."""
+    async with (
+        SQLiteStore(tmp_path / "db", an_audit_log(), create=True) as store,
+        SQLiteStore(tmp_path / "db", an_audit_log()) as beside,
+    ):
+        server, other = World(store, Clock()), World(beside, Clock())
+        keeper = a_keeper(server)
+        assert [] == await keeper.prune()
+        reader = a_caller(Role.OUTPUTS_READER)
+        versions = []
+        for number in (1, 2):
+            versions.append((await write(server.states, a_state(number, f"v{number}"))).version)
+            await server.states.read(reader, WORKSPACE)
+        await other.retention.prune(ADMIN, WORKSPACE, Retention(versions=1))
+        await keeper.prune()
+        known = server.states._taker.known
+        assert [False, True] == [
+            server.states._bodies.get(each.id) is not None for each in versions
+        ]
+        assert [False, True] == [known(each.id, sensitive=False) is not None for each in versions]
+
+
+async def test_a_pruning_that_fails_is_caught_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it did leaves the memory all the same; the traces go with the next round for that."""
+    monkeypatch.setattr("proxy.storage.sqlite._SCRUB_MILLISECONDS", 100)
+    async with SQLiteStore(tmp_path / "db", an_audit_log(), create=True) as store:
+        world = World(store, Clock(), Retention(versions=1))
+        keeper = a_keeper(world)
+        first, _ = [await write(world.states, a_state(n, f"v{n}")) for n in (1, 2)]
+        with store._reading() as reader:
+            reader.execute("SELECT count(*) FROM entry").fetchone()
+            await write_something(world)
+            with pytest.raises(UnavailableError):
+                await keeper.prune()
+        assert world.states._bodies.get(first.version.id) is None
+        assert 0 < (tmp_path / "db-wal").stat().st_size
+        for _ in range(60):
+            await keeper.prune()
+        assert 0 == (tmp_path / "db-wal").stat().st_size
 
 
 async def write_something(world: World) -> None:

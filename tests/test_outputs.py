@@ -154,6 +154,17 @@ def test_what_was_taken_is_remembered_apart_for_each_right() -> None:
     assert taker.known(VERSION.id, sensitive=True) is None
 
 
+def test_what_is_let_go_leaves_the_rest() -> None:
+    """Of a version all that was taken out of it, for whomever."""
+    taker = OutputsTaker(Redactor())
+    for number in "12":
+        for sensitive in (True, False):
+            taker.take(VERSION._replace(id=number), a_state({}), sensitive=sensitive)
+    taker.drop(["1", "none"])
+    kept = [taker.known(number, sensitive=each) for number in "12" for each in (True, False)]
+    assert [False, False, True, True] == [each is not None for each in kept]
+
+
 def test_memory_is_bounded() -> None:
     """A large state is not kept; of small ones only so many."""
     taker = OutputsTaker(Redactor())

@@ -22,6 +22,7 @@ from proxy.directory_service import Change
 from proxy.errors import ForbiddenError, TfauditError
 from proxy.program import Program
 from proxy.refusals import LockRefusedError
+from proxy.retention import Retention
 from proxy.server.openapi import path_of
 from proxy.server.routes import ROUTES
 from proxy.tlog.tiles import Bundle
@@ -140,6 +141,8 @@ workspaces.delete    yes   yes      -      -       -      -              -
 workspaces.restore   yes   yes      -      -       -      -              -
 workspaces.purge     yes   yes      -      -       -      -              -
 workspaces.reuse     yes   -        -      -       -      -              -
+retention.plan       yes   -        -      -       -      -              -
+retention.prune      yes   -        -      -       -      -              -
 people.set_password  yes   -        -      -       -      -              -
 sinks.status         yes   -        -      -       -      -              -
 sinks.dead_letters   yes   -        -      -       -      -              -
@@ -161,7 +164,9 @@ ABOUT_ONESELF: Final = {
 ANYBODYS: Final = {"login", "showDescription"}
 """Wants no credentials."""
 
-NOT_ASKED_BY_ROLES: Final = {"locks.alert_overdue", "readings.record", "workspaces.purge_due"}
+NOT_ASKED_BY_ROLES: Final = {
+    *("locks.alert_overdue", "readings.record", "retention.prune_due", "workspaces.purge_due")
+}
 """What the server does by itself, through what the table has."""
 
 STATE_ROUTES: Final = {
@@ -421,6 +426,8 @@ def calls_of(program: Program, who: Caller, place: str) -> dict[str, Callable[[]
         "workspaces.restore": lambda: workspaces.restore(who, place),
         "workspaces.purge": lambda: workspaces.purge(who, place),
         "workspaces.reuse": lambda: workspaces.reuse(who, place, {}),
+        "retention.plan": lambda: program.retention.plan(who, place),
+        "retention.prune": lambda: program.retention.prune(who, place, Retention(versions=1)),
         "people.set_password": lambda: program.people.set_password(who, "none", "x" * 20),
         "sinks.status": lambda: program.sinks.status(who),
         "sinks.dead_letters": lambda: program.sinks.dead_letters(who, "none"),

@@ -14,6 +14,7 @@ from proxy.refusals import (
     DestroyedError,
     LockRequiredError,
     ProtectedError,
+    PrunedError,
     WorkspaceDeletedError,
 )
 from proxy.workspace_rules import (
@@ -108,6 +109,13 @@ def test_what_the_settings_allow_passes(passes: Callable[[], None]) -> None:
             lambda: require_kept(a_version(2), a_record(destroyed_versions=2)),
             DestroyedError,
             "version 2 of prod/network was destroyed",
+        ),
+        (
+            lambda: require_kept(
+                a_version(2)._replace(pruned="2026-11-22T10:00:00.000000Z", pruned_by=7), a_record()
+            ),
+            PrunedError,
+            "version 2 of prod/network was pruned at 2026-11-22T10:00:00.000000Z, as entry 7",
         ),
     ],
 )

@@ -23,6 +23,8 @@ from proxy.errors import (
 )
 from proxy.lock_service import LockService
 from proxy.refusals import DestroyedError, LockRefusedError, WorkspaceDeletedError
+from proxy.retention import KEEP_ALL, Retention
+from proxy.retention_service import RetentionService
 from proxy.state_service import StateService
 from proxy.storage.sqlite import SQLiteStore
 from proxy.workspace_service import WorkspaceService
@@ -50,13 +52,14 @@ DAY = 86_400_000_000
 class World:
     """A store with all that works on it, and a clock that can be set."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, rules: Retention = KEEP_ALL) -> None:
         self.store = store
         self.clock = clock
         self.states: StateService = a_service(store)
         self.locks = LockService(store)
         self.directory = DirectoryService(store, self.now, os.urandom)
         self.workspaces = WorkspaceService(store, self.now, os.urandom, grace_days=30)
+        self.retention = RetentionService(store, rules, lambda: clock.micros)
 
     def now(self) -> datetime:
         """Return the present."""

@@ -22,5 +22,14 @@ def destroyed_text(record: WorkspaceRecord) -> str:
 
 
 def is_destroyed(version: StateVersion, record: WorkspaceRecord) -> bool:
-    """Tell whether a purge destroyed a version, so that only the record of it is left."""
-    return standing(version, record) is None
+    """Tell whether a purge or retention destroyed a version: only the record of it is left."""
+    return standing(version, record) is None or version.pruned is not None
+
+
+def version_text(version: StateVersion, record: WorkspaceRecord) -> str:
+    """Return what became of a version; nothing when it is kept."""
+    if standing(version, record) is None:
+        return "destroyed"
+    if version.pruned is not None:
+        return f"pruned {time_text(version.pruned)}, entry {version.pruned_by}"
+    return ""

@@ -19,10 +19,15 @@ from proxy.cli._uses import Uses
 from proxy.contracts import HeldLock, StateVersion
 from proxy.directory import Object
 from proxy.errors import MissingError, VerificationError
+from proxy.retention import Retention, ends_run, started_with
 from proxy.tfstate.policy import Policy
+from proxy.timestamps import micros_of
 
 _STORING: Final = frozenset({"state.written", "state.rolled_back"})
 """Events whose entries vouch for a stored version."""
+
+_DESTROYING: Final = frozenset({"workspace.purged", "state.versions_pruned"})
+"""Events that leave nothing of stored versions but what the log says of them."""
 
 _UNLOCKING: Final = frozenset({"state.unlocked", "state.force_unlocked"})
 
@@ -39,7 +44,7 @@ _TOKEN_FIELDS: Final = ("name", "role", "hint", "expires")
 """What an entry says of a token in the words of the store."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Promise:
     """What an entry says of a version that it stored.
 
@@ -50,7 +55,9 @@ class Promise:
         state: what is said of it: serial, digest, size.
         texts: what it and later entries say of its lineage and Terraform, as each shows it: those
             of an older release show more of the same text.
-        time: of the entry.
+        created: time of the entry.
+        run: index and time of the entry of the lock under which it was written; None without one.
+        pruned: index and time of the entry by which retention destroyed its body; None is kept.
     """
 
     index: int
@@ -58,19 +65,30 @@ class Promise:
     number: int
     state: Mapping[str, Any]
     texts: list[Mapping[str, Any]]
-    time: str
+    created: str
+    run: tuple[int, str] | None = None
+    pruned: tuple[int, str] | None = None
 
     def is_of(self, version: StateVersion) -> bool:
         """Tell whether the store says the same."""
         said = {name: getattr(version, name) for name in _STATE_FIELDS}
         return (
             (version.workspace, version.number, said) == (self.workspace, self.number, self.state)
-            and _is_moment(version.created, self.time)
+            and _is_moment(version.created, self.created)
             and all(
                 _is_printed(texts[name], getattr(version, name), limit)
                 for texts in self.texts
                 for name, limit in _STATE_TEXTS.items()
             )
+        )
+
+    def is_kept_as(self, version: StateVersion) -> bool:
+        """Tell whether the store says the same of its run, and of what retention did."""
+        index, time = self.pruned or (None, None)
+        return (
+            _is_time(version.run, self.run[1] if self.run else None)
+            and _is_time(version.pruned, time)
+            and version.pruned_by == index
         )
 
 
@@ -103,6 +121,11 @@ class _Lock:
     run: Mapping[str, Any]
     actor: Mapping[str, Any]
     time: str
+
+    @property
+    def given(self) -> tuple[int, str]:
+        """Index and time of the entry."""
+        return self.index, self.time
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +166,7 @@ class Replay:
     _tokens: dict[str, _Token] = field(default_factory=dict)
     _locks: dict[str, _Lock] = field(default_factory=dict)
     _objects: dict[tuple[str, str], _Made] = field(default_factory=dict)
+    _ids: dict[str, list[str]] = field(default_factory=dict)
 
     def note(self, index: int, entry: Mapping[str, Any]) -> None:
         """Follow the next entry, whose signature is proved.
@@ -178,8 +202,9 @@ class Replay:
             self._locks.pop(entry["workspace"], None)
         elif event in {"token.created", "token.rotated", "token.revoked"}:
             self._note_token(index, entry)
-        elif event == "workspace.purged":
-            self._note_purge(index, entry)
+        elif event in _DESTROYING:
+            note = self._note_purge if event == "workspace.purged" else self._note_pruned
+            note(index, entry)
         elif event in {"audit.started", "audit.stopped"}:
             self.is_running = event == "audit.started"
             if "redaction.mode" in entry.get("config", {}):
@@ -206,9 +231,12 @@ class Replay:
         else:
             before = self.newest.get(workspace)
             number = 1 if before is None else self.by_version[before].number + 1
+            held = self._locks.get(workspace)
+            run = None if held is None else held.given
             self.by_version[version] = Promise(
-                index, workspace, number, said, [texts], entry["time"]
+                index, workspace, number, said, [texts], entry["time"], run
             )
+            self._ids.setdefault(workspace, []).append(version)
             self.newest[workspace] = version
 
     def _note_lock(self, index: int, entry: Mapping[str, Any]) -> None:
@@ -251,9 +279,40 @@ class Replay:
             )
         self.destroyed[workspace] = destroyed
 
+    def _note_pruned(self, index: int, entry: Mapping[str, Any]) -> None:
+        """Follow what retention destroyed, and see that it was what its rules do not keep."""
+        workspace, said = entry["workspace"], entry["pruned"]
+        versions = [self.by_version[each] for each in self._ids.get(workspace, ())]
+        rules = Retention.of_entry(said["kept"])
+        now = micros_of(entry["time"])
+        held = self._locks.get(workspace)
+        start = started_with(versions, None if held is None else held.given)
+        destroyed = self.destroyed.get(workspace, 0)
+        size = 0
+        for number in (n for first, last in said["versions"] for n in range(first, last + 1)):
+            if not destroyed < number < len(versions):
+                raise _not_pruned(index, workspace, number, "it was not there to be pruned")
+            promise, following = versions[number - 1 : number + 1]
+            if promise.pruned is not None:
+                raise _not_pruned(index, workspace, number, "an entry before it pruned it")
+            ends = ends_run(promise, following)
+            created = micros_of(promise.created)
+            if number == start or rules.keeps(number, created, len(versions), now, ends_run=ends):
+                raise _not_pruned(index, workspace, number, "the rules it names keep it")
+            promise.pruned = index, entry["time"]
+            size += promise.state["size"]
+        if said["size"] != size:
+            raise VerificationError(
+                f"Entry {index} says that {said['size']} bytes of {workspace} were pruned, and the "
+                f"versions that it names have {size}.",
+                index,
+            )
+
     def is_destroyed(self, promise: Promise) -> bool:
         """Tell whether a version's body was destroyed, so that there must be none."""
-        return promise.number <= self.destroyed.get(promise.workspace, 0)
+        return promise.pruned is not None or promise.number <= self.destroyed.get(
+            promise.workspace, 0
+        )
 
     def _note_token(self, index: int, entry: Mapping[str, Any]) -> None:
         token = entry["token"]
@@ -288,6 +347,20 @@ class Replay:
                 f"What the store says of the stored state of {promise.workspace}, version "
                 f"{version.id}, is not what entry {promise.index} recorded.",
                 promise.index,
+            )
+
+    @staticmethod
+    def check_kept(version: StateVersion, promise: Promise) -> None:
+        """Compare what retention goes by, and what it did, with what the entries say.
+
+        Raises:
+            VerificationError: they differ.
+        """
+        if not promise.is_kept_as(version):
+            raise VerificationError(
+                f"What the store says of the run of {promise.workspace}, version {version.id}, or "
+                "of its pruning, is not what entries recorded.",
+                promise.index if promise.pruned is None else promise.pruned[0],
             )
 
     def check_newest(self, heads: Mapping[str, object]) -> None:
@@ -411,6 +484,17 @@ class Replay:
                 "recorded: it was changed behind the log's back.",
                 None if self._policy is None else self._policy[0],
             )
+
+
+def _not_pruned(index: int, workspace: str, number: int, why: str) -> VerificationError:
+    return VerificationError(
+        f"Entry {index} says that version {number} of {workspace} was pruned, but {why}.", index
+    )
+
+
+def _is_time(column: object, entry_time: str | None) -> bool:
+    """Tell whether a column holds an entry's time, or nothing when there is no such entry."""
+    return column is None if entry_time is None else _is_moment(column, entry_time)
 
 
 def _policy_of(config: Mapping[str, Any]) -> Policy:

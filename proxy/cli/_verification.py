@@ -629,14 +629,11 @@ async def _verify_states(
                 promise.index,
             )
         replay.check_version(version, promise)
+        if snapshot.has_retention or promise.pruned is not None:
+            replay.check_kept(version, promise)
         if replay.is_destroyed(promise):
-            if version_id in snapshot.bodies:
-                raise VerificationError(
-                    f"The state of {promise.workspace} that entry {promise.index} recorded, "
-                    f"version {version_id}, was destroyed by a purge, but its body is there.",
-                    promise.index,
-                )
-        elif keys.master is not None:
+            _require_no_body(version, promise, snapshot)
+        elif keys.master is not None and not await _is_pruned_since(store, version, snapshot):
             await _verify_body(store, keys.master, version, promise)
         advance()
     for version in listed.values():
@@ -645,6 +642,37 @@ async def _verify_states(
             "log: it was put there behind its back."
         )
     replay.check_newest(snapshot.heads)
+
+
+def _require_no_body(version: StateVersion, promise: Promise, snapshot: Snapshot) -> None:
+    """Pass when nothing is left of a version that was destroyed.
+
+    Raises:
+        VerificationError: its body is there.
+    """
+    if version.id not in snapshot.bodies:
+        return
+    index = promise.index
+    how = "destroyed by a purge"
+    if promise.pruned is not None:
+        index = promise.pruned[0]
+        how = f"pruned, as entry {index} records"
+    raise VerificationError(
+        f"The state of {promise.workspace} that entry {promise.index} recorded, version "
+        f"{version.id}, was {how}, but its body is there.",
+        index,
+    )
+
+
+async def _is_pruned_since(store: SQLiteReader, version: StateVersion, snapshot: Snapshot) -> bool:
+    """Tell whether a body that was there at the start was pruned meanwhile.
+
+    The entry of that is committed since the start, and so is left for the next time.
+    """
+    if version.id not in snapshot.bodies or await store.has_body(version.id):
+        return False
+    index = await store.pruned_by(version.id)
+    return index is not None and snapshot.promised <= index < await store.size()
 
 
 async def _verify_body(

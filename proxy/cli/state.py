@@ -1,4 +1,4 @@
-"""``tfaudit state``: lists, shows, compares, takes out, brings in and rolls back states."""
+"""``tfaudit state``: lists, shows, compares, takes out, brings in, rolls back, prunes states."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from proxy.access import parse_workspace
+from proxy.access import EVERYWHERE, parse_workspace
 from proxy.cli._block import backend_block, base_address
 from proxy.cli._common import (
     REFUSED,
@@ -22,9 +22,10 @@ from proxy.cli._common import (
     run,
     settings,
 )
-from proxy.cli._life import destroyed_text, is_destroyed, life_text
+from proxy.cli._life import destroyed_text, is_destroyed, life_text, version_text
 from proxy.cli._output import (
     clean,
+    count_text,
     print_bytes,
     print_json,
     print_table,
@@ -32,11 +33,14 @@ from proxy.cli._output import (
     time_text,
 )
 from proxy.contracts import StateVersion, WorkspaceSummary
+from proxy.directory import WorkspaceRecord
 from proxy.errors import InvalidInputError, NotFoundError, TfauditError
+from proxy.retention import MOST, Retention, parse_period, ranges, ranges_text
 
 if TYPE_CHECKING:
     from proxy.config import Config
     from proxy.program import Program
+    from proxy.retention_service import Pruned
     from proxy.state_service import Reading, Written
     from proxy.tfstate.fitting import RedactedChanges
 
@@ -97,15 +101,15 @@ def versions(
     """List a workspace's versions, newest first."""
     parse_workspace(workspace)
 
-    async def action() -> list[tuple[StateVersion, bool]]:
+    async def action() -> tuple[list[StateVersion], WorkspaceRecord]:
         async with opened(settings(data, config)) as program:
             return await _versions(program, workspace)
 
-    found = run(action())
+    found, record = run(action())
     if not found:
         raise NotFoundError(f"{workspace} has no state: `tfaudit state list` shows all workspaces")
     if as_json:
-        print_json([version._asdict() | {"destroyed": gone} for version, gone in found])
+        print_json([each._asdict() | {"destroyed": is_destroyed(each, record)} for each in found])
         return
     print_table(
         (">VERSION", ">SERIAL", "WRITTEN", ">SIZE", "TERRAFORM", "LINEAGE", "SHA-256", "ID", ""),
@@ -119,9 +123,9 @@ def versions(
                 version.lineage,
                 version.sha256[:12],
                 version.id,
-                "destroyed" if gone else "",
+                version_text(version, record),
             )
-            for version, gone in found
+            for version in found
         ),
     )
 
@@ -307,25 +311,129 @@ def rollback(
         )
 
 
-async def _versions(program: "Program", workspace: str) -> list[tuple[StateVersion, bool]]:
-    """Return all versions, newest first, each with whether a purge destroyed it."""
+@app.command("prune")
+def prune(
+    *,
+    workspace: Annotated[
+        str, typer.Option("--workspace", metavar="GLOB", help="Only these workspaces.")
+    ] = EVERYWHERE,
+    keep: Annotated[
+        int | None,
+        typer.Option("--keep", metavar="N", min=1, max=MOST, help="Keep the newest N versions."),
+    ] = None,
+    keep_for: Annotated[
+        str | None,
+        typer.Option(
+            "--keep-for", metavar="LENGTH", help="Keep what was written since, such as 90d."
+        ),
+    ] = None,
+    last_of_run: Annotated[
+        bool, typer.Option("--last-of-run", help="Keep the last version of each run.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be destroyed.")
+    ] = False,
+    yes: YesOption = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Destroy the versions of states that no rule keeps. For good.
+
+    Rules that are given here stand in the place of those of the configuration; without any, these
+    are used. What a workspace's own rules keep stays in either case, and so do the newest version
+    and the one that a run under way began with. What the log says of the others stays, too.
+    """
+    rules = _rules(keep, keep_for, last_of_run=last_of_run)
+    chosen = settings(data, config)
+
+    async def look() -> "list[Pruned]":
+        async with opened(chosen) as program:
+            return await program.retention.plan(caller("state prune"), workspace, rules)
+
+    async def action() -> "list[Pruned]":
+        async with opened(chosen) as program:
+            return await program.retention.prune(caller("state prune"), workspace, rules)
+
+    planned = run(look()) if dry_run or not yes else None
+    if planned and not dry_run:
+        number = count_text(sum(len(each.numbers) for each in planned), "version")
+        places = count_text(len(planned), "workspace")
+        confirm(f"Destroy {number} of {places}? Nothing brings them back.")
+    done = planned if dry_run and planned is not None else run(action())
+    if as_json:
+        print_json([_pruned_object(each) for each in done])
+    elif done:
+        _print_pruned(done)
+    else:
+        typer.echo("Nothing to prune: every version is kept.")
+    if done and not dry_run:
+        notice(
+            "What can't be destroyed from here: backups, snapshots and other copies of the "
+            "database that were made before. A running server lets go of what it has in memory "
+            "within a minute, and of what it learned for redaction when it stops."
+        )
+
+
+def _rules(keep: int | None, keep_for: str | None, *, last_of_run: bool) -> Retention | None:
+    """Return the rules that were given; None when none was."""
+    try:
+        seconds = None if keep_for is None else parse_period(keep_for)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"--keep-for can't be used: {error}") from error
+    rules = Retention(keep, seconds, last_of_run)
+    return rules if rules.is_on else None
+
+
+def _print_pruned(done: "list[Pruned]") -> None:
+    print_table(
+        ("WORKSPACE", ">VERSIONS", ">SIZE", "KEPT", "ENTRY", "PRUNED"),
+        (
+            (
+                each.workspace,
+                str(len(each.numbers)),
+                size_text(each.size),
+                str(each.rules),
+                ranges_text(ranges(each.indices)),
+                ranges_text(ranges(each.numbers)),
+            )
+            for each in done
+        ),
+    )
+
+
+def _pruned_object(each: "Pruned") -> dict[str, object]:
+    return {
+        "workspace": each.workspace,
+        "versions": ranges(each.numbers),
+        "number": len(each.numbers),
+        "size": each.size,
+        "kept": each.rules.as_entry(),
+        "indices": list(each.indices),
+    }
+
+
+async def _versions(
+    program: "Program", workspace: str
+) -> tuple[list[StateVersion], WorkspaceRecord]:
+    """Return all versions, newest first, and the workspace's settings."""
     found = await program.store.versions(workspace)
-    record = program.store.directory().workspace(workspace)
-    return [(version, is_destroyed(version, record)) for version in found]
+    return found, program.store.directory().workspace(workspace)
 
 
 async def _stored_version(
     config: "Config", workspace: str, reference: str
 ) -> tuple[StateVersion, bool]:
-    """Return the version of a number or ID, and whether a purge destroyed it.
+    """Return the version of a number or ID, and whether it was destroyed or pruned.
 
     Raises:
         NotFoundError: there is none.
     """
     async with opened(config) as program:
-        for version, gone in await _versions(program, workspace):
-            if reference in {version.id, str(version.number)}:
-                return version, gone
+        found, record = await _versions(program, workspace)
+    for version in found:
+        if reference in {version.id, str(version.number)}:
+            return version, is_destroyed(version, record)
     raise NotFoundError(
         f"{workspace} has no version {reference}: `tfaudit state versions {workspace}` shows all"
     )

@@ -73,6 +73,16 @@ Protected: TypeAlias = Annotated[
         help="Let only identities of an issuer (CI systems) write, and lock to write.",
     ),
 ]
+KeepVersions: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--keep-versions",
+        metavar="RULES",
+        help="Which versions of its state are kept, in place of the configuration's rules: a "
+        "number of the newest, a length of time, last-of-run, such as '20, 90d'; or all. none: the "
+        "configuration's.",
+    ),
+]
 
 
 @app.command("list")
@@ -160,6 +170,7 @@ def create(
     body_limit: BodyLimit = None,
     require_lock: RequireLock = None,
     protected: Protected = None,
+    keep_versions: KeepVersions = None,
     reuse: Annotated[
         bool,
         typer.Option("--reuse", help="Free the name of a workspace whose states were destroyed."),
@@ -177,6 +188,7 @@ def create(
             "force_unlock": force_unlock,
             "require_lock": require_lock,
             "protected": protected,
+            "keep_versions": "" if keep_versions == _NONE else keep_versions,
         },
         {"lock_alert_minutes": lock_alert, "body_limit": body_limit},
     )
@@ -201,6 +213,7 @@ def update(
     body_limit: BodyLimit = None,
     require_lock: RequireLock = None,
     protected: Protected = None,
+    keep_versions: KeepVersions = None,
     data: DataOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -214,6 +227,7 @@ def update(
             "force_unlock": force_unlock,
             "require_lock": require_lock,
             "protected": protected,
+            "keep_versions": "" if keep_versions == _NONE else keep_versions,
         },
         {"lock_alert_minutes": lock_alert, "body_limit": body_limit},
     )
@@ -371,6 +385,8 @@ def _in_words(record: WorkspaceRecord) -> list[str]:
         words.append(f"at most {record.body_limit} bytes")
     if record.lock_alert_minutes is not None:
         words.append(f"lock alert after {record.lock_alert_minutes} min")
+    if record.keep_versions:
+        words.append(f"keeps versions: {record.keep_versions}")
     return words
 
 

@@ -21,6 +21,7 @@ CATEGORIES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "state.written": (("file",), ("change",)),
     "state.write_refused": (("file",), ("change",)),
     "state.rolled_back": (("file",), ("change",)),
+    "state.versions_pruned": (("file",), ("deletion",)),
     "state.locked": (("file",), ("info",)),
     "state.lock_refused": (("file",), ("info",)),
     "state.unlocked": (("file",), ("info",)),

@@ -39,7 +39,7 @@ _FILE: Final = _Class(
     6006,
     "File Hosting Activity",
     _APPLICATION,
-    {2: "Download", 3: "Update", 8: "Restore", 10: "Lock", 11: "Unlock"},
+    {2: "Download", 3: "Update", 4: "Delete", 8: "Restore", 10: "Lock", 11: "Unlock"},
 )
 _LOGIN: Final = _Class(3002, "Authentication", _IDENTITY, {1: "Logon", 2: "Logoff"})
 _ENTITY: Final = _Class(
@@ -60,6 +60,7 @@ CLASSES: Final[Mapping[str, tuple[_Class, int | str, int]]] = {
     "state.written": (_FILE, 3, 1),
     "state.write_refused": (_FILE, 3, 2),
     "state.rolled_back": (_FILE, 8, 2),
+    "state.versions_pruned": (_FILE, 4, 3),
     "state.locked": (_FILE, 10, 1),
     "state.lock_refused": (_FILE, 10, 1),
     "state.unlocked": (_FILE, 11, 1),

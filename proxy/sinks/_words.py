@@ -40,6 +40,7 @@ NOTABLE: Final[dict[str, Any]] = {
         {"prefix": "sink."},
         "state.force_unlocked",
         "state.rolled_back",
+        "state.versions_pruned",
         "auth.failed",
         "auth.locked_out",
         "access.denied",

@@ -264,3 +264,51 @@ def pruning(db: Database) -> None:
     db.table("baseline").create(
         {"until": int, "kept": str, "packed": bytes}, pk="until", not_null={"kept", "packed"}
     )
+
+
+@MIGRATIONS()
+def retention(db: Database) -> None:
+    """Add under which lock each version was written, and what retention destroyed of them.
+
+    What stands in the log fills in the former: a version is one run's with those that were written
+    since the same lock was taken. A lock that is given again to who holds it was taken before.
+    """
+    versions = db.table("state_version")
+    versions.add_column("run", str)
+    versions.add_column("pruned", str)
+    versions.add_column("pruned_by", int)
+    db.execute(
+        "CREATE INDEX state_version_pruned ON state_version (pruned_by) WHERE pruned_by IS NOT NULL"
+    )
+    db.execute(
+        """
+        WITH locking AS (
+            SELECT idx, workspace, time, event,
+                lag(event) OVER (PARTITION BY workspace ORDER BY idx) AS before
+            FROM entry WHERE outcome = 'success'
+            AND event IN ('state.locked', 'state.unlocked', 'state.force_unlocked')
+        ), step AS (
+            SELECT idx, workspace, time AS taken, NULL AS version, 0 AS is_of_run
+            FROM locking WHERE event = 'state.locked' AND before IS NOT 'state.locked'
+            UNION ALL
+            SELECT idx, workspace, NULL,
+                json_extract(CAST(entry AS TEXT), '$.state.version'),
+                json_extract(CAST(entry AS TEXT), '$.run.id') IS NOT NULL
+            FROM entry WHERE outcome = 'success' AND event = 'state.written'
+        ), saved AS (
+            SELECT idx, version, is_of_run,
+                max(taken) OVER (PARTITION BY workspace ORDER BY idx) AS taken
+            FROM step
+        ), first_save AS (
+            SELECT version, is_of_run, taken, min(idx) FROM saved
+            WHERE version IS NOT NULL GROUP BY version
+        )
+        UPDATE state_version SET run = first_save.taken FROM first_save
+        WHERE first_save.version = state_version.id AND first_save.is_of_run
+        """
+    )
+    # Of a lock that is still held, the time as the table has it, which the next version gets, too.
+    db.execute(
+        "UPDATE state_version SET run = lock.taken FROM lock "
+        "WHERE lock.workspace = state_version.workspace AND state_version.run >= lock.taken"
+    )

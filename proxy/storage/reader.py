@@ -23,7 +23,7 @@ from proxy.contracts import (
 from proxy.directory import EMPTY, Directory, Object
 from proxy.errors import ConfigError, UnavailableError
 from proxy.storage.schema import Part, parts
-from proxy.storage.sqlite import BUSY_SECONDS, SQLiteStore, read_locks
+from proxy.storage.sqlite import BUSY_SECONDS, SQLiteStore, read_locks, version_columns
 from proxy.storage.transaction import (
     DEAD_LETTER_COLUMNS,
     DELIVERY_COLUMNS,
@@ -55,6 +55,8 @@ class Snapshot:
         newest: the largest tree size of which there is a checkpoint; 0 without any.
         versions: every state version, by its ID.
         bodies: the IDs of all versions that have a body.
+        has_retention: whether there is a place for what retention goes by; an older database has
+            none.
         heads: the ID of the newest version, by workspace.
         locks: every lock.
         runs: every run as it stands in the table: workspace, document.
@@ -76,6 +78,7 @@ class Snapshot:
     newest: int
     versions: dict[str, StateVersion]
     bodies: frozenset[str]
+    has_retention: bool
     heads: dict[str, str]
     locks: list[HeldLock]
     runs: list[tuple[object, object]]
@@ -144,13 +147,15 @@ class SQLiteReader(SQLiteStore):
                 "SELECT (SELECT coalesce(max(idx) + 1, 0) FROM entry), "
                 "(SELECT coalesce(max(size), 0) FROM checkpoint)"
             ).fetchone()
-            versions = read(f"SELECT {VERSION_COLUMNS} FROM state_version v")  # noqa: S608
+            columns = version_columns(connection)
+            versions = read(f"SELECT {columns} FROM state_version v")  # noqa: S608
             return Snapshot(
                 head=head,
                 end=int(end),
                 newest=newest,
                 versions={row[0]: StateVersion(*row) for row in versions},
                 bodies=frozenset(row[0] for row in read("SELECT id FROM state_body")),
+                has_retention=columns == VERSION_COLUMNS,
                 heads=dict(read("SELECT name, head FROM workspace").fetchall()),
                 locks=read_locks(connection),
                 runs=_runs(connection),
@@ -173,6 +178,25 @@ class SQLiteReader(SQLiteStore):
                 tiles=_tile_places(connection),
                 baselines=_rows_of(connection, "baseline", "until, kept, packed"),
             )
+
+    async def has_body(self, version_id: str) -> bool:
+        """Tell whether there is a body of a version now.
+
+        Raises:
+            UnavailableError: it could not be read.
+        """
+        sql = "SELECT 1 FROM state_body WHERE id = ?"
+        return bool(await asyncio.to_thread(self._rows, sql, (version_id,)))
+
+    async def pruned_by(self, version_id: str) -> int | None:
+        """Return the index of the entry by which retention destroyed a version, as it stands there.
+
+        Raises:
+            UnavailableError: it could not be read.
+        """
+        sql = "SELECT pruned_by FROM state_version WHERE id = ?"
+        rows = await asyncio.to_thread(self._rows, sql, (version_id,))
+        return rows[0][0] if rows and isinstance(rows[0][0], int) else None
 
     async def records(
         self, size: int, first: int = 0

@@ -114,6 +114,8 @@ _TOKEN_SECONDS: Final = 1.0
 """How long a token that was looked up is taken as it is for telling who asks. Whoever then acts
 is checked again in the transaction, so that a token revoked in between does nothing."""
 
+_OLDER_VERSION_COLUMNS: Final = VERSION_COLUMNS.removesuffix(", v.run, v.pruned, v.pruned_by")
+
 _log = structlog.get_logger("tfaudit.store")
 
 
@@ -620,7 +622,8 @@ class SQLiteStore:
             known = connection.execute(
                 "SELECT w.name, w.created, "  # noqa: S608
                 "(SELECT count(*) FROM state_version n WHERE n.workspace = w.name), "
-                f"{VERSION_COLUMNS} FROM workspace w JOIN state_version v ON v.id = w.head"
+                f"{version_columns(connection)} FROM workspace w "
+                "JOIN state_version v ON v.id = w.head"
             ).fetchall()
             held = read_locks(connection)
             directory = self._directory_of(connection)
@@ -654,6 +657,12 @@ class SQLiteStore:
             (workspace,),
         )
         return [StateVersion(*row) for row in rows]
+
+    async def pruned_versions(self, index: int) -> list[tuple[int, str]]:
+        """Return the versions that entries from an index on say were pruned: index and ID."""
+        sql = "SELECT pruned_by, id FROM state_version WHERE pruned_by >= ? ORDER BY pruned_by"
+        rows = await asyncio.to_thread(self._rows, sql, (index,))
+        return [(pruned_by, version_id) for pruned_by, version_id in rows]
 
     async def locks(self) -> list[HeldLock]:
         """Return all locks that are held, oldest first."""
@@ -1018,6 +1027,12 @@ def _select(
         f"FROM entry WHERE {' AND '.join(conditions)} ORDER BY idx {order} LIMIT ?"
     )
     return sql, (*values, page)
+
+
+def version_columns(connection: sqlite3.Connection) -> str:
+    """Return the columns of a version; an older database does not say its run, and pruned none."""
+    known = {row[1] for row in connection.execute("PRAGMA table_info(state_version)")}
+    return VERSION_COLUMNS if "pruned" in known else _OLDER_VERSION_COLUMNS
 
 
 def read_locks(connection: sqlite3.Connection) -> list[HeldLock]:

@@ -462,6 +462,16 @@ class SQLiteTransaction:
         )
         return None if row is None else StateVersion(*row)
 
+    def versions(self, workspace: str) -> list[StateVersion]:
+        """Return all versions of the workspace, oldest first."""
+        self.apply()
+        rows = self._connection.execute(
+            f"SELECT {VERSION_COLUMNS} FROM state_version v WHERE v.workspace = ? "  # noqa: S608
+            "ORDER BY v.number",
+            (workspace,),
+        )
+        return [StateVersion(*row) for row in rows]
+
     def add_version(self, version: StateVersion, sealed: bytes) -> None:
         """Make this the workspace's newest version."""
         self._versions.append((version, sealed))
@@ -471,6 +481,17 @@ class SQLiteTransaction:
         chosen = "SELECT id FROM state_version WHERE workspace = ? AND number <= ?"
         sql = f"DELETE FROM state_body WHERE id IN ({chosen})"  # noqa: S608
         self._statements.append((sql, (workspace, through)))
+
+    def prune_versions(self, version_ids: Sequence[str], index: int) -> None:
+        """Destroy the bodies of these versions; ``secure_delete`` overwrites."""
+        for version_id in version_ids:
+            self._statements += [
+                ("DELETE FROM state_body WHERE id = ?", (version_id,)),
+                (
+                    "UPDATE state_version SET pruned = ?, pruned_by = ? WHERE id = ?",
+                    (self.time, index, version_id),
+                ),
+            ]
 
     def is_workspace(self, workspace: str) -> bool:
         """Tell whether the workspace was ever written."""

@@ -388,7 +388,8 @@ def test_a_checkpoint_of_another_log_is_not_taken(
         ("UPDATE state_version SET lineage = 'ab' WHERE number = 3", 3),
         (
             """INSERT INTO state_version SELECT 'forged', workspace, 9, lineage, 9, sha256, size,
-            terraform_version, kind, created FROM state_version WHERE number = 1""",
+            terraform_version, kind, created, run, pruned, pruned_by FROM state_version
+            WHERE number = 1""",
             None,
         ),
     ],

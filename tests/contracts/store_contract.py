@@ -102,6 +102,10 @@ def _add(version: StateVersion, tx: Transaction) -> None:
     tx.add_version(version, b"sealed")
 
 
+def _versions(tx: Transaction) -> list[StateVersion]:
+    return tx.versions(WORKSPACE)
+
+
 def _set_run(run: runs.Run, tx: Transaction) -> None:
     tx.set_run(run)
 
@@ -661,6 +665,49 @@ class StoreContract:
         assert b"sealed" == await store.sealed(foreign.id)
         assert [second, first] == await store.versions(WORKSPACE)
         assert second == (await store.write(lambda tx: tx.head(WORKSPACE))).value
+
+    async def test_pruned_versions_are_marked_and_their_bodies_gone(self, store: Store) -> None:
+        """Of those that were named; when, and by which entry. The newest is what it was."""
+        first, second, third = (a_version(number) for number in (1, 2, 3))
+        third = third._replace(run=rfc3339(START))
+        for version in (first, second, third):
+            await store.write(recorded(partial(_add, version)))
+
+        def prune(tx: Transaction) -> tuple[str, int]:
+            index = tx.append(a_draft())
+            tx.prune_versions([first.id, second.id], index)
+            return tx.time, index
+
+        assert [first, second, third] == (await store.write(_versions)).value
+        assert [] == await store.pruned_versions(0)
+        time, index = (await store.write(prune)).value
+        pruned = [each._replace(pruned=time, pruned_by=index) for each in (first, second)]
+        await store.scrub()
+        for version in pruned:
+            with pytest.raises(UnavailableError):
+                await store.sealed(version.id)
+        assert b"sealed" == await store.sealed(third.id)
+        assert [*pruned, third] == (await store.write(_versions)).value
+        assert [third, *pruned[::-1]] == await store.versions(WORKSPACE)
+        assert pruned[0] == (await store.write(lambda tx: tx.version(WORKSPACE, "1"))).value
+        assert third == (await store.write(lambda tx: tx.head(WORKSPACE))).value
+        assert {first.id, second.id} == {each for _, each in await store.pruned_versions(index)}
+        assert [] == await store.pruned_versions(index + 1)
+
+    async def test_a_pruning_of_a_failed_job_never_happened(self, store: Store) -> None:
+        """Neither the mark nor the loss."""
+        first = a_version(1)
+        await store.write(recorded(partial(_add, first)))
+        await store.write(recorded(partial(_add, a_version(2))))
+
+        def fails(tx: Transaction) -> None:
+            tx.prune_versions([first.id], tx.append(a_draft()))
+            raise JobError
+
+        with pytest.raises(JobError):
+            await store.write(fails)
+        assert b"sealed" == await store.sealed(first.id)
+        assert first == (await store.versions(WORKSPACE))[-1]
 
     async def test_workspaces_that_were_made_ahead_are_listed(self, store: Store) -> None:
         """With their settings; what was destroyed is no newest version."""
