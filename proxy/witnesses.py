@@ -245,7 +245,8 @@ class Witnesses:
 
 
 _MEANING: Final = {
-    403: ": it does not know this log's key; give it that of `tfaudit key show`",
+    403: ": it does not know this log's key; give those who run it that of `tfaudit key show`, or "
+    "after a rotation `tfaudit key export-public --json`",
     404: ": it does not watch this log; give it the key of `tfaudit key show`",
     422: ": it says that it knows a history that this one does not follow from, and shows nothing "
     "that proves it. Ask those who run it for their checkpoint of this log, and compare it: "

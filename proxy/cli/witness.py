@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from proxy.cli._common import notice, run
-from proxy.errors import ConfigError, InvalidInputError
+from proxy.cli._common import YesOption, confirm, notice, run
+from proxy.errors import ConfigError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +83,53 @@ def serve(
         run(_serve(cosigner, logs, ledger, host, port))
     finally:
         ledger.close()
+
+
+@app.command("forget")
+def forget(
+    *,
+    origin: Annotated[
+        str,
+        typer.Argument(
+            metavar="ORIGIN", help="The log's name, the first line of each of its checkpoints."
+        ),
+    ],
+    yes: YesOption = False,
+    data: _DirectoryOption = Path("tfaudit-witness"),
+) -> None:
+    """Forget what this witness knows of a log, so that it may begin anew.
+
+    For a log whose newest entries were lost for good, and whose loss is on record there (tfaudit
+    log recover): until then its witnesses are right to refuse it. Whatever the log shows next is
+    cosigned. The checkpoint that is forgotten is printed, and kept beside: it proves what the log
+    once was. A witness may run meanwhile.
+    """
+    import time  # noqa: PLC0415 - quick start of the command line
+
+    from proxy.witness.ledger import Ledger  # noqa: PLC0415
+
+    if not (data / _LEDGER).is_file():
+        raise InvalidInputError(
+            f"{data} holds no witness that cosigned anything: name it with --data"
+        )
+    ledger = Ledger(data / _LEDGER)
+    try:
+        note = ledger.note(origin)
+        if note is None:
+            known = ", ".join(ledger.origins()) or "nothing"
+            raise NotFoundError(f"this witness cosigned no log {origin!r}, but {known}")
+        if not yes:
+            size = note.split("\n")[1]
+            confirm(
+                f"Forget the checkpoint of {size} entries of {origin}? This witness then cosigns "
+                "whatever the log shows next, also a fork of what it was."
+            )
+        if not ledger.forget(origin, int(time.time())):
+            raise NotFoundError(f"{origin} was forgotten by another command meanwhile")
+    finally:
+        ledger.close()
+    typer.echo(note, nl=False)
+    notice(f"Forgotten. Keep the checkpoint above: it proves what {origin} once was.")
 
 
 def _cosigner(data: Path, name: str | None) -> "Cosigner":

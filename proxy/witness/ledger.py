@@ -19,7 +19,8 @@ from proxy.errors import ConfigError, UnavailableError
 from proxy.tlog.checkpoint import Checkpoint
 from proxy.tlog.witnessing import Accepted, Claim, Refused, decide
 
-_SCHEMA: Final = """
+_SCHEMA: Final = (
+    """
 CREATE TABLE IF NOT EXISTS cosigned (
     origin TEXT PRIMARY KEY,
     size TEXT NOT NULL,      -- decimal: SQLite's integers end at 63 bits
@@ -27,7 +28,18 @@ CREATE TABLE IF NOT EXISTS cosigned (
     note TEXT NOT NULL,      -- as the log signed it: the evidence
     seconds INTEGER NOT NULL -- since 1970
 ) STRICT
-"""
+""",
+    """
+CREATE TABLE IF NOT EXISTS forgotten ( -- as the row in cosigned was
+    origin TEXT NOT NULL,
+    size TEXT NOT NULL,
+    root BLOB NOT NULL,
+    note TEXT NOT NULL,
+    seconds INTEGER NOT NULL,
+    at INTEGER NOT NULL -- seconds since 1970
+) STRICT
+""",
+)
 _BUSY_SECONDS: Final = 5.0
 
 
@@ -50,7 +62,8 @@ class Ledger:
             # EXTRA also syncs the directory after the journal is gone from it: nothing that was
             # cosigned comes undone by a power cut.
             self._database.execute("PRAGMA synchronous = EXTRA")
-            self._database.execute(_SCHEMA)
+            for statement in _SCHEMA:
+                self._database.execute(statement)
         except sqlite3.Error as error:
             raise ConfigError(f"{path} can't be used: {error}") from error
 
@@ -77,6 +90,39 @@ class Ledger:
         with self._told(), closing(self._database.execute(query, (origin,))) as cursor:
             row = cursor.fetchone()
         return None if row is None else str(row[0])
+
+    def origins(self) -> list[str]:
+        """Return the names of the logs that something was cosigned of.
+
+        Raises:
+            UnavailableError: it can't be read.
+        """
+        query = "SELECT origin FROM cosigned ORDER BY origin"
+        with self._told(), closing(self._database.execute(query)) as cursor:
+            return [str(row[0]) for row in cursor]
+
+    def forget(self, origin: str, seconds: int) -> bool:
+        """Begin a log anew: whatever it shows next is cosigned. What was known is kept aside.
+
+        One transaction, so that a witness may run meanwhile: a request is decided before or after.
+
+        Args:
+            origin: of the log.
+            seconds: since 1970, the present.
+
+        Returns:
+            Whether anything was known of it.
+
+        Raises:
+            UnavailableError: it could not be done, and nothing was.
+        """
+        with self._told(), self._transaction():
+            self._database.execute(
+                "INSERT INTO forgotten SELECT *, ? FROM cosigned WHERE origin = ?",
+                (seconds, origin),
+            )
+            done = self._database.execute("DELETE FROM cosigned WHERE origin = ?", (origin,))
+        return done.rowcount > 0
 
     def advance(self, claim: Claim, seconds: int) -> Accepted | Refused:
         """Decide about a claim, and remember it when it is accepted: durably, before the return.

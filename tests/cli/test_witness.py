@@ -3,11 +3,12 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -18,8 +19,9 @@ from typer.testing import CliRunner, Result
 from proxy.cli import app
 from proxy.tlog.checkpoint import sign
 from proxy.tlog.cosignature import CosignatureVerifier, add_cosignatures, cosignatures
-from proxy.tlog.witnessing import AddCheckpoint
-from tests.witness.logs import FORKED, LOG, at, request
+from proxy.tlog.witnessing import AddCheckpoint, Claim, check_claim
+from proxy.witness.ledger import Ledger
+from tests.witness.logs import FORKED, LEAVES, LOG, at, request
 
 NAME = "witness.example/1"
 
@@ -116,6 +118,38 @@ def test_a_log_that_is_no_key_is_named(tmp_path: Path) -> None:
     """With what is wrong."""
     told = witness("serve", "--data", tmp_path, "--name", NAME, "--log", "nonsense", code=2).stderr
     assert "--log 'nonsense'" in told
+
+
+@pytest.mark.parametrize("is_forked", [True, False])
+def test_a_log_that_is_forgotten_begins_anew(tmp_path: Path, is_forked: bool) -> None:
+    """While the witness runs; what was known is printed, and kept."""
+    leaves = FORKED if is_forked else LEAVES
+    with served(tmp_path, "--name", NAME) as (address, _):
+        seen = request(0, 7)
+        assert 200 == ask(address, seen)[0]
+        assert (409, "7\n") == ask(address, request(0, 6, leaves))
+        told = witness("forget", LOG.name, "--data", tmp_path, "--yes")
+        assert seen.note == told.stdout
+        assert 200 == ask(address, request(0, 6, leaves))[0]
+        assert 200 == ask(address, request(6, 9, leaves))[0]
+    with closing(sqlite3.connect(tmp_path / "witness.db")) as database:
+        (row,) = database.execute("SELECT origin, size, note FROM forgotten")
+    assert (LOG.name, "7", seen.note) == row
+
+
+def test_nothing_is_forgotten_without_the_word(tmp_path: Path) -> None:
+    """Nor of a log that is not known, nor where no witness is."""
+    witness("key", "--data", tmp_path, "--name", NAME)
+    assert "holds no witness" in witness("forget", "x", "--data", tmp_path, code=2).stderr
+    assert not (tmp_path / "witness.db").exists()
+    with closing(Ledger(tmp_path / "witness.db")) as ledger:
+        claim = check_claim(request(0, 7).body(), {LOG.name: [LOG.verifier]})
+        assert isinstance(claim, Claim)
+        ledger.advance(claim, 1_800_000_000)
+        told = witness("forget", "other", "--data", tmp_path, "--yes", code=1).stderr
+        assert f"cosigned no log 'other', but {LOG.name}" in told
+        assert "--yes" in witness("forget", LOG.name, "--data", tmp_path, code=2).stderr
+        assert at(7) == ledger.latest(LOG.name)
 
 
 def test_a_witness_cosigns_remembers_and_refuses_a_fork(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from proxy.tlog.witnessing import (
     Refused,
     check_claim,
     decide,
+    is_retired,
     parse_request,
     parse_size,
 )
@@ -91,6 +92,27 @@ def test_a_log_that_grew_is_accepted(one: int, other: int) -> None:
 
     for latest in {at(old), at(old) if old else None}:
         assert Accepted(at(new), at(new).text()) == answer(request(old, new), latest)
+
+
+def test_a_former_key_counts_until_the_next_one_signed() -> None:
+    """Whatever it signs then; both keys sign the checkpoint of the hand-over."""
+    first, second = (
+        NoteSigner("log.example", Ed25519PrivateKey.from_private_bytes(each * 32))
+        for each in (b"1", b"2")
+    )
+    keys = [first.verifier, second.verifier]
+    old, new = sign(at(5), first), sign(at(5), second)
+    handed_over = old + new.rpartition("\n\n")[2]
+    for note, latest, expected in (
+        (old, old, False),
+        (new, old, False),
+        (handed_over, old, False),
+        (new, handed_over, False),
+        (old, new, True),
+        (old, handed_over, True),
+        (handed_over, new, False),
+    ):
+        assert expected == is_retired(note, latest, keys)
 
 
 def test_lines_that_say_more_are_cosigned_with_the_rest() -> None:
