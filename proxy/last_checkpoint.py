@@ -16,6 +16,8 @@ from proxy.errors import ConfigError, InvalidInputError, VerificationError
 from proxy.key_history import verify_own
 from proxy.tlog.checkpoint import Checkpoint
 from proxy.tlog.note import NoteVerifier
+from proxy.tlog.proof import root_hash, root_nodes
+from proxy.tlog.tiles import hash_of, tile_of
 
 FORK: Final = "checkpoint.fork"
 """File beside the database: a checkpoint that the log's key signed, and that is not of this log."""
@@ -57,6 +59,12 @@ def lost_size(directory: Path) -> int:
     """Return how many entries the log once had by all that was recovered from; 0 if nothing was."""
     names = [each.name.removeprefix(_LOST) for each in directory.glob(f"{_LOST}*")]
     return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
+async def _root(store: Store, size: int) -> bytes:
+    nodes = root_nodes(size)
+    tiles = await store.tiles(tile_of(node, size) for node in nodes)
+    return root_hash(size, [hash_of(node, tiles, size) for node in nodes])
 
 
 class LastCheckpoint:
@@ -134,7 +142,10 @@ class LastCheckpoint:
         if stored:
             with suppress(VerificationError, InvalidInputError):
                 return await verify_own(store, stored, self._verifier) == seen
-        return False
+            return False
+        # The checkpoints of pruned entries are dropped, and the hashes stay.
+        is_pruned = 0 < seen.size < await store.pruned()
+        return is_pruned and seen.root == await _root(store, seen.size)
 
     def is_on_record(self, note: str) -> bool:
         """Tell whether a recovery put on record that what a checkpoint promises was lost."""

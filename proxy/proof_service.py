@@ -12,12 +12,14 @@ from proxy.errors import (
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
+    PrunedError,
     UnavailableError,
     VerificationError,
 )
 from proxy.fields import FieldError
 from proxy.gate import gate
 from proxy.key_history import verify_own
+from proxy.pruned_entries import refuse_pruned
 from proxy.reading_log import ReadingLog
 from proxy.state_entries import refused
 from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
@@ -123,6 +125,7 @@ class ProofService:
         Raises:
             ForbiddenError: the caller may not read the log.
             NotFoundError: there is no such entry, or none for the caller.
+            PrunedError: it was archived and pruned.
             UnavailableError: it could not be proved; perhaps the database was altered.
         """
         await gate(self._store, caller, Permission.LOG_READ)
@@ -134,6 +137,10 @@ class ProofService:
                 f"there is no entry {index} that {caller.principal.name} may read: look for one "
                 "in the log"
             )
+            try:
+                await refuse_pruned(self._store, index, tells_archive=view == EVERYTHING)
+            except PrunedError as pruned:
+                error = pruned
             entry = refused("audit.read", "error", error, caller, None, query={"index": index})
             error.audit_index = (await self._store.write(lambda tx: tx.append(entry))).index
             raise error
@@ -255,6 +262,8 @@ class ProofService:
             ForbiddenError: the log is not public, and the caller may not read it; a bundle holds
                 entries of all workspaces, so whoever may read some gets hashes alone.
             NotFoundError: the newest checkpoint does not cover it.
+            PrunedError: the entries of a bundle were archived and pruned (C2SP tlog-tiles,
+                *Pruning*); hashes never are.
             UnavailableError: the store can't give it.
         """
         if not self._is_public:
@@ -263,6 +272,9 @@ class ProofService:
             raise NotFoundError(
                 f"the log has no {wanted.path}: /checkpoint tells how many entries it has"
             )
+        if isinstance(wanted, Bundle):
+            may_know = caller.principal.rights.view(Permission.LOG_READ) == EVERYTHING
+            await refuse_pruned(self._store, wanted.first, tells_archive=may_know)
         index = await self._readings.record(caller, wanted)
         if isinstance(wanted, Tile):
             return (await self._store.tiles([wanted]))[wanted], index

@@ -21,6 +21,7 @@ from proxy.errors import (
     ConflictError,
     InvalidInputError,
     NotFoundError,
+    PrunedError,
     TfauditError,
     UnavailableError,
 )
@@ -329,6 +330,7 @@ def _span(
 
     Raises:
         ConflictError: nothing is there to be sent again.
+        PrunedError: it is not there any more.
     """
     delivery = tx.delivery(found.id)
     cursor = 0 if delivery is None else delivery.cursor
@@ -337,7 +339,13 @@ def _span(
         if bounds is None:
             raise ConflictError(f"nothing is set aside for the sink {found.name} there")
         return bounds
-    start = first or 0
+    start, pruned = first or 0, tx.pruned()
+    if start < pruned:
+        raise PrunedError(
+            f"entries before {pruned} were archived and pruned, so the sink {found.name} can't be "
+            f"given entry {start} again: begin with --from {pruned}, and see `tfaudit log --event "
+            "audit.pruned` for where the others are"
+        )
     if start >= cursor:
         raise ConflictError(
             f"the sink {found.name} is at entry {cursor}, and gets what comes from there on anyway"

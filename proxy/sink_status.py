@@ -68,17 +68,17 @@ def record_of(found: Object) -> SinkRecord:
 
 
 async def first_index(store: Store, found: Object) -> int:
-    """Return the index of the first entry that a new sink gets.
+    """Return the index of the first entry that a new sink gets; none that is pruned.
 
     Raises:
         UnavailableError: it can't be told.
     """
-    size = await store.size()
+    size, pruned = await store.size(), await store.pruned()
     record = record_of(found)
     if record.start is not None:
-        return min(record.start, size)
+        return min(max(record.start, pruned), size)
     # Times rise with the indices: look for the transaction that made the sink.
-    low, high = 0, size
+    low, high = pruned, size
     while low < high:
         middle = (low + high) // 2
         if await _time_of(store, middle) < found.created:

@@ -26,6 +26,7 @@ _VERBS: Final = (
     "verify",
     "export",
     "receipt",
+    "retain",
     "scan",
     "whose-secret",
     "forget",

@@ -17,6 +17,7 @@ from proxy.cli._output import count_text, print_json
 from proxy.cli._values import parse_moment
 from proxy.contracts import LogQuery, Store
 from proxy.errors import InvalidInputError, NotFoundError, UnavailableError, VerificationError
+from proxy.pruned_entries import refuse_pruned
 from proxy.timestamps import micros_at, rfc3339
 
 if TYPE_CHECKING:
@@ -122,14 +123,37 @@ def export_bundle(asked: Asked, config: "Config", *, force: bool, as_json: bool)
     )
 
 
-async def _write(program: "Program", asked: Asked, output: Path, *, force: bool) -> _Written:
+async def write_bundle_file(
+    program: "Program", output: Path, first: int, last: int, *, verb: str
+) -> None:
+    """Write a new file with all entries of a range, as ``tfaudit export`` does, on record.
+
+    Args:
+        program: has the log.
+        output: the file.
+        first: index of the first entry.
+        last: of the last.
+        verb: of the command line that wants it.
+
+    Raises:
+        InvalidInputError: there is such a file by now.
+        UnavailableError: the log can't be read or proved.
+        OSError: the file can't be written.
+    """
+    asked = Asked(Filters(), str(first), str(last), None, output, None)
+    await _write(program, asked, output, force=False, verb=verb)
+
+
+async def _write(
+    program: "Program", asked: Asked, output: Path, *, force: bool, verb: str = "export"
+) -> _Written:
     """Record the export, write and check the bundle, record what it is."""
     from proxy.audit_log import draft  # noqa: PLC0415 - quick start of the command line
     from proxy.cli._bundle.checking import check_bundle  # noqa: PLC0415
     from proxy.cli._bundle.writing import digest_of, write_bundle  # noqa: PLC0415
     from proxy.cli._verification import TrustedKeys  # noqa: PLC0415
 
-    store, who = program.store, caller("export")
+    store, who = program.store, caller(verb)
     now = datetime.now(UTC)
     asked.filters.query(now, newest_first=False)  # names a mistake before anything is recorded
     first, last = await _range(store, asked, now)
@@ -175,9 +199,11 @@ async def _range(store: Store, asked: Asked, now: datetime) -> tuple[int, int]:
     Raises:
         InvalidInputError: a time or an index is none, or they are the wrong way round.
         NotFoundError: the log has no such entries.
+        PrunedError: they were archived and pruned.
     """
-    size = await store.size()
-    first = 0 if asked.first is None else await _index(store, asked.first, now, size)
+    size, pruned = await store.size(), await store.pruned()
+    first = pruned if asked.first is None else await _index(store, asked.first, now, size)
+    await refuse_pruned(store, first)
     last = size - 1
     if asked.last is not None:
         is_index = _INDEX.fullmatch(asked.last) is not None
@@ -199,9 +225,20 @@ async def _index(store: Store, text: str, now: datetime, size: int) -> int:
     """Return the index that a person named, or of the first entry from a time on."""
     if _INDEX.fullmatch(text):
         return int(text)
-    query = LogQuery(since=parse_moment(text, now), limit=1)
+    query = LogQuery(since=parse_moment(text, now), after=await _before(store), limit=1)
     found = [stored.record.index async for stored in store.entries(query)]
+    if found and found[0] == await store.pruned() > 0:
+        notice(
+            f"The entries before {found[0]} were pruned, so the bundle begins there: see `tfaudit "
+            "log --event audit.pruned` for where older ones are."
+        )
     return found[0] if found else size
+
+
+async def _before(store: Store) -> int | None:
+    """Return after which index all entries are there; None when all are."""
+    pruned = await store.pruned()
+    return pruned - 1 if pruned else None
 
 
 async def _last(store: Store, text: str, now: datetime, size: int) -> int:
@@ -210,7 +247,7 @@ async def _last(store: Store, text: str, now: datetime, size: int) -> int:
     if _DATE.fullmatch(text):
         end = datetime.fromisoformat(moment) + timedelta(days=1)
         moment = rfc3339(micros_at(end))
-    query = LogQuery(since=moment, limit=1)
+    query = LogQuery(since=moment, after=await _before(store), limit=1)
     found = [stored.record.index async for stored in store.entries(query)]
     return (found[0] if found else size) - 1
 
@@ -259,8 +296,8 @@ async def _wanted(
 
 async def _checkpoint_before(store: Store, first: int) -> str:
     """Return the newest checkpoint that covers nothing of a range; empty when there is none."""
-    # A commit has some hundred entries at most, and each has its checkpoint.
-    for size in range(first, 0, -1):
+    # A commit has some hundred entries at most, and each has its checkpoint, unless it is pruned.
+    for size in range(first, max(await store.pruned() - 1, 0), -1):
         if note := await store.checkpoint(size):
             return note
     return ""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final
 
@@ -18,16 +19,19 @@ from proxy.cli._replay_sinks import SinksReplay
 from proxy.cli._uses import Uses
 from proxy.contracts import HeldLock, StateVersion
 from proxy.directory import Object
-from proxy.errors import MissingError, VerificationError
+from proxy.errors import InvalidInputError, MissingError, VerificationError
 from proxy.retention import Retention, ends_run, started_with
 from proxy.tfstate.policy import Policy
-from proxy.timestamps import micros_of
+from proxy.timestamps import micros_of, parse_length
+from proxy.tlog.tiles import WIDTH
 
 _STORING: Final = frozenset({"state.written", "state.rolled_back"})
 """Events whose entries vouch for a stored version."""
 
 _DESTROYING: Final = frozenset({"workspace.purged", "state.versions_pruned"})
 """Events that leave nothing of stored versions but what the log says of them."""
+_LASTING: Final = frozenset({"audit.pruned", "key.rotated"})
+"""Events whose entries are never pruned: which keys sign the log, and where the rest of it is."""
 
 _UNLOCKING: Final = frozenset({"state.unlocked", "state.force_unlocked"})
 
@@ -139,6 +143,39 @@ class _Made:
     updated: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What the newest ``audit.pruned`` says.
+
+    Attributes:
+        until: index of the first entry that is not pruned; 0 when none ever was.
+        index: of the entry that says so; -1 without one.
+        baseline: SHA-256 of what is known of the pruned entries, hex.
+        archive: where the newest of them are.
+        before: all of them are older, RFC 3339.
+    """
+
+    until: int = 0
+    index: int = -1
+    baseline: str = ""
+    archive: str = ""
+    before: str = ""
+
+    @classmethod
+    def by(cls, index: int, entry: Mapping[str, Any]) -> "Pruned":
+        """Return what an entry says.
+
+        Raises:
+            LookupError, TypeError: it does not say what it must.
+        """
+        said = entry["pruning"]
+        texts = [str(said[name]) for name in ("baseline_sha256", "archive", "before")]
+        return cls(int(said["until"]), index, *texts)
+
+
+NOTHING_PRUNED: Final = Pruned()
+
+
 @dataclass(slots=True)
 class Replay:
     """What follows from the entries so far.
@@ -152,6 +189,9 @@ class Replay:
         people: what follows for passwords and sessions.
         runs: what follows for runs.
         sinks: what follows for what is set aside for sinks, and what they get once more.
+        pruned: which entries are pruned.
+        lasting: indices of entries that are never pruned: they tell how to read the others.
+        last_start: index of the newest start of a server; None before the first.
     """
 
     by_version: dict[str, Promise] = field(default_factory=dict)
@@ -162,6 +202,9 @@ class Replay:
     people: PeopleReplay = field(default_factory=PeopleReplay)
     runs: RunsReplay = field(default_factory=RunsReplay)
     sinks: SinksReplay = field(default_factory=SinksReplay)
+    pruned: Pruned = NOTHING_PRUNED
+    lasting: list[int] = field(default_factory=list)
+    last_start: int | None = None
     _policy: tuple[int, bytes] | None = None
     _tokens: dict[str, _Token] = field(default_factory=dict)
     _locks: dict[str, _Lock] = field(default_factory=dict)
@@ -187,9 +230,7 @@ class Replay:
 
     def _follow(self, index: int, entry: Mapping[str, Any]) -> None:
         event = entry.get("event")
-        token_id, _ = proof_of(entry["actor"])
-        if is_act(entry) and token_id is not None and token_id in self._tokens:
-            self._tokens[token_id].uses.note(entry["time"], entry["source"]["ip"])
+        self._note_use(entry)
         self.people.note(index, entry)
         self.sinks.note(index, entry)
         if "object" in entry:
@@ -205,10 +246,25 @@ class Replay:
         elif event in _DESTROYING:
             note = self._note_purge if event == "workspace.purged" else self._note_pruned
             note(index, entry)
+        elif event in _LASTING:
+            self.lasting.append(index)
+            if event == "audit.pruned":
+                self._note_pruning(index, entry)
         elif event in {"audit.started", "audit.stopped"}:
-            self.is_running = event == "audit.started"
-            if "redaction.mode" in entry.get("config", {}):
-                self._policy = index, _policy_of(entry["config"]).packed
+            self._note_life(index, entry)
+
+    def _note_use(self, entry: Mapping[str, Any]) -> None:
+        token_id, _ = proof_of(entry["actor"])
+        if is_act(entry) and token_id is not None and token_id in self._tokens:
+            self._tokens[token_id].uses.note(entry["time"], entry["source"]["ip"])
+
+    def _note_life(self, index: int, entry: Mapping[str, Any]) -> None:
+        """Follow the start or the stop of a server."""
+        self.is_running = entry["event"] == "audit.started"
+        if self.is_running:
+            self.last_start = index
+        if "redaction.mode" in entry.get("config", {}):
+            self._policy = index, _policy_of(entry["config"]).packed
 
     def _note_state(self, index: int, entry: Mapping[str, Any]) -> None:
         state = entry.get("state")
@@ -307,6 +363,19 @@ class Replay:
                 f"versions that it names have {size}.",
                 index,
             )
+
+    def _note_pruning(self, index: int, entry: Mapping[str, Any]) -> None:
+        said = entry["pruning"]
+        until = said["until"]
+        is_next = said["from"] == self.pruned.until < until <= index and until % WIDTH == 0
+        is_old = _is_older(said["before"], entry["time"], said["keep"])
+        if not (is_next and is_old):
+            raise VerificationError(
+                f"Entry {index} says that entries {said['from']} to {until - 1} were pruned, being "
+                f"older than {said['keep']}, which can't be.",
+                index,
+            )
+        self.pruned = Pruned.by(index, entry)
 
     def is_destroyed(self, promise: Promise) -> bool:
         """Tell whether a version's body was destroyed, so that there must be none."""
@@ -495,6 +564,14 @@ def _not_pruned(index: int, workspace: str, number: int, why: str) -> Verificati
 def _is_time(column: object, entry_time: str | None) -> bool:
     """Tell whether a column holds an entry's time, or nothing when there is no such entry."""
     return column is None if entry_time is None else _is_moment(column, entry_time)
+
+
+def _is_older(moment: str, time: str, keep: str) -> bool:
+    """Tell whether a moment was so long before a time, or longer."""
+    try:
+        return micros_of(time) - micros_of(moment) >= parse_length(keep) / timedelta(microseconds=1)
+    except InvalidInputError:
+        return False
 
 
 def _policy_of(config: Mapping[str, Any]) -> Policy:

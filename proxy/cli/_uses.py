@@ -1,5 +1,6 @@
 """What the log says of a token's last use, which the store keeps a copy of."""
 
+from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.cli._comparing import BATCH_MICROS
@@ -9,6 +10,7 @@ from proxy.timestamps import micros_of, rfc3339
 _MINUTE: Final = len("2026-11-22T10:00")
 
 
+@dataclass(slots=True)
 class Uses:
     """The uses of one token in the newest minute that has some, and perhaps the one before.
 
@@ -16,8 +18,7 @@ class Uses:
     thousands.
     """
 
-    def __init__(self) -> None:
-        self._times: dict[tuple[str, str], tuple[str, str]] = {}
+    _times: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
     def note(self, time: str, ip: str) -> None:
         """Follow the entry of the next use.

@@ -20,7 +20,16 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from proxy.cli._checkers import Checkers, Found, Keys, processes_for
 from proxy.cli._kept_tiles import KeptTiles
-from proxy.cli._replay import Promise, Replay
+from proxy.cli._pruned import (
+    Start,
+    check_left,
+    known_at,
+    pass_pruned,
+    pruned_by,
+    pruned_leaves,
+    read_start,
+)
+from proxy.cli._replay import NOTHING_PRUNED, Promise, Pruned, Replay
 from proxy.cli._witnessed import Witnessed
 from proxy.contracts import StateVersion, StoredRecord
 from proxy.errors import InvalidInputError, MissingError, UnavailableError, VerificationError
@@ -36,7 +45,7 @@ from proxy.tlog.merkle import EMPTY_ROOT, Frontier
 from proxy.tlog.note import NoteVerifier
 from proxy.tlog.rotation import EVENT, PURPOSES, KeyHistory, Rotation
 from proxy.tlog.signing import public_key_of
-from proxy.tlog.verify import LogVerifier
+from proxy.tlog.verify import LogVerifier, signature_checks
 
 _PUBLIC_KEY_BYTES: Final = 32
 
@@ -44,6 +53,7 @@ _ROOT_PAGE: Final = 4096
 """Entries hashed at a time when the tree alone is checked."""
 
 ROTATED: Final = b'"key.rotated"'
+PRUNED: Final = b'"audit.pruned"'
 
 _KINDS: Final = [bytes, bytes, bytes, str]
 """Types of a record's parts after its index."""
@@ -206,6 +216,9 @@ class Findings:
             proved.
         notes: signed checkpoints that were proved to be of this log, or to be what proves it.
         cosigned: what a quorum of witnesses said; None when nobody asked for it.
+        pruned_until: index of the first entry that was not pruned under the policy.
+        pruned_by: index of the entry that says so; None when nothing is pruned.
+        archive: where the newest of the pruned entries are.
     """
 
     entries: int = 0
@@ -219,6 +232,26 @@ class Findings:
     proved_range: tuple[int, int, int] | None = None
     notes: tuple[str, ...] = ()
     cosigned: Witnessed | None = None
+    pruned_until: int = 0
+    pruned_by: int | None = None
+    archive: str = ""
+
+
+@dataclass(slots=True)
+class Mark:
+    """An index at which what is known by then is to be written down.
+
+    Attributes:
+        until: the index.
+        packed: what is known of the entries before it, as it is kept; empty before it is reached.
+        kept: indices of those of them that stay.
+        tiles: numbers of the tiles of level 0 that are kept.
+    """
+
+    until: int
+    packed: bytes = b""
+    kept: tuple[int, ...] = ()
+    tiles: frozenset[object] = frozenset()
 
 
 # ---------------------------------------------------------------- a store
@@ -230,6 +263,8 @@ async def verify_store(
     trusted: Iterable[str],
     advance: Advance,
     processes: int | None = None,
+    *,
+    mark: Mark | None = None,
 ) -> Findings:
     """Check every entry, every checkpoint, and all that the log says of states, tokens and locks.
 
@@ -241,6 +276,7 @@ async def verify_store(
         trusted: checkpoints kept elsewhere.
         advance: told about each thing checked.
         processes: that check signatures; None are as many as there are cores, and are worth it.
+        mark: is filled in on the way.
 
     Raises:
         VerificationError: the first thing that does not hold, with its entry's index.
@@ -253,21 +289,27 @@ async def verify_store(
     promised_size = snapshot.promised
     keys, history = keys.follow(await _rotations(store, promised_size))
     verifier = LogVerifier(keys.entry, keys.checkpoint, trusted, history)
-    replay = Replay()
+    start = await read_start(store, snapshot)
+    await check_left(store, start, signature_checks(keys.entry), history)
+    replay = start.replay()
     tiles = KeptTiles(store, snapshot.tiles)
     newest = ""
     root = EMPTY_ROOT
     with Checkers(keys.plain(), processes or processes_for(promised_size)) as checkers:
-        records = checkers.records(store.records(promised_size))
-        course = _Course(records, verifier, replay, tiles, advance)
+        records = checkers.records(store.records(promised_size, start.until))
+        pruned = pruned_leaves(store, start.until)
+        course = _Course(start, pruned, records, verifier, replay, tiles, advance)
         async for (size, note), opened in checkers.notes(store.checkpoints()):
             if size > promised_size:
                 break  # committed since
+            if mark is not None and verifier.size < mark.until <= size:
+                await course.follow(mark.until)
+                _write_down(mark, verifier, replay, snapshot)
             await course.follow(size)
             newest = note
             if verifier.size != size:
                 break  # entries are missing: the end says it
-            await _compare(store, keys, verifier, note, opened)
+            await _compare(store, keys, verifier, note, opened, start)
             findings.checkpoints += 1
         await course.follow(promised_size)
     if newest:
@@ -277,21 +319,13 @@ async def verify_store(
         raise MissingError("No checkpoint covers the log: they were removed.", 0)
     else:
         _require_no_promise(keys, trusted)
+    start.require_recorded(replay)
     _check_head(snapshot, verifier.size, root, replay)
     await tiles.finish()
     findings.entries = verifier.size
+    _tell_pruned(findings, start)
     await _verify_states(store, keys, snapshot, replay, advance)
-    replay.check_tokens(snapshot.tokens)
-    replay.check_locks(snapshot.locks)
-    replay.runs.check(snapshot.runs)
-    replay.check_policy(snapshot.policy)
-    replay.check_objects(snapshot.objects)
-    replay.people.check_passwords(snapshot.passwords)
-    replay.people.check_sessions(snapshot.sessions)
-    replay.sinks.check_deliveries(snapshot.deliveries, verifier.size)
-    replay.sinks.check_dead_letters(snapshot.dead_letters)
-    replay.sinks.check_replays(snapshot.replays)
-    _check_schema(snapshot.schema)
+    _check_tables(snapshot, replay, verifier.size)
     findings.unchecked += lost_keys(history)
     findings.states = sum(
         not replay.is_destroyed(promise) for promise in replay.by_version.values()
@@ -303,12 +337,46 @@ async def verify_store(
     return findings
 
 
-async def _compare(
+def _check_tables(snapshot: Snapshot, replay: Replay, size: int) -> None:
+    """Compare what stands beside the log with what follows from it.
+
+    Raises:
+        VerificationError: the first thing that is another.
+    """
+    replay.check_tokens(snapshot.tokens)
+    replay.check_locks(snapshot.locks)
+    replay.runs.check(snapshot.runs)
+    replay.check_policy(snapshot.policy)
+    replay.check_objects(snapshot.objects)
+    replay.people.check_passwords(snapshot.passwords)
+    replay.people.check_sessions(snapshot.sessions)
+    replay.sinks.check_deliveries(snapshot.deliveries, size)
+    replay.sinks.check_dead_letters(snapshot.dead_letters)
+    replay.sinks.check_replays(snapshot.replays)
+    _check_schema(snapshot.schema)
+
+
+def _write_down(mark: Mark, verifier: LogVerifier, replay: Replay, snapshot: Snapshot) -> None:
+    if verifier.size != mark.until:
+        return  # entries are missing: the end says it
+    known = known_at(verifier, replay)
+    mark.packed, mark.kept = known.packed(), known.kept
+    mark.tiles = frozenset(number for level, number in snapshot.tiles if level == 0)
+
+
+def _tell_pruned(findings: Findings, start: Start) -> None:
+    if start.until:
+        findings.pruned_until, findings.pruned_by = start.until, start.pruned.index
+        findings.archive = start.pruned.archive
+
+
+async def _compare(  # noqa: PLR0917 - what is compared, and what names it
     store: SQLiteReader,
     keys: TrustedKeys,
     verifier: LogVerifier,
     note: str,
     opened: Checkpoint | None,
+    start: Start,
 ) -> None:
     """Compare the log so far with a checkpoint of this size.
 
@@ -318,7 +386,7 @@ async def _compare(
     try:
         verifier.at(note, opened)
     except VerificationError as error:
-        await _name_exactly(store, keys, verifier, error)
+        await _name_exactly(store, keys, verifier, error, start)
         raise
 
 
@@ -369,7 +437,11 @@ def lost_keys(history: KeyHistory) -> list[str]:
 
 
 async def _name_exactly(
-    store: SQLiteReader, keys: TrustedKeys, verifier: LogVerifier, error: VerificationError
+    store: SQLiteReader,
+    keys: TrustedKeys,
+    verifier: LogVerifier,
+    error: VerificationError,
+    start: Start,
 ) -> None:
     """Raise a better error than that of a checkpoint, if the order of the entries gives one.
 
@@ -382,7 +454,8 @@ async def _name_exactly(
     fresh = LogVerifier(keys.entry, keys.checkpoint, history=verifier.history)
     snapshot = await store.snapshot()
     try:
-        async for stored, _ in store.records(snapshot.promised):
+        await pass_pruned(store, start, fresh)
+        async for stored, _ in store.records(snapshot.promised, start.until):
             _check_kinds(stored.record)
             fresh.add(stored.record)
     except VerificationError as better:
@@ -493,7 +566,12 @@ async def verify_root(
     promised = [verify_checkpoint(each, *keys.checkpoint) for each in notes[1:]]
     waiting = sorted((*promised, newest), key=lambda each: each.size)
     tree = Frontier()
+    until = await store.pruned()
+    pruned = pruned_leaves(store, until)
+    recorded = NOTHING_PRUNED
     for checkpoint in waiting:
+        while tree.size < min(checkpoint.size, until):
+            tree.append(await anext(pruned))
         while tree.size < checkpoint.size:
             size = tree.size
             rows = await store.entry_bytes(size, min(_ROOT_PAGE, checkpoint.size - size))
@@ -504,19 +582,35 @@ async def verify_root(
                     size,
                 )
             await asyncio.to_thread(_extend, tree, [entry for _, entry in rows])
+            recorded = _pruned_in(rows) or recorded
             advance()
         if tree.root() != checkpoint.root:
             raise VerificationError(
                 f"The first {checkpoint.size} entries are not those that a signed checkpoint "
                 "promises: leave --tree-only away to see which is the first that is not."
             )
+    if recorded.until != until:
+        raise MissingError(
+            f"The entries before {until} are missing, and no entry says that they were pruned.", 0
+        )
     root = tree.root().hex()
     findings = Findings(entries=tree.size, checkpoints=len(waiting), root=root)
+    _tell_pruned(findings, Start(recorded))
     findings.unchecked.append(
         "signatures of single entries, older checkpoints, stored states and all else beside the "
         "tree: leave --tree-only away for that"
     )
     return findings
+
+
+def _pruned_in(rows: Iterable[tuple[object, object]]) -> Pruned | None:
+    """Return what the last of some entries says that pruned others."""
+    for index, entry in reversed([*rows]):
+        if isinstance(index, int) and isinstance(entry, bytes) and PRUNED in entry:
+            found = pruned_by(index, entry)
+            if found is not None:
+                return found
+    return None
 
 
 def _is_signed(note: str, keys: TrustedKeys) -> bool:
@@ -547,6 +641,8 @@ class _Course:
     """The way through a store's entries, each checked for all that it says.
 
     Attributes:
+        start: where it begins.
+        pruned: the leaf hashes of the entries before that.
         records: oldest first, each with the columns it is filed as, and whether it holds by itself.
         verifier: checks signatures, order and tree.
         replay: follows what the entries say of what is stored.
@@ -554,6 +650,8 @@ class _Course:
         advance: told about each entry.
     """
 
+    start: Start
+    pruned: AsyncIterator[bytes]
     records: AsyncIterator[tuple[Found, bool]]
     verifier: LogVerifier
     replay: Replay
@@ -567,6 +665,7 @@ class _Course:
             VerificationError: the first thing that does not hold.
             UnavailableError: the store could not be read.
         """
+        await self._pass(min(size, self.start.until))
         while self.verifier.size < size:
             found = await anext(self.records, None)
             if found is None:
@@ -584,10 +683,22 @@ class _Course:
                 )
             _check_document(stored, entry)
             self.replay.note(index, entry)
-            self.tiles.add(stored.record.leaf_hash)
-            if self.tiles.is_due:
-                await self.tiles.compare()
-            self.advance()
+            await self._keep(stored.record.leaf_hash)
+
+    async def _pass(self, size: int) -> None:
+        """Go by the hashes of entries that were pruned."""
+        while self.verifier.size < size:
+            leaf = await anext(self.pruned)
+            self.verifier.add_pruned(leaf)
+            await self._keep(leaf)
+            if self.verifier.size == self.start.until:
+                self.start.begin(self.verifier)
+
+    async def _keep(self, leaf: bytes) -> None:
+        self.tiles.add(leaf)
+        if self.tiles.is_due:
+            await self.tiles.compare()
+        self.advance()
 
 
 def _check_kinds(record: Record) -> None:

@@ -382,6 +382,7 @@ def _compare_anchors(asked: _Asked, anchors: "Anchors", findings: "Findings") ->
         MissingError: the log is shorter than an anchor.
     """
     from proxy.cli import _anchors as check  # noqa: PLC0415 - quick start
+    from proxy.cli._pruned import leaf_hashes  # noqa: PLC0415
     from proxy.cli._tile_check import Roots  # noqa: PLC0415
     from proxy.cli._tile_tree import source_of  # noqa: PLC0415
     from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
@@ -397,8 +398,7 @@ def _compare_anchors(asked: _Asked, anchors: "Anchors", findings: "Findings") ->
                 await check.compare_roots(found, roots.at, findings.entries)
             return
         async with SQLiteReader(asked.config.data.database) as store:
-            records = store.records(await store.size())
-            await check.compare(found, (stored.record.leaf_hash async for stored, _ in records))
+            await check.compare(found, leaf_hashes(store, await store.size()))
 
     if asked.is_compared and found:
         run(action())
@@ -616,6 +616,7 @@ def _record(
             "checkpoints": findings.checkpoints,
             "states": findings.states,
             "root": findings.root,
+            **_pruned(findings),
         }
     entry = draft("audit.verified", outcome, message, who, verification=result)
 
@@ -642,6 +643,7 @@ def _report(what: str, findings: "Findings", *, as_json: bool) -> None:
                 "root": findings.root,
                 "unchecked": findings.unchecked,
                 **_proved(findings),
+                **_pruned(findings),
                 **({} if findings.cosigned is None else {"cosigned": findings.cosigned.as_json()}),
             }
         )
@@ -670,6 +672,12 @@ def _report(what: str, findings: "Findings", *, as_json: bool) -> None:
         )
         if findings.root:
             typer.echo(f"Tree size {findings.entries}, root hash {findings.root}")
+        if findings.pruned_until:
+            typer.echo(
+                f"Pruned under policy until index {findings.pruned_until} (entry "
+                f"{findings.pruned_by}): older entries are in the archives, the newest of them in "
+                f"{clean(findings.archive)}; of them the tree has the hashes."
+            )
     if findings.cosigned is not None and not as_json:
         said = findings.cosigned
         typer.echo(
@@ -679,6 +687,17 @@ def _report(what: str, findings: "Findings", *, as_json: bool) -> None:
         )
     for each in findings.unchecked:
         notice(f"Not checked: {each}")
+
+
+def _pruned(findings: "Findings") -> dict[str, object]:
+    """Return which entries are not there because they were pruned, for programs."""
+    if not findings.pruned_until:
+        return {}
+    return {
+        "pruned_until": findings.pruned_until,
+        "pruned_by": findings.pruned_by,
+        "archive": findings.archive,
+    }
 
 
 def _proved(findings: "Findings") -> dict[str, object]:

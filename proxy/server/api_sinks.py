@@ -179,7 +179,7 @@ def sink_routes() -> tuple[Route, ...]:
                 body=shapes.ReplayCreation,
                 reply=shapes.Replay,
                 status=202,
-                refusals=(404, 409),
+                refusals=(404, 409, 410),
                 description="It is done beside what is new, and goes on after a restart. Each "
                 "entry has the ID that it had, by which a receiver knows what it has already.",
             ),

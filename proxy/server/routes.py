@@ -167,9 +167,10 @@ ROUTES: Final[tuple[Route, ...]] = (
             "Give an entry's receipt, which proves it to be in the log.",
             Permission.LOG_READ,
             media=api_proof.TEXT,
-            refusals=(404,),
+            refusals=(404, 410),
             description="A text (C2SP tlog-proof) that anybody can check with the log's public "
-            "checkpoint key alone. The entry's bytes are its `extra` line, in base64.",
+            "checkpoint key alone. The entry's bytes are its `extra` line, in base64. 410 says "
+            "where an entry is that was archived and pruned.",
         ),
     ),
     Route(
@@ -194,7 +195,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             "Read a tile of the log's tree, or an entry bundle (C2SP tlog-tiles).",
             Permission.LOG_READ,
             media=api_proof.BYTES,
-            refusals=(404,),
+            refusals=(404, 410),
         ),
         is_public=True,
     ),

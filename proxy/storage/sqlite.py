@@ -899,6 +899,25 @@ class SQLiteStore:
             copy.close()
 
 
+def compact(path: Path) -> None:
+    """Write a database anew without the room that nothing stands in (VACUUM).
+
+    Nobody else can write meanwhile, and the disk has to hold both.
+
+    Raises:
+        UnavailableError: it could not be done; the database is as it was.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as database:
+            database.execute("VACUUM")
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        raise UnavailableError(
+            f"the database could not be compacted: {error}; it needs as much free space again, "
+            "and nobody else at work on it"
+        ) from error
+
+
 def _told_index(records: list[Record], drafts: list[Draft]) -> int | None:
     """Return the index of a job's last entry that was not inferred from another of its entries."""
     for record, draft in zip(reversed(records), reversed(drafts), strict=True):

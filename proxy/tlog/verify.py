@@ -143,6 +143,46 @@ class LogVerifier:
         self._check_order(index, _parse(index, entry))
         self._tree.append(leaf)
 
+    def add_pruned(self, leaf: bytes) -> None:
+        """Take the next entry, of which only the leaf hash is left; ``begin`` proves them all.
+
+        Raises:
+            VerificationError: a trusted checkpoint of the size so far does not hold.
+        """
+        self._compare_trusted()
+        self._tree.append(leaf)
+
+    def begin(self, root: bytes, last_id: str, last_time: str) -> None:
+        """Go on after entries that were pruned.
+
+        Args:
+            root: of the tree over them, as what is known of them says.
+            last_id: of the last of them.
+            last_time: of that one.
+
+        Raises:
+            VerificationError: the hashes that are left of them are not theirs.
+        """
+        if self._tree.root() != root:
+            raise VerificationError(
+                f"The hashes that are kept of the first {self.size} entries, which were pruned, "
+                "are not theirs: they were changed.",
+                self._proved_size,
+            )
+        self._proved_size, self._proved_id = self.size, last_id
+        self._previous_id, self._previous_time = last_id, last_time
+        self._unproved_ids.clear()
+
+    @property
+    def root(self) -> bytes:
+        """Root hash of the tree over what was added."""
+        return self._tree.root()
+
+    @property
+    def last(self) -> tuple[str, str]:
+        """ID and time of the newest entry; empty before the first."""
+        return self._previous_id, self._previous_time
+
     def resume(self, checkpoint_note: bytes | str, frontier: bytes) -> Checkpoint:
         """Begin after the entries that a checkpoint promised, without seeing them.
 

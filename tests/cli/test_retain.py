@@ -1,0 +1,344 @@
+"""Tests of `tfaudit retain`: old entries go, and all that is left can still be proved."""
+
+import json
+import sqlite3
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.cli import _archive, _pruning
+from proxy.cli._common import settings
+from proxy.errors import UnavailableError
+from proxy.program import open_program
+from proxy.storage.sqlite import SQLiteStore
+from tests.cli.conftest import json_lines
+from tests.cli.pruned_logs import OLDER, OLDEST, Past, a_past
+from tests.cli.tile_logs import grow, verified
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """Return a log of which nothing is pruned; no test may change it."""
+    return a_past(tmp_path_factory.mktemp("before"))
+
+
+@pytest.fixture(scope="module")
+def pruned(before: Past, tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """Return a log that was pruned once; no test may change it."""
+    past = before.copy(tmp_path_factory.mktemp("pruned"))
+    past.retain("480d")
+    return past
+
+
+@pytest.fixture(scope="module")
+def twice(pruned: Past, tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """Return a log that was pruned twice; no test may change it."""
+    past = pruned.copy(tmp_path_factory.mktemp("twice"))
+    past.retain()
+    return past
+
+
+def rows(past: Past, sql: str) -> list[tuple[Any, ...]]:
+    """Ask the database."""
+    with closing(sqlite3.connect(past.data / "tfaudit.db")) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def indices(past: Past) -> list[int]:
+    """Return which entries are there below the last that can be pruned."""
+    return [row[0] for row in rows(past, "SELECT idx FROM entry") if row[0] < OLDER]
+
+
+def recorded(past: Past) -> list[dict[str, Any]]:
+    """Return the entry that records each pruning."""
+    lines = json_lines(past.run("log", "--json", "--event", "audit.pruned").stdout)
+    return [line["entry"] for line in reversed(lines)]
+
+
+# ---------------------------------------------------------------- what is pruned
+
+
+def test_old_entries_go_and_all_that_is_left_is_proved(pruned: Past) -> None:
+    """With what they said of states, locks, tokens, people, runs and keys; and it is said so."""
+    found = rows(pruned, "SELECT event, idx FROM entry")
+    lasting = sorted(event for event, index in found if index < OLDEST)
+    assert ["audit.started", "key.rotated", "key.rotated"] == lasting
+    assert min(rows(pruned, "SELECT size FROM checkpoint"))[0] >= OLDEST
+    told = pruned.run("verify", "--no-record").stdout
+    assert f"Pruned under policy until index {OLDEST} (entry " in told
+    shown = verified(pruned.data, "--no-record")
+    assert (OLDEST, str(pruned.bundles[0])) == (shown["pruned_until"], shown["archive"])
+
+
+def test_an_entry_records_what_was_pruned_and_where_it_is(pruned: Past) -> None:
+    """With the archive's digest."""
+    (entry,) = recorded(pruned)
+    (bundle,) = pruned.bundles
+    said = entry["pruning"]
+    assert {
+        "from": 0,
+        "until": OLDEST,
+        "keep": "480d",
+        "archive": str(bundle),
+        "sha256": sha256(bundle.read_bytes()).hexdigest(),
+        "size": bundle.stat().st_size,
+    } == {name: said[name] for name in ("from", "until", "keep", "archive", "sha256", "size")}
+
+
+def test_the_archive_is_a_bundle_of_what_was_pruned(pruned: Past) -> None:
+    """Which proves itself, with public keys alone."""
+    shown = verified(pruned.bundles[0], "--key", pruned.keys)
+    assert (0, OLDEST - 1, OLDEST) == (shown["from"], shown["to"], shown["proved_entries"])
+
+
+def test_a_second_pruning_goes_on_from_the_first(twice: Past) -> None:
+    """The log grows on, and holds; the entries of both prunings stay."""
+    assert [OLDEST, OLDER] == [entry["pruning"]["until"] for entry in recorded(twice)]
+    shown = verified(twice.data, "--no-record")
+    assert OLDER == shown["pruned_until"]
+    assert 2 == len(twice.bundles)
+    assert 1 == len(rows(twice, "SELECT until FROM baseline"))
+
+
+def test_what_is_known_goes_on_from_the_pruned_entries(before: Past, tmp_path: Path) -> None:
+    """A lock that was taken before is released, a token revoked, a state written on."""
+    past = before.copy(tmp_path)
+    past.retain()
+    past.run("lock", "release", "prod", "--yes")
+    past.run("token", "revoke", "ci")
+    past.run("state", "rollback", "prod", "2", "--yes")
+    past.run("key", "rotate", "entry", "--yes")
+    past.run("verify")
+
+
+def test_nothing_old_enough_is_no_failure(before: Past) -> None:
+    """It is said in plain words, and nothing is recorded."""
+    size = rows(before, "SELECT size FROM log_head")
+    told = before.retain("900d").stdout
+    assert "Nothing to prune: no whole 256 entries are older than 900d." in told
+    assert size == rows(before, "SELECT size FROM log_head")
+
+
+def test_a_dry_run_changes_nothing(before: Past) -> None:
+    """And needs no archive."""
+    size = rows(before, "SELECT size FROM log_head")
+    told = before.run("retain", "--keep", "400d", "--dry-run").stdout
+    assert f"Would be pruned: {OLDER} entries, from 0 to {OLDER - 1}" in told
+    shown = json.loads(before.run("retain", "--keep", "400d", "--dry-run", "--json").stdout)
+    assert {"pruned": False, "from": 0, "until": OLDER, "before": shown["before"]} == shown
+    assert size == rows(before, "SELECT size FROM log_head")
+
+
+def test_the_newest_entries_stay_whatever_their_age(before: Past, tmp_path: Path) -> None:
+    """A log of which all is old keeps its last entries, and goes on."""
+    past = before.copy(tmp_path)
+    shown = json.loads(past.retain("1s", "--json").stdout)
+    assert shown["until"] < rows(past, "SELECT size FROM log_head")[0][0]
+    past.run("verify")
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def test_nothing_is_pruned_without_an_archive(before: Past) -> None:
+    """The archive is named with the command."""
+    told = before.run("retain", "--keep", "400d", code=2).stderr
+    assert "nothing is pruned that is not archived" in told
+    assert (
+        "is no directory"
+        in before.run(
+            "retain", "--keep", "400d", "--archive", before.data / "nowhere", code=2
+        ).stderr
+    )
+    assert "is not a length of time" in before.retain("400", code=2).stderr
+
+
+@pytest.mark.parametrize("content", [b"precious", b"PK\x03\x04 no whole archive"])
+def test_another_file_of_the_name_is_never_replaced(
+    before: Past, tmp_path: Path, content: bytes
+) -> None:
+    """Nothing is pruned then."""
+    past = before.copy(tmp_path)
+    past.retain("480d")
+    (name,) = [bundle.name for bundle in past.bundles]
+    again = before.copy(tmp_path / "again")
+    (again.archive / name).write_bytes(content)
+    told = again.retain("480d", code=1).stderr
+    assert f"{name} is there and is not the archive of entries 0 to {OLDEST - 1}" in told
+    assert content == (again.archive / name).read_bytes()
+    assert list(range(OLDER)) == indices(again)
+
+
+def test_the_archive_of_another_log_is_not_taken(before: Past, tmp_path: Path) -> None:
+    """Though it is a whole bundle of entries of these indices."""
+    other = a_past(tmp_path / "other")
+    other.retain("480d")
+    past = before.copy(tmp_path / "past")
+    past.retain("480d", "--dry-run")
+    with closing(sqlite3.connect(past.data / "tfaudit.db")) as connection:
+        origin = connection.execute("SELECT note FROM checkpoint").fetchone()[0].split("\n")[0]
+    name = _archive.name_of(origin, 0, OLDEST - 1)
+    (past.archive / name).write_bytes(other.bundles[0].read_bytes())
+    assert "is not the archive of entries" in past.retain("480d", code=1).stderr
+    assert list(range(OLDER)) == indices(past)
+
+
+def test_a_log_that_does_not_hold_is_not_pruned(before: Past, tmp_path: Path) -> None:
+    """What is wrong with it is evidence."""
+    past = before.copy(tmp_path)
+    with closing(sqlite3.connect(past.data / "tfaudit.db")) as connection, connection:
+        connection.execute("UPDATE token SET role = 'admin' WHERE name = 'ci'")
+    assert "The role of the token ci" in past.retain(code=1).stderr
+    assert [] == past.bundles
+    assert list(range(OLDER)) == indices(past)
+
+
+# ---------------------------------------------------------------- who asks for what is pruned
+
+
+@pytest.mark.parametrize("index", [50, OLDEST - 1])
+def test_a_receipt_of_a_pruned_entry_says_where_it_is(pruned: Past, index: int) -> None:
+    """One of an entry that stays is given, and holds."""
+    told = pruned.run("receipt", index, code=1).stderr
+    assert f"entry {index} is not in the log's database any more" in told
+    assert str(pruned.bundles[0]) in told
+
+
+def test_a_receipt_of_what_is_left_holds(pruned: Past, tmp_path: Path) -> None:
+    """Its proof is of hashes alone."""
+    for index in (OLDEST, OLDER, rows(pruned, "SELECT min(idx) FROM entry")[0][0]):
+        out = tmp_path / f"{index}.tlog-proof"
+        pruned.run("receipt", index, "-o", out)
+        assert index == verified(out, "--key", pruned.keys)["index"]
+
+
+def test_the_tree_alone_holds(pruned: Past) -> None:
+    """By the hashes of what is pruned."""
+    shown = verified(pruned.data, "--tree-only")
+    assert ("verified", OLDEST) == (shown["result"], shown["pruned_until"])
+
+
+def test_checkpoints_of_what_is_pruned_are_compared(before: Past, tmp_path: Path) -> None:
+    """Those that somebody kept; a false one is found."""
+    past = before.copy(tmp_path)
+    (size, note), *_ = rows(past, "SELECT size, note FROM checkpoint WHERE size > 20 ORDER BY size")
+    assert size < OLDEST
+    kept = tmp_path / "kept"
+    kept.write_text(note)
+    past.retain()
+    for option in ("--checkpoint", "--since", "--against"):
+        verified(past.data, option, kept, "--no-record")
+    verified(past.data, "--tree-only", "--checkpoint", kept)
+
+
+async def test_growth_from_a_pruned_size_is_proved(pruned: Past) -> None:
+    """A witness may be far behind."""
+    async with open_program(settings(pruned.data, None), create=False) as program:
+        for size in (1, 255, 300, OLDEST, OLDEST + 1):
+            await program.proofs.growth(size, await program.store.size())
+            assert 32 == len(await program.proofs.root(size) or b"")
+
+
+def test_a_server_goes_on_from_a_checkpoint_that_is_pruned(before: Past, tmp_path: Path) -> None:
+    """The one that the directory saw last may be as old as that."""
+    past = before.copy(tmp_path)
+    ((note,),) = rows(past, "SELECT note FROM checkpoint WHERE size > 20 ORDER BY size LIMIT 1")
+    past.retain()
+    (past.data / "checkpoint.last").write_text(note)
+    grow(past.data, 1)
+    past.run("verify")
+    (past.data / "checkpoint.last").write_text(note)
+    past.run("key", "list")
+
+
+# ---------------------------------------------------------------- cut short
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+def killed(*_: object, **__: object) -> None:
+    """End the process."""
+    raise KilledError
+
+
+def dies(monkeypatch: pytest.MonkeyPatch, where: object, name: str, past: Past) -> None:
+    """Prune, and die where it comes to that."""
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, killed)
+        with pytest.raises(KilledError):
+            past.retain()
+
+
+def test_an_end_before_the_record_prunes_nothing(
+    before: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next attempt takes the archive that is there."""
+    past = before.copy(tmp_path)
+    dies(monkeypatch, _pruning, "_record", past)
+    assert list(range(OLDER)) == indices(past)
+    assert "pruned_until" not in verified(past.data)
+    (bundle,) = past.bundles
+    written = bundle.stat().st_mtime_ns
+    past.retain()
+    assert written == bundle.stat().st_mtime_ns
+    assert OLDER == verified(past.data)["pruned_until"]
+
+
+def test_an_end_before_the_archive_leaves_nothing(
+    before: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a file without a name."""
+    past = before.copy(tmp_path)
+    dies(monkeypatch, _archive, "write_bundle_file", past)
+    assert [] == list(past.archive.iterdir())
+    past.retain()
+    assert OLDER == verified(past.data)["pruned_until"]
+
+
+@pytest.mark.parametrize("chunks", [0, 1])
+def test_an_end_while_entries_are_dropped_is_finished(
+    before: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: int
+) -> None:
+    """The log holds meanwhile; what is left is dropped by the next command, or by a server."""
+    past = before.copy(tmp_path)
+    drop, left = SQLiteStore.drop_pruned, iter(range(chunks))
+
+    async def dropping(store: SQLiteStore) -> bool:
+        if await store.pruned() and next(left, None) is None:
+            raise KilledError
+        return await drop(store)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLiteStore, "drop_pruned", dropping)
+        with pytest.raises(KilledError):
+            past.retain()
+    assert len(indices(past)) > 100
+    assert OLDER == verified(past.data)["pruned_until"]
+    told = past.retain().output
+    assert "A pruning that was cut short is finished." in told
+    assert len(indices(past)) < 10
+    assert OLDER == verified(past.data)["pruned_until"]
+
+
+def test_an_answer_that_was_lost_is_no_second_pruning(
+    before: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record was committed, and nobody learned of it."""
+    past = before.copy(tmp_path)
+    record = _pruning._record
+
+    async def loses(*args: Any) -> int:
+        await record(*args)
+        raise UnavailableError("the answer got lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_pruning, "_record", loses)
+        past.retain(code=2)
+    assert "cut short is finished" in past.retain().output
+    assert 1 == len(recorded(past))
+    past.run("verify")
