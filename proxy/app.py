@@ -12,14 +12,15 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import fields
 from datetime import timedelta
-from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
-from pathlib import Path
+from functools import partial
 from typing import IO, Any, Final
 
 import structlog
 from aiohttp import web
 
 from proxy.access import Caller, Principal, Role, rights_of
+from proxy.anchors.keeping import why
+from proxy.anchors.settings import on_record
 from proxy.auth.attempts import Attempts
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.devices import Devices, device_key
@@ -38,7 +39,7 @@ from proxy.forwarding.pace import Pace
 from proxy.housekeeping import SECONDS as HOUSEKEEPING_SECONDS
 from proxy.housekeeping import Housekeeper
 from proxy.keys import KeyRing
-from proxy.last_checkpoint import lost_size
+from proxy.last_checkpoint import Lost, recovered_size
 from proxy.logs import configure_logging
 from proxy.patterns import parse
 from proxy.preparers import spare_cores
@@ -58,6 +59,7 @@ from proxy.server.readiness import Readiness
 from proxy.server.routes import ENTRANCES, OPEN, PUBLIC, add_routes
 from proxy.server.shortcut import Shortcut
 from proxy.server.tls import Revocations, open_tls
+from proxy.server_lock import only_server, tell_halted
 from proxy.server_record import record_start, record_stop
 from proxy.sink_status import record_of
 from proxy.sinks import default_filter
@@ -65,10 +67,6 @@ from proxy.sinks.record import mistakes_of
 from proxy.tlog.note import NoteVerifier
 from proxy.witness.client import open_client
 from proxy.witnesses import Witnesses
-
-_SERVER_LOCK: Final = "server.lock"
-_LOOKS: Final = 2
-_LOOK_SECONDS: Final = 0.02
 
 _LAST_CHECKPOINT_SECONDS: Final = 1.0
 _TILE_SECONDS: Final = 5.0
@@ -150,6 +148,7 @@ def create_app(
     app[appkeys.STATES] = program.states
     app[appkeys.LOCKS] = program.locks
     app[appkeys.COSIGNED] = program.cosigned
+    app[appkeys.ANCHORS] = program.anchors
     app[appkeys.ADMIN] = program.admin
     app[appkeys.PROOFS] = program.proofs
     app[appkeys.WORKSPACES] = program.workspaces
@@ -196,7 +195,7 @@ async def serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     config.data.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with only_server(config), suppress(asyncio.CancelledError):
+    with only_server(config) as held, suppress(asyncio.CancelledError):
         metrics, traffic, bell = Metrics(), Traffic(), Bell()
 
         def on_commit(jobs: int, entries: int, seconds: float) -> None:
@@ -207,7 +206,7 @@ async def serve(config: Config) -> None:
             open_program(
                 config, create=True, on_commit=on_commit, workers=spare_cores()
             ) as program,
-            _witnessing(program) as witnesses,
+            _witnessing(program, partial(_halt, program, held)) as witnesses,
         ):
             caller = _system("serve")
             await record_start(
@@ -238,7 +237,8 @@ async def serve(config: Config) -> None:
                     asyncio.create_task(_keep_tiles(program)),
                 ]
                 forwarding = _forwarding(program, bell) if config.server.forward else nullcontext()
-                async with forwarding, _asking(program, witnesses):
+                anchoring = _anchoring(program, partial(_halt, program, held))
+                async with forwarding, _asking(program, witnesses), anchoring:
                     await stop.wait()
                     await _drain(program, traffic, runner)
                 for keeper in keepers:
@@ -246,7 +246,23 @@ async def serve(config: Config) -> None:
             finally:
                 await runner.cleanup()
                 await record_stop(program.store, caller)
+            await _anchor_the_end(program)
     _log.info("stopped")
+
+
+async def _anchor_the_end(program: Program) -> None:
+    if not program.config.server.forward:
+        return
+    await program.anchors.keep()
+    for name, error in program.anchors.failures.items():
+        _log.warning("an anchor does not have the end of the log", anchor=name, error=error)
+
+
+def _halt(program: Program, held: IO[str], reason: str) -> None:
+    """Let nothing be signed any more, neither here nor by the command line."""
+    _log.error("THE LOG IS NOT SIGNED ON", reason=reason)
+    program.halt(reason)
+    tell_halted(held, reason)
 
 
 @asynccontextmanager
@@ -278,21 +294,48 @@ async def _forwarding(program: Program, bell: Bell) -> AsyncIterator[None]:
         yield
 
 
+def _keep_proof(program: Program, note: str) -> None:
+    """Keep a checkpoint that the log's key signed and the log does not contain."""
+    try:
+        program.last_checkpoint.contradict(note)
+    except OSError as error:
+        _log.error("what proves the fork could not be kept", error=str(error), note=note)
+
+
 @asynccontextmanager
-async def _witnessing(program: Program) -> AsyncIterator[Witnesses]:
+async def _anchoring(program: Program, halt: Callable[[str], None]) -> AsyncIterator[None]:
+    """Anchor the log meanwhile, if there are anchors; a drill on a copy only compares."""
+    if not program.anchors:
+        yield
+        return
+
+    def on_lost(lost: Lost) -> None:
+        halt(why(lost))
+        _keep_proof(program, lost.note)
+
+    is_copy = not program.config.server.forward
+    async with _meanwhile(program.anchors.run(on_lost, asyncio.sleep, is_copy=is_copy), "anchors"):
+        yield
+
+
+@asynccontextmanager
+async def _witnessing(program: Program, halt: Callable[[str], None]) -> AsyncIterator[Witnesses]:
     """Give what asks the witnesses, after it has asked them for the first time.
+
+    Args:
+        program: open.
+        halt: lets nothing be signed any more, and says why.
 
     Raises:
         ConfigError: one of them knows more of the log than there is of it here, or showed that it
             was forked.
     """
     config = program.config.witness
-    recovered = lost_size(program.config.data.directory)
+    recovered = await recovered_size(program.store)
     reasons: list[str] = []
 
     def stop(reason: str) -> None:
-        _log.error("THE LOG IS NOT SIGNED ON", reason=reason)
-        program.halt(reason)
+        halt(reason)
         reasons.append(reason)
 
     def on_fork(witness: str, note: str) -> None:
@@ -305,10 +348,7 @@ async def _witnessing(program: Program) -> AsyncIterator[Witnesses]:
             f"{last.fork}. Put the database back that it is of. If what it promises is lost for "
             "good, stop all servers and run `tfaudit log recover`, which puts that on record"
         )
-        try:
-            last.contradict(note)
-        except OSError as error:
-            _log.error("what proves the fork could not be kept", error=str(error), note=note)
+        _keep_proof(program, note)
 
     def on_ahead(witness: str, size: int) -> None:
         if size <= recovered:
@@ -530,59 +570,6 @@ async def _keep_tiles(program: Program) -> None:
         await asyncio.sleep(_TILE_SECONDS)
 
 
-def only_server(config: Config) -> IO[str]:
-    """Hold the data directory for one server; the command line may write beside it.
-
-    Raises:
-        ConfigError: another server holds it.
-    """
-    path = config.data.directory / _SERVER_LOCK
-    try:
-        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "w")
-        os.fchmod(file.fileno(), 0o600)
-    except OSError as error:
-        raise ConfigError(
-            f"the data directory {config.data.directory} can't be written: {error.strerror}"
-        ) from error
-    try:
-        _lock(file)
-    except OSError as error:
-        file.close()
-        raise ConfigError(
-            f"another server is running on {config.data.directory}: stop it, or name another "
-            "directory with --data"
-        ) from error
-    return file
-
-
-def _lock(file: IO[str]) -> None:
-    """Take the lock of the only server; whoever only looks at it holds it for a moment.
-
-    Raises:
-        OSError: another server holds it.
-    """
-    for _ in range(_LOOKS):
-        try:
-            flock(file, LOCK_EX | LOCK_NB)
-        except OSError:
-            time.sleep(_LOOK_SECONDS)
-        else:
-            return
-    flock(file, LOCK_EX | LOCK_NB)
-
-
-def is_served(directory: Path) -> bool:
-    """Tell whether a server runs on a data directory now: it alone forwards events."""
-    try:
-        with (directory / _SERVER_LOCK).open("rb") as file:
-            flock(file, LOCK_SH | LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:  # there never was one
-        return False
-    return False
-
-
 def _system(verb: str) -> Caller:
     return Caller(SYSTEM, "", "", "cli", verb, "")
 
@@ -610,4 +597,4 @@ def _settings(config: Config) -> dict[str, Any]:
             elif isinstance(value, tuple):
                 value = ", ".join(map(str, value))
             settings[f"{section}.{setting.name}"] = "" if value is None else str(value)
-    return settings
+    return settings | on_record(config)

@@ -51,7 +51,11 @@ SECRET_PATTERN = r"^[a-z][a-z0-9_]*$(?!\n)"  # noqa: S105 - the form of a name
 """Names of sinks' secrets: also of files, so that no name leads out of a directory."""
 
 SINKS_VARIABLE = "TFAUDIT_SINKS"
-"""Holds tables of ``[sinks]`` as one JSON object, for whoever has no configuration file."""
+ANCHORS_VARIABLE = "TFAUDIT_ANCHORS"
+"""Hold tables of ``[sinks]`` and ``[anchors]``, each as one JSON object, for whoever has no
+configuration file."""
+
+_ANCHOR_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 _MAX_SECRET_FILE = 65_536
 _MAX_SINK_NAME = 100
@@ -377,6 +381,8 @@ class Config:
     Attributes:
         named_secrets: of sinks, from the environment; no section.
         sinks: the tables ``[sinks.NAME]``, by name; no section.
+        anchors: the tables ``[anchors.NAME]``, by name, as they stand there but for their paths,
+            which are whole; what they may say is checked by ``proxy.anchors``. No section.
     """
 
     server: ServerConfig = field(default_factory=ServerConfig)
@@ -391,6 +397,7 @@ class Config:
     secrets: SecretsConfig = field(default_factory=SecretsConfig)
     named_secrets: NamedSecrets = field(default_factory=NamedSecrets)
     sinks: Mapping[str, SinkRecord] = field(default_factory=lambda: MappingProxyType({}))
+    anchors: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def secrets_directory(self) -> Path:
@@ -401,7 +408,7 @@ class Config:
 SECTIONS: Mapping[str, Any] = {
     name: of
     for name, of in get_type_hints(Config).items()
-    if name not in {"named_secrets", "sinks"}
+    if name not in {"named_secrets", "sinks", "anchors"}
 }
 """The sections whose keys are known ahead, with what they are read into."""
 
@@ -489,11 +496,12 @@ def load_config(
             _taken(values, _SECRET_VALUE, Secret), _taken(values, _SECRET_FILE, Path)
         ),
         sinks=_taken(values, _SINK, SinkRecord),
+        anchors=_taken(values, _ANCHOR, dict),
     )
 
 
 # What is no key of a section, among the values that were read.
-_SECRET_VALUE, _SECRET_FILE, _SINK = "secret value", "secret file", "sinks"
+_SECRET_VALUE, _SECRET_FILE, _SINK, _ANCHOR = "secret value", "secret file", "sinks", "anchors"
 
 
 def _taken(values: Mapping[tuple[str, str], object], what: str, of: type[T]) -> Mapping[str, T]:
@@ -574,8 +582,10 @@ def _take_file(path: Path, values: dict[tuple[str, str], object], mistakes: list
     for section, table in document.items():
         if section == _SINK:
             _take_sinks(f"{path}: ", table, values, mistakes)
+        elif section == _ANCHOR:
+            _take_anchors(f"{path}: ", table, path.parent, values, mistakes)
         elif section not in SECTIONS:
-            known = [*SECTIONS, _SINK]
+            known = [*SECTIONS, _SINK, _ANCHOR]
             mistakes.append(f"{path}: [{section}] is not known{_nearest(section, known)}")
         elif not isinstance(table, dict):
             mistakes.append(f"{path}: {section} must be a table: write [{section}]")
@@ -661,27 +671,66 @@ def _sink_of(name: str, fields: Mapping[str, Any]) -> SinkRecord:
     return msgspec.structs.replace(record, managed="configuration")
 
 
-def _take_sinks_variable(
-    text: str, values: dict[tuple[str, str], object], mistakes: list[str]
+def _take_anchors(
+    place: str,
+    tables: object,
+    folder: Path,
+    values: dict[tuple[str, str], object],
+    mistakes: list[str],
 ) -> None:
-    try:
-        tables = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        mistakes.append(f"{SINKS_VARIABLE} is not JSON: {error}")
+    """Read the tables of anchors as they stand.
+
+    Args:
+        place: where they stand, as the beginning of a message.
+        tables: what stands there.
+        folder: that their paths are relative to.
+        values: take the tables.
+        mistakes: take what is wrong.
+    """
+    if not isinstance(tables, dict):
+        mistakes.append(f"{place}anchors must hold a table for each: write [anchors.NAME]")
         return
-    _take_sinks(f"{SINKS_VARIABLE}: ", tables, values, mistakes)
+    for name, table in tables.items():
+        where = f"{place}[anchors.{name[:_MAX_SINK_NAME]}]"
+        if not _ANCHOR_NAME.fullmatch(name):
+            mistakes.append(
+                f"{where} has no name of small letters, digits and '-', 40 of them at most"
+            )
+        elif not isinstance(table, dict):
+            mistakes.append(f"{where} must be a table with its type")
+        elif (_ANCHOR, name) in values:
+            mistakes.append(f"{where} stands in the configuration file too: keep one")
+        else:
+            values[_ANCHOR, name] = dict(table)
+            path = table.get("path")
+            if isinstance(path, str) and path:
+                values[_ANCHOR, name] = {**table, "path": str(folder / Path(path).expanduser())}
 
 
-def _take_of_sinks(
+def _tables_in(variable: str, text: str, mistakes: list[str]) -> object:
+    """Return what a variable holds as JSON; an empty object after telling what is wrong."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        mistakes.append(f"{variable} is not JSON: {error}")
+        return {}
+
+
+def _take_named(
     variable: str,
     environ: Mapping[str, str],
     values: dict[tuple[str, str], object],
     mistakes: list[str],
 ) -> None:
-    """Take a variable that holds sinks, or gives a sink's secret, or names a file of it."""
+    """Take a variable that holds sinks or anchors, or gives a secret, or names a file of it."""
     text = environ[variable]
     if variable == SINKS_VARIABLE:
-        _take_sinks_variable(text, values, mistakes)
+        place = f"{variable}: "
+        _take_sinks(place, _tables_in(variable, text, mistakes), values, mistakes)
+        return
+    if variable == ANCHORS_VARIABLE:
+        place = f"{variable}: "
+        _take_anchors(place, _tables_in(variable, text, mistakes), Path(), values, mistakes)
         return
     is_file = variable.endswith("_FILE") and len(variable) > len(f"{SECRET_PREFIX}_FILE")
     name = variable.removesuffix("_FILE") if is_file else variable
@@ -713,8 +762,8 @@ def _take_environment(
         option = variables.get(name)
         if _SERVICE_ADDRESS.match(text) or (option is None and _SERVICE_LINK.fullmatch(name)):
             continue
-        if name == SINKS_VARIABLE or name.startswith(SECRET_PREFIX):
-            _take_of_sinks(name, environ, values, mistakes)
+        if name in {SINKS_VARIABLE, ANCHORS_VARIABLE} or name.startswith(SECRET_PREFIX):
+            _take_named(name, environ, values, mistakes)
         elif name in files:
             if name.removesuffix("_FILE") in environ:
                 mistakes.append(f"{name} and {name.removesuffix('_FILE')} are both set: keep one")

@@ -5,8 +5,13 @@ import tempfile
 from pathlib import Path
 
 
-def replace_text(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str, mode: int = 0o600) -> None:
     """Put a file in the place of another in one step; on the disk when this returns.
+
+    Args:
+        path: of the file.
+        text: that it then holds.
+        mode: who may read and write it.
 
     Raises:
         OSError: it can't be written; the old one is still there.
@@ -15,6 +20,7 @@ def replace_text(path: Path, text: str) -> None:
     handle, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(handle, mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from proxy.contracts import Store
+import orjson
+
+from proxy.contracts import LogQuery, Store
 from proxy.durable import replace_text
 from proxy.errors import ConfigError, InvalidInputError, VerificationError
 from proxy.key_history import verify_own
@@ -22,7 +24,15 @@ from proxy.tlog.tiles import hash_of, tile_of
 FORK: Final = "checkpoint.fork"
 """File beside the database: a checkpoint that the log's key signed, and that is not of this log."""
 
+WAY_OUT: Final = (
+    "an older or another database was put in its place. Put the newest one back. If entries after "
+    "a backup are lost for good, stop all servers and run `tfaudit log recover`, which puts that "
+    "on record"
+)
+"""What has happened when the log is not what it was, and what to do."""
+
 _LOST: Final = "checkpoint.lost-"
+_RECOVERIES: Final = LogQuery(event="audit.recovered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +40,12 @@ class Lost:
     """A checkpoint that the log once had, and has no more.
 
     Attributes:
-        path: of the file that tells.
+        by: what tells: the name of a file beside the database, or of another place.
         size: how many entries the log had.
         note: the signed checkpoint.
     """
 
-    path: Path
+    by: str
     size: int
     note: str
 
@@ -55,10 +65,17 @@ def lost_file(directory: Path, size: int, note: str) -> Path:
     return path
 
 
-def lost_size(directory: Path) -> int:
-    """Return how many entries the log once had by all that was recovered from; 0 if nothing was."""
-    names = [each.name.removeprefix(_LOST) for each in directory.glob(f"{_LOST}*")]
-    return max((int(name) for name in names if name.isdecimal()), default=0)
+async def recovered_size(store: Store) -> int:
+    """Return how many entries the log once had by all recoveries on record; 0 if there was none.
+
+    Raises:
+        UnavailableError: the log can't be read.
+    """
+    sizes = [
+        int(orjson.loads(stored.record.entry)["recovery"]["known_size"])
+        async for stored in store.entries(_RECOVERIES)
+    ]
+    return max(sizes, default=0)
 
 
 async def _root(store: Store, size: int) -> bytes:
@@ -70,7 +87,7 @@ async def _root(store: Store, size: int) -> bytes:
 class LastCheckpoint:
     """The file with the newest checkpoint that this data directory has seen.
 
-    Beside it may stand one that a witness showed, and that proves a fork.
+    Beside it may stand one that a witness or an anchor showed, and that proves a fork.
 
     Args:
         path: the file; missing on the first start.
@@ -90,19 +107,18 @@ class LastCheckpoint:
             ConfigError: it does not, or the file is not a checkpoint of this log.
         """
         lost = await self.lost(store)
-        if lost is not None and lost.path == self.fork:
+        if lost is not None and lost.by == FORK:
             raise ConfigError(
-                f"the log was forked: {self.fork}, which a witness showed, is a checkpoint of "
-                f"{lost.size} entries signed with this log's key, and not of the log in the "
-                "database. Put the database back that it is of. If what it promises is lost for "
-                "good, stop all servers and run `tfaudit log recover`, which puts that on record"
+                f"the log was forked: {self.fork}, which a witness or an anchor showed, is a "
+                f"checkpoint of {lost.size} entries signed with this log's key, and not of the log "
+                "in the database. Put the database back that it is of. If what it promises is lost "
+                "for good, stop all servers and run `tfaudit log recover`, which puts that on "
+                "record"
             )
         if lost is not None:
             raise ConfigError(
                 f"the log in the database is not the one this directory had with {lost.size} "
-                f"entries ({self.path.name}): an older or another database was put in its place. "
-                "Put the newest one back. If entries after a backup are lost for good, stop all "
-                "servers and run `tfaudit log recover`, which puts that on record"
+                f"entries ({self.path.name}): {WAY_OUT}"
             )
 
     async def lost(self, store: Store) -> Lost | None:
@@ -117,7 +133,7 @@ class LastCheckpoint:
                 continue
             note, seen = found
             if not await self._is_in(store, seen):
-                return Lost(path, seen.size, note)
+                return Lost(path.name, seen.size, note)
             if path == self.path:
                 self._written = note
         return None
@@ -167,7 +183,7 @@ class LastCheckpoint:
         Raises:
             OSError: it can't be removed.
         """
-        if lost.path == self.fork:
+        if lost.by == FORK:
             self.fork.unlink()
 
     async def note(self, store: Store) -> None:

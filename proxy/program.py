@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
 from proxy.admin_service import AdminService
+from proxy.anchors.keeping import Anchors
+from proxy.anchors.settings import open_anchors
 from proxy.audit_log import AuditLog
 from proxy.auth.password_hasher import PasswordHasher
 from proxy.auth.people import People
@@ -29,6 +32,7 @@ from proxy.proof_service import ProofService
 from proxy.reading_log import ReadingLog
 from proxy.retention_service import RetentionService
 from proxy.secret_service import SecretService
+from proxy.server_lock import halted, is_served
 from proxy.sink_service import SinkService
 from proxy.sinks.opening import SinkOpener
 from proxy.sinks.secrets import NamedSecrets
@@ -75,6 +79,7 @@ class Program:
     sinks: SinkService
     open_sink: SinkOpener
     last_checkpoint: LastCheckpoint
+    anchors: Anchors
     halt: Callable[[str], None]
     cosigned: CosignedCheckpoint
     policy: Policy
@@ -119,13 +124,16 @@ async def open_program(
         [each.verifier for each in config.witness.listed],
         config.witness.wanted,
     )
+    anchors = open_anchors(config, store, verifier, now)
     secrets = Keys(keys.master, keys.redaction)
     open_sink = SinkOpener(NamedSecrets(config), now, config.data.directory)
     async with AsyncExitStack() as after, store:
         # After all that they may have to sign.
         after.callback(keys.close)
+        after.push_async_callback(anchors.aclose)
         if not is_recovery:
             await last_checkpoint.check(store)
+            await _check_anchors(anchors, directory, is_server=create)
         await cosigned.load(lambda note: verify_own(store, note, verifier))
         policy = config.redaction.policy() if create else await _policy_in_force(store)
         readings = ReadingLog(store, window=config.audit.reading_window, now=now)
@@ -165,6 +173,7 @@ async def open_program(
                 sinks=SinkService(store, open_sink, keys.origin, now, os.urandom),
                 open_sink=open_sink,
                 last_checkpoint=last_checkpoint,
+                anchors=anchors,
                 halt=store.halt,
                 cosigned=cosigned,
                 policy=policy,
@@ -172,6 +181,20 @@ async def open_program(
         if not is_recovery:
             with suppress(TfauditError, OSError):
                 await last_checkpoint.note(store)
+
+
+async def _check_anchors(anchors: Anchors, directory: Path, *, is_server: bool) -> None:
+    """Pass when the anchors show nothing that the log does not contain.
+
+    Beside a server its word is enough: it compares them all the time, with its own rights.
+
+    Raises:
+        ConfigError: one does, or the server that runs signs nothing on.
+    """
+    if is_server or not is_served(directory):
+        await anchors.check()
+    elif reason := halted(directory):
+        raise ConfigError(f"the server that runs here signs nothing on: {reason}")
 
 
 def keys_in_force(config: Config, *, create: bool) -> KeyRing:

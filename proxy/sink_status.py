@@ -129,7 +129,7 @@ async def statuses(store: Store, sinks: Sequence[Object], now: datetime) -> list
                 state=_state(record, delivery),
                 cursor=known.cursor,
                 lag=lag,
-                age=await _age(store, known.cursor, now) if lag else 0.0,
+                age=await age_of(store, known.cursor, now) if lag else 0.0,
                 delivered=known.delivered,
                 retries=known.retries,
                 dead_letters=letters.get(each.id, 0),
@@ -143,7 +143,12 @@ async def statuses(store: Store, sinks: Sequence[Object], now: datetime) -> list
     return found
 
 
-async def _age(store: Store, index: int, now: datetime) -> float:
+async def age_of(store: Store, index: int, now: datetime) -> float:
+    """Return seconds since an entry was committed.
+
+    Raises:
+        UnavailableError: it can't be read.
+    """
     micros = micros_of(await _time_of(store, index))
     return max(0.0, now.timestamp() - micros / 1_000_000)
 

@@ -13,6 +13,7 @@ import msgspec
 
 from proxy import config
 from proxy.access import MEANINGS, PERMISSIONS, Role
+from proxy.anchors.settings import KINDS as ANCHORS
 from proxy.directory import NOT_GIVEN, RECORDS, SinkRecord
 from proxy.docstrings import read_docstring
 from proxy.events import EVENTS, OUTCOMES
@@ -21,6 +22,7 @@ from proxy.formats.ecs import VERSION as ECS_VERSION
 from proxy.formats.ocsf import VERSION as OCSF_VERSION
 from proxy.patterns import MAX_CHARACTERS, MAX_COMBINATIONS, MAX_DEPTH, parse
 from proxy.runs import REASONS
+from proxy.sinks.describing import options_of
 from proxy.tfstate.detectors import KINDS
 from proxy.tlog.entry import MAX_ENTRY_BYTES
 from tests import sink_documents
@@ -74,6 +76,19 @@ makes the sinks be so, each change an entry of the log. Neither the API nor the 
 changes them; one that is taken out of the file is deleted, and one that gets another type is
 another sink, with another place in the log. One that was paused because its far side wants no
 more (410) is enabled again. A name that an administrator gave to a sink already is refused.
+"""
+
+
+_OF_ANCHORS: Final = """\
+## [anchors.NAME]
+
+A table for each place that the newest checkpoint is put to: see [anchors.md](anchors.md).
+`TFAUDIT_ANCHORS` in the environment holds such tables as one JSON object. A name has small
+letters, digits and `-`. Paths are relative to this file's folder.
+
+| setting | kind | default | means |
+|---|---|---|---|
+| `type` | directory or file or git or s3 | **required** | What kind of place it is. |
 """
 
 
@@ -786,7 +801,7 @@ def configuration() -> str:
         if option.is_secret:
             variable += f" or `{option.variable}_FILE`"
         lines.append(f"| `{key}` | {shown} | {variable} | {_comment(name, key)} |")
-    return "\n".join([*lines, *_sinks(), ""])
+    return "\n".join([*lines, *_sinks(), *_anchors(), ""])
 
 
 def _sinks() -> Iterator[str]:
@@ -804,6 +819,22 @@ def _sinks() -> Iterator[str]:
         default = each.get("default")
         shown = "" if default is None else f"`{json.dumps(default, ensure_ascii=False)}`"
         yield f"| `{name}` | {shown} | {meanings[name]} |"
+
+
+def _anchors() -> Iterator[str]:
+    """Yield the part of docs/configuration.md about anchors: each type's settings."""
+    yield ""
+    yield from _OF_ANCHORS.splitlines()
+    for of in sorted(ANCHORS):
+        yield from (
+            "",
+            f"### {of}",
+            "",
+            "| setting | kind | default | means |",
+            "|---|---|---|---|",
+        )
+        options = sorted(options_of(ANCHORS[of]), key=lambda each: not each.is_required)
+        yield from map(sink_documents.row, options)
 
 
 def detectors() -> str:

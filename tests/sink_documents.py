@@ -58,11 +58,12 @@ def _options(of: str) -> str:
     own = [each for each in found if not is_http or each.name not in _SHARED]
     shared = [each for each in found if is_http and each.name in _SHARED]
     own.sort(key=lambda each: not each.is_required)
-    rows = [_row(each) for each in (*own, *shared)]
+    rows = [row(each) for each in (*own, *shared)]
     return "\n".join(["| option | kind | default | means |", "|---|---|---|---|", *rows, ""])
 
 
-def _row(option: SinkOption) -> str:
+def row(option: SinkOption) -> str:
+    """Return the row of a table about options."""
     default = "**required**" if option.is_required else ""
     if not option.is_required and option.default not in (None, "", [], ()):
         default = f"`{json.dumps(option.default, ensure_ascii=False)}`"

@@ -54,7 +54,7 @@ class World:
         async def work() -> None:
             async with (
                 open_program(settings(None, self.config), create=False) as program,
-                _witnessing(program) as witnesses,
+                _witnessing(program, program.halt) as witnesses,
             ):
                 newest = program.cosigned.newest
                 size = None if newest is None else newest.checkpoint.size

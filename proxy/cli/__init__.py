@@ -36,6 +36,7 @@ _VERBS: Final = (
     "key",
     "backup",
     "witness",
+    "anchor",
 )
 """In the order of ``--help``. ``whose-secret`` is the function ``whose_secret`` of the module of
 that name; what is more than one command is a group, the module's ``app``."""

@@ -163,6 +163,9 @@ async def opened(
     # What fails is raised, and told once.
     configure_logging(replace(config.log, level="critical"), sys.stderr)
     async with open_program(config, create=create, is_recovery=is_recovery) as program:
+        if not is_recovery and not create:
+            for name, error in program.anchors.uncompared.items():
+                notice(f"The log could not be compared with the anchor {name}: {error}")
         asked = config.redaction.policy()
         if asked not in {program.policy, STANDARD}:
             notice(

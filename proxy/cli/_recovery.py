@@ -9,6 +9,7 @@ from proxy.cli._common import (
     ConfigOption,
     DataOption,
     caller,
+    notice,
     opened,
     require_directory,
     run,
@@ -19,6 +20,8 @@ from proxy.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from proxy.config import Config
+    from proxy.last_checkpoint import Lost
+    from proxy.program import Program
 
 
 def recover(
@@ -29,7 +32,7 @@ def recover(
             "--known-size",
             metavar="N",
             min=1,
-            help="How many entries a witness or an anchor elsewhere knows.",
+            help="How many entries a witness knows, or whoever else tells.",
         ),
     ] = None,
     accept: Annotated[
@@ -47,7 +50,7 @@ def recover(
     Whoever holds a checkpoint of the lost part will find the log forked from there on, as it is:
     tell your auditors and witnesses.
     """
-    from proxy.app import only_server  # noqa: PLC0415 - quick start
+    from proxy.server_lock import only_server  # noqa: PLC0415 - quick start
 
     loaded = settings(data, config)
     require_directory(loaded)
@@ -69,7 +72,8 @@ async def _recover(config: "Config", known_size: int | None, *, accept: bool) ->
 
     async with opened(config, is_recovery=True) as program:
         size = await program.store.size()
-        lost = await program.last_checkpoint.lost(program.store)
+        found = await _lost(program)
+        lost = max(found, key=lambda each: each.size, default=None)
         known = max(known_size or 0, 0 if lost is None else lost.size)
         if lost is None and known <= size:
             raise NotFoundError(
@@ -80,11 +84,12 @@ async def _recover(config: "Config", known_size: int | None, *, accept: bool) ->
                 f"the log has {size} entries, where it once had {known}: put the newest database "
                 "back. If there is none, say so with --accept-loss"
             )
-        by = "a witness" if lost is None else lost.path.name
+        by = ", ".join(each.by for each in found) or "a witness"
         note = f"{known} entries were known by {by}\n" if lost is None else lost.note
-        kept = lost_file(config.data.directory, known, note)
         # Before the entry: the evidence is never the thing that a power cut takes.
-        replace_text(kept, note)
+        for size_then, text in {(known, note), *((each.size, each.note) for each in found)}:
+            replace_text(lost_file(config.data.directory, size_then, text), text)
+        kept = lost_file(config.data.directory, known, note)
         who = caller("log recover")
         what = "those from some entry on were replaced by others"
         if known > size:
@@ -103,9 +108,26 @@ async def _recover(config: "Config", known_size: int | None, *, accept: bool) ->
         entry = draft("audit.recovered", "success", message, who, recovery=recovery)
         done = await program.store.write(lambda transaction: transaction.append(entry))
         await program.last_checkpoint.note(program.store)
-        if lost is not None:
-            program.last_checkpoint.settle(lost)
+        for each in found:
+            program.last_checkpoint.settle(each)
     return (
         f"Entry {done.index} records it: {what}. The checkpoint that tells of it is kept in "
         f"{kept}: give it to your auditors."
     )
+
+
+async def _lost(program: "Program") -> "list[Lost]":
+    """Return what is known of the log here and in anchors, and is not in it.
+
+    Raises:
+        ConfigError: something else stands in a place of those.
+    """
+    beside = await program.last_checkpoint.lost(program.store)
+    found = [] if beside is None else [beside]
+    found += await program.anchors.lost()
+    for name, error in program.anchors.uncompared.items():
+        notice(
+            f"The anchor {name} could not be asked, so what it knows is not counted: {error}. "
+            "Mend that first, or the server may refuse to start once more."
+        )
+    return found

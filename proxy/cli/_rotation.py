@@ -18,6 +18,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from proxy.anchors.settings import open_anchors
 from proxy.audit_log import AuditLog, Retiring, draft
 from proxy.cli._common import caller
 from proxy.config import Config
@@ -35,7 +36,7 @@ from proxy.keys import (
     settle_pending,
 )
 from proxy.last_checkpoint import LastCheckpoint
-from proxy.program import clock, settle
+from proxy.program import clock, now, settle
 from proxy.storage.reader import newest_signatures
 from proxy.storage.sqlite import SQLiteStore
 from proxy.tlog.checkpoint import verify_checkpoint
@@ -164,6 +165,11 @@ async def _commit(
     async with _opened(config, ring, purpose, new, old, retired) as (store, verifier):
         last = LastCheckpoint(config.data.last_checkpoint, verifier)
         await last.check(store)
+        anchors = open_anchors(config, store, verifier, now)
+        try:
+            await anchors.check()
+        finally:
+            await anchors.aclose()
         history = await history_of(store, (), (verifier,))
         other = ring.checkpoint if purpose == "entry" else ring.entry
         former = {key for each in history.rotations for key in (each.old, each.new)}

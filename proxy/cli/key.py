@@ -148,8 +148,8 @@ def rotate(
     The rotation is an entry of the log, signed by both keys: whoever has any public key of the log
     can go on verifying, what is signed already stays valid.
     """
-    from proxy.app import only_server  # noqa: PLC0415 - quick start of the command line
     from proxy.cli import _rotation as rotation  # noqa: PLC0415
+    from proxy.server_lock import only_server  # noqa: PLC0415 - quick start of the command line
 
     loaded = settings(data, config)
     require_directory(loaded)

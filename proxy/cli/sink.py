@@ -121,7 +121,7 @@ def list_sinks(
     LAG is the number of entries that it was not given yet, AGE how old the first of them is, SET
     ASIDE what it refused.
     """
-    from proxy.app import is_served  # noqa: PLC0415 - quick start of the command line
+    from proxy.server_lock import is_served  # noqa: PLC0415 - quick start of the command line
 
     place = settings(data, config)
     found = run(_all(place))

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from proxy.access import Caller
 from proxy.admin_service import AdminService
+from proxy.anchors.keeping import Anchors
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
 from proxy.auth.logins import Logins
@@ -33,6 +34,7 @@ STATES: Final = web.AppKey("states", StateService)
 WORKSPACES: Final = web.AppKey("workspaces", WorkspaceService)
 PROOFS: Final = web.AppKey("proofs", ProofService)
 COSIGNED: Final = web.AppKey("cosigned", CosignedCheckpoint)
+ANCHORS: Final = web.AppKey("anchors", Anchors)
 ADMIN: Final = web.AppKey("admin", AdminService)
 EXCHANGE: Final = web.AppKey("exchange", TokenExchange)
 SINKS: Final = web.AppKey("sinks", SinkService)

@@ -2,14 +2,16 @@
 
 import math
 import time
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 from aiohttp import web
 
+from proxy.anchors.keeping import AnchorStatus
 from proxy.cosigned import Cosigned
 from proxy.errors import NotFoundError, UnavailableError
-from proxy.server.appkeys import COSIGNED, METRICS, READINESS, SINKS, STORE
+from proxy.server.appkeys import ANCHORS, COSIGNED, METRICS, READINESS, SINKS, STORE
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -33,7 +35,26 @@ async def readyz(request: web.Request) -> web.Response:
             text="not ready: the store can't be used; see the server's log\n",
             headers={"Retry-After": "10"},
         )
-    return web.Response(text=f"ready\n{_cosigned_line(request)}")
+    anchors = await _anchors(request)
+    lines = "".join(f"{_anchor_line(each)}\n" for each in anchors)
+    return web.Response(text=f"ready\n{_cosigned_line(request)}{lines}")
+
+
+async def _anchors(request: web.Request) -> list[AnchorStatus]:
+    """Return how the anchors are doing; none when the log can't be read."""
+    try:
+        return await request.app[ANCHORS].statuses(datetime.now(UTC))
+    except UnavailableError:
+        return []
+
+
+def _anchor_line(anchor: AnchorStatus) -> str:
+    """Return how far an anchor is; of no weight for whether all is ready."""
+    if not anchor.is_compared:
+        return f"the anchor {anchor.name} could not be compared with the log since the start"
+    if anchor.lag:
+        return f"the anchor {anchor.name} is {anchor.age:.0f} s behind the log"
+    return f"the anchor {anchor.name} has the newest checkpoint"
 
 
 def _cosigned_line(request: web.Request) -> str:
@@ -70,7 +91,13 @@ async def metrics(request: web.Request) -> web.Response:
             else (_age(cosigned.newest), cosigned.newest.checkpoint.size)
         )
     return web.Response(
-        body=request.app[METRICS].render(locks_held, sinks, cosigned_age=age, cosigned_size=size),
+        body=request.app[METRICS].render(
+            locks_held,
+            sinks,
+            await _anchors(request),
+            cosigned_age=age,
+            cosigned_size=size,
+        ),
         headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
     )
 

@@ -1,6 +1,6 @@
 """What Prometheus can ask: counts and times, never a path or a workspace as a label.
 
-The one name that is a label is that of a sink: they are few, and the administrator's own.
+The only names that are labels are those of sinks and anchors: few, and the administrator's own.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from proxy.anchors.keeping import AnchorStatus
 from proxy.sink_status import STATES, SinkStatus
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "LOCK", "UNLOCK", "OPTIONS"})
@@ -109,6 +110,39 @@ class _Sinks(Collector):
             yield counter
 
 
+_ANCHOR_GAUGES: Final[Mapping[str, tuple[str, Callable[[AnchorStatus], float]]]] = {
+    "tfaudit_anchor_lag_entries": (
+        "Entries of the log that the newest checkpoint in the anchor does not cover.",
+        lambda anchor: anchor.lag,
+    ),
+    "tfaudit_anchor_lag_seconds": (
+        "Age of the oldest of those; +Inf until the log was compared with the anchor.",
+        lambda anchor: anchor.age,
+    ),
+    "tfaudit_anchor_compared": (
+        "1 when the log was compared with the anchor since the start.",
+        lambda anchor: anchor.is_compared,
+    ),
+}
+
+
+class _Anchors(Collector):
+    """Says how far the anchors are; nothing without any."""
+
+    def __init__(self) -> None:
+        self.statuses: Sequence[AnchorStatus] = ()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the numbers of each anchor for a scrape."""
+        if not self.statuses:
+            return
+        for name, (help_text, read) in _ANCHOR_GAUGES.items():
+            gauge = GaugeMetricFamily(name, help_text, labels=("anchor",))
+            for anchor in self.statuses:
+                gauge.add_metric((anchor.name,), read(anchor))
+            yield gauge
+
+
 class _Cosigned(Collector):
     """Says how old the newest cosigned checkpoint is; nothing without witnesses."""
 
@@ -145,6 +179,8 @@ class Metrics:
         self.registry.register(self._sinks)
         self._cosigned = _Cosigned()
         self.registry.register(self._cosigned)
+        self._anchors = _Anchors()
+        self.registry.register(self._anchors)
         self._commit = Histogram(
             "tfaudit_commit_seconds",
             "Seconds a batch's transaction took, fsync included.",
@@ -188,6 +224,7 @@ class Metrics:
         self,
         locks_held: float,
         sinks: Sequence[SinkStatus] = (),
+        anchors: Sequence[AnchorStatus] = (),
         *,
         cosigned_age: float | None = None,
         cosigned_size: int | None = None,
@@ -197,6 +234,7 @@ class Metrics:
         Args:
             locks_held: asked of the store for this scrape; NaN when it could not tell.
             sinks: asked of it the same way; none when it could not tell.
+            anchors: the same.
             cosigned_age: seconds since the newest cosigned checkpoint was; infinite when there is
                 none; None without witnesses.
             cosigned_size: entries that it covers.
@@ -204,4 +242,5 @@ class Metrics:
         self._cosigned.age, self._cosigned.size = cosigned_age, cosigned_size
         self._locks.set(locks_held)
         self._sinks.statuses = sinks
+        self._anchors.statuses = anchors
         return generate_latest(self.registry)

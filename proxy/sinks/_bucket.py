@@ -69,10 +69,14 @@ class Bucket:
     Args:
         options: of whoever writes to it.
         context: the world around.
+        hints: what to do about S3's own errors.
     """
 
-    def __init__(self, options: BucketOptions, context: Context) -> None:
+    def __init__(
+        self, options: BucketOptions, context: Context, hints: Mapping[str, str] = HINTS
+    ) -> None:
         self._options = options
+        self.hints = hints
         self._now = context.now
         self.aws = Aws("s3", options, context, f"the bucket {options.bucket}")
 
@@ -89,7 +93,7 @@ class Bucket:
             NotTakenError: it is not, or it does not say.
         """
         client = await self.aws.client()
-        async with self.aws.told("show itself", HINTS):
+        async with self.aws.told("show itself", self.hints):
             await client.head_bucket(**self.owned)
 
     async def lock_rule(self) -> Mapping[str, Any]:
@@ -99,11 +103,11 @@ class Bucket:
             NotTakenError: it has none, or it does not say.
         """
         client = await self.aws.client()
-        async with self.aws.told("show itself", HINTS):
+        async with self.aws.told("show itself", self.hints):
             found = await client.get_object_lock_configuration(**self.owned)
         lock: Mapping[str, Any] = found.get("ObjectLockConfiguration", {})
         if lock.get("ObjectLockEnabled") != "Enabled":
-            hint = HINTS["ObjectLockConfigurationNotFoundError"]
+            hint = self.hints["ObjectLockConfigurationNotFoundError"]
             raise NotTakenError(f"{self.aws.who} can't be used: {hint}", needs_repair=True)
         rule: Mapping[str, Any] = lock.get("Rule", {})
         return rule
@@ -128,7 +132,7 @@ class Bucket:
             more |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": options.kms_key}
         client = await self.aws.client()
         try:
-            async with self.aws.told("take an object", HINTS):
+            async with self.aws.told("take an object", self.hints):
                 await client.put_object(
                     **self.owned,
                     Key=key,

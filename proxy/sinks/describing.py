@@ -56,7 +56,7 @@ def describe(of: str) -> SinkType:
     return SinkType(
         type=of,
         summary=" ".join(summary.partition("\n\n")[0].split()),
-        options=tuple(_options(made.options_type)),
+        options=tuple(options_of(made.options_type)),
     )
 
 
@@ -81,7 +81,8 @@ def parts_of(of: inspect.Type) -> tuple[inspect.Type, ...]:
             return (of,)
 
 
-def _options(options_type: type[Struct]) -> Iterator[SinkOption]:
+def options_of(options_type: type[Struct]) -> Iterator[SinkOption]:
+    """Yield what can be set, in the order in which it is declared."""
     _, told = read_docstring(options_type.__doc__ or "")
     kinds = kinds_of(options_type)
     for field in msgspec.structs.fields(options_type):

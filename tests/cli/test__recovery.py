@@ -110,7 +110,7 @@ def test_a_log_that_lost_nothing_is_left_alone(tfaudit: Tfaudit, data: Path) -> 
 
 def test_no_recovery_beside_a_server(tfaudit: Tfaudit, older: Path) -> None:
     """It would be asked to sign what the server does not know."""
-    from proxy.app import only_server  # noqa: PLC0415 - as the command itself
+    from proxy.server_lock import only_server  # noqa: PLC0415 - as the command itself
 
     with only_server(load_config(None, {}, data=older)):
         assert "another server is running" in tfaudit("log", "recover", code=2).stderr

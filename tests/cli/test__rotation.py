@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from proxy.app import only_server
 from proxy.audit_log import AuditLog, Retiring, draft
 from proxy.cli import _rotation
 from proxy.cli._common import caller, opened, run, settings
@@ -24,6 +23,7 @@ from proxy.errors import ConfigError, UnavailableError
 from proxy.keys import KeyRing, make_pending, open_keys, rotating
 from proxy.last_checkpoint import LastCheckpoint
 from proxy.program import clock, keys_in_force
+from proxy.server_lock import only_server
 from proxy.storage.sqlite import SQLiteStore
 from proxy.tlog.entry import key_id
 from proxy.tlog.note import NoteSigner

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient
 from proxy import tokens
 from proxy.access import Role
 from proxy.admin_service import AdminService
+from proxy.anchors.keeping import Anchors
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.failures import FailureLog
 from proxy.config import Config
@@ -58,6 +59,7 @@ def api_app(store: FakeStore) -> web.Application:
     readings = ReadingLog(store, window=3600, now=lambda: NOW)
     verifier = NoteVerifier(ORIGIN, CHECKPOINT_KEY.public_key())
     app[appkeys.COSIGNED] = CosignedCheckpoint(Path(), verifier, (), 0)
+    app[appkeys.ANCHORS] = Anchors((), store, verifier)
     app[appkeys.PROOFS] = ProofService(store, readings, verifier)
     app[appkeys.DIRECTORY] = DirectoryService(
         store, lambda: NOW, lambda n: bytes([next(calls)]) * n
