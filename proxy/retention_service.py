@@ -14,7 +14,7 @@ from proxy.access import EVERYWHERE, Caller, Permission, matches_any
 from proxy.audit_log import draft
 from proxy.contracts import Draft, StateVersion, Store, Transaction
 from proxy.directory import WorkspaceRecord
-from proxy.errors import InvalidInputError, UnavailableError
+from proxy.errors import InvalidInputError, NotFoundError, UnavailableError
 from proxy.gate import gate
 from proxy.retention import KEEP_ALL, Retention, ranges, ranges_text, to_drop
 from proxy.state_entries import name_of
@@ -74,7 +74,7 @@ class RetentionService:
         """Return what ``prune`` would destroy now, by workspace.
 
         Raises:
-            InvalidInputError, ForbiddenError, UnavailableError: as ``prune``.
+            NotFoundError, InvalidInputError, ForbiddenError, UnavailableError: as ``prune``.
         """
         await self._require(caller, workspaces, rules)
         planned = []
@@ -100,6 +100,7 @@ class RetentionService:
             What was destroyed, by workspace.
 
         Raises:
+            NotFoundError: there is no such workspace, or none with a state.
             InvalidInputError: there is no rule for anything there.
             ForbiddenError: the caller may not administer.
             UnavailableError: nothing happened, or only what is on record; or, as the message says,
@@ -132,10 +133,15 @@ class RetentionService:
         return done
 
     async def _require(self, caller: Caller, workspaces: str, rules: Retention | None) -> None:
-        """Pass when the caller may, and there is a rule."""
+        """Pass when the caller may, and there is something to ask about, and a rule."""
         await gate(self._store, caller, Permission.ADMINISTER, EVERYWHERE)
+        records = await self._records(workspaces)
+        if not records and workspaces != EVERYWHERE:
+            raise NotFoundError(
+                f"there is no workspace with a state that {workspaces} matches: `tfaudit state "
+                "list` shows all"
+            )
         if rules is None:
-            records = await self._records(workspaces)
             has_rules = self._rules.is_on or any(self._in_force(each).is_on for each in records)
         else:
             has_rules = rules.is_on

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from proxy.access import Role
+from proxy.access import EVERYWHERE, Role
 from proxy.contracts import StateVersion
-from proxy.errors import ForbiddenError, InvalidInputError, UnavailableError
+from proxy.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from proxy.refusals import PrunedError
 from proxy.retention import KEEP_ALL, Retention
 from proxy.retention_service import RetentionService
@@ -163,7 +163,9 @@ async def test_only_the_workspaces_that_are_named_are_pruned(world: World) -> No
     await save(world, 1, 2)
     for serial in (1, 2):
         await write_to(world, "dev/app", serial)
-    assert [] == await world.retention.prune(ADMIN, "test/*", ONE)
+    for act in (world.retention.plan, world.retention.prune):
+        with pytest.raises(NotFoundError, match="that test/\\* matches"):
+            await act(ADMIN, "test/*", ONE)
     done = await world.retention.prune(ADMIN, "dev/*", ONE)
     assert ["dev/app"] == [each.workspace for each in done]
     assert [1, 2] == await kept(world)
@@ -183,7 +185,7 @@ async def test_a_deleted_workspace_is_left_alone(world: World) -> None:
     await save(world, 1, 2, 3)
     await world.retention.prune(ADMIN, WORKSPACE, Retention(versions=2))
     await world.workspaces.delete(ADMIN, WORKSPACE)
-    assert [] == await world.retention.prune(ADMIN, WORKSPACE, ONE)
+    assert [] == await world.retention.prune(ADMIN, EVERYWHERE, ONE)
     assert [2, 3] == await kept(world)
     await world.workspaces.purge(ADMIN, WORKSPACE, at_once=True)
     await world.workspaces.reuse(ADMIN, WORKSPACE, {})
@@ -350,6 +352,41 @@ async def test_a_version_that_is_pruned_while_it_is_looked_at_is_told_as_such(
         await fresh.read_version(ADMIN, WORKSPACE, "1")
     entry = await last_of(world.store)
     assert ("state.version_read", "conflict") == (entry["event"], entry["outcome"])
+
+
+async def test_a_rollback_to_what_is_pruned_meanwhile_is_refused(world: World) -> None:
+    """It was found, and is gone when its body is read: on record, and nothing is stored."""
+    await save(world, 1, 2)
+    fresh = a_service(world.store)
+    real = fresh._load
+
+    async def load(version: StateVersion) -> bytes:
+        await world.retention.prune(ADMIN, WORKSPACE, ONE)
+        return await real(version)
+
+    setattr(fresh, "_load", load)  # noqa: B010 - in place of a method
+    with pytest.raises(PrunedError):
+        await fresh.roll_back(ADMIN, WORKSPACE, "1")
+    entry = await last_of(world.store)
+    assert ("state.write_refused", "conflict") == (entry["event"], entry["outcome"])
+    assert 2 == len(await world.store.versions(WORKSPACE))
+
+
+async def test_a_rollback_that_has_read_its_version_goes_on(world: World) -> None:
+    """Pruned from then on, it is stored anew all the same."""
+    await save(world, 1, 2)
+    fresh = a_service(world.store)
+    real = fresh._load
+
+    async def load(version: StateVersion) -> bytes:
+        body = await real(version)
+        await world.retention.prune(ADMIN, WORKSPACE, ONE)
+        return body
+
+    setattr(fresh, "_load", load)  # noqa: B010 - in place of a method
+    written = await fresh.roll_back(ADMIN, WORKSPACE, "1")
+    assert ([2, 3], 3) == (await kept(world), written.version.number)
+    assert a_state(3, "value-1") == (await fresh.read(ADMIN, WORKSPACE)).body
 
 
 async def test_writes_locks_and_rollbacks_at_the_same_time_lose_nothing(world: World) -> None:

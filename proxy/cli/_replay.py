@@ -20,7 +20,7 @@ from proxy.cli._uses import Uses
 from proxy.contracts import HeldLock, StateVersion
 from proxy.directory import Object
 from proxy.errors import InvalidInputError, MissingError, VerificationError
-from proxy.retention import Retention, ends_run, started_with
+from proxy.retention import Retention, ends_run
 from proxy.tfstate.policy import Policy
 from proxy.timestamps import micros_of, parse_length
 from proxy.tlog.tiles import WIDTH
@@ -119,12 +119,13 @@ class _Token:
 
 @dataclass(frozen=True, slots=True)
 class _Lock:
-    """What the entry of a lock that is held says of it."""
+    """What the entry of a lock that is held says of it, and the version that its run began with."""
 
     index: int
     run: Mapping[str, Any]
     actor: Mapping[str, Any]
     time: str
+    start: int
 
     @property
     def given(self) -> tuple[int, str]:
@@ -299,7 +300,8 @@ class Replay:
         workspace, run = entry["workspace"], entry["run"]
         held = self._locks.get(workspace)
         if held is None:
-            self._locks[workspace] = _Lock(index, run, entry["actor"], entry["time"])
+            start = len(self._ids.get(workspace, ()))
+            self._locks[workspace] = _Lock(index, run, entry["actor"], entry["time"], start)
         elif held.run["id"] != run["id"]:  # otherwise it was confirmed to its holder
             raise VerificationError(
                 f"Entry {index} gave the lock of {workspace} away while the one that entry "
@@ -338,31 +340,39 @@ class Replay:
     def _note_pruned(self, index: int, entry: Mapping[str, Any]) -> None:
         """Follow what retention destroyed, and see that it was what its rules do not keep."""
         workspace, said = entry["workspace"], entry["pruned"]
-        versions = [self.by_version[each] for each in self._ids.get(workspace, ())]
         rules = Retention.of_entry(said["kept"])
-        now = micros_of(entry["time"])
-        held = self._locks.get(workspace)
-        start = started_with(versions, None if held is None else held.given)
-        destroyed = self.destroyed.get(workspace, 0)
-        size = 0
-        for number in (n for first, last in said["versions"] for n in range(first, last + 1)):
-            if not destroyed < number < len(versions):
-                raise _not_pruned(index, workspace, number, "it was not there to be pruned")
-            promise, following = versions[number - 1 : number + 1]
-            if promise.pruned is not None:
-                raise _not_pruned(index, workspace, number, "an entry before it pruned it")
-            ends = ends_run(promise, following)
-            created = micros_of(promise.created)
-            if number == start or rules.keeps(number, created, len(versions), now, ends_run=ends):
-                raise _not_pruned(index, workspace, number, "the rules it names keep it")
-            promise.pruned = index, entry["time"]
-            size += promise.state["size"]
-        if said["size"] != size:
+        numbers = (n for first, last in said["versions"] for n in range(first, last + 1))
+        sizes = [self._prune(index, entry, number, rules) for number in numbers]
+        if (said["number"], said["size"]) != (len(sizes), sum(sizes)):
             raise VerificationError(
-                f"Entry {index} says that {said['size']} bytes of {workspace} were pruned, and the "
-                f"versions that it names have {size}.",
+                f"Entry {index} says that {said['number']} versions of {workspace} with "
+                f"{said['size']} bytes were pruned, and those that it names are {len(sizes)} with "
+                f"{sum(sizes)}.",
                 index,
             )
+
+    def _prune(self, index: int, entry: Mapping[str, Any], number: int, rules: Retention) -> int:
+        """Note that a version was pruned; return its size.
+
+        Raises:
+            VerificationError: it can't have been, or the rules keep it.
+        """
+        workspace = entry["workspace"]
+        ids = self._ids.get(workspace, ())
+        held = self._locks.get(workspace)
+        if not self.destroyed.get(workspace, 0) < number < len(ids):
+            raise _not_pruned(index, workspace, number, "it was not there to be pruned")
+        promise, following = (self.by_version[each] for each in ids[number - 1 : number + 1])
+        if promise.pruned is not None:
+            raise _not_pruned(index, workspace, number, "an entry before it pruned it")
+        now, created = micros_of(entry["time"]), micros_of(promise.created)
+        ends = ends_run(promise, following)
+        is_start = held is not None and number == held.start
+        if is_start or rules.keeps(number, created, len(ids), now, ends_run=ends):
+            raise _not_pruned(index, workspace, number, "the rules it names keep it")
+        promise.pruned = index, entry["time"]
+        size: int = promise.state["size"]
+        return size
 
     def _note_pruning(self, index: int, entry: Mapping[str, Any]) -> None:
         said = entry["pruning"]

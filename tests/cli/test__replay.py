@@ -14,9 +14,12 @@ from proxy.cli._replay import Replay
 from proxy.contracts import HeldLock
 from proxy.errors import VerificationError
 from proxy.lock_service import LockService
+from proxy.retention import KEEP_ALL, Retention
+from proxy.retention_service import RetentionService
 from proxy.tfstate.policy import STANDARD, Policy
-from tests.fakes import FakeStore
-from tests.samples import WORKSPACE, a_caller, log_of
+from tests.fakes import START, FakeStore
+from tests.samples import WORKSPACE, a_caller, a_lock_info, a_state, log_of
+from tests.test_state_service import a_service, write
 
 
 def locked(lock_id: str) -> dict[str, Any]:
@@ -245,3 +248,62 @@ def test_a_lock_that_was_given_is_the_one_that_is_held(
     replay.note(len(entries), entries[0])
     with pytest.raises(VerificationError, match="is not the one that entry"):
         replay.check_locks([replace(held[0], who="x" + held[0].who)])
+
+
+async def a_pruned_log() -> list[dict[str, Any]]:
+    """Return a log in which versions 1 and 2 of three were pruned, the lock of a run being held.
+
+    That run began with version 2.
+    """
+    store = FakeStore()
+    states = a_service(store)
+    locks = LockService(store)
+    await write(states, a_state(1, "one"))
+    await write(states, a_state(2, "two"))
+    await locks.lock(a_caller(), WORKSPACE, a_lock_info("a"), None)
+    await write(states, a_state(3, "three"), lock_id="a")
+    await write(states, a_state(4, "four"), lock_id="a")
+    service = RetentionService(store, KEEP_ALL, lambda: START)
+    await service.prune(a_caller(), WORKSPACE, Retention(versions=1))
+    return await log_of(store)
+
+
+async def test_what_was_pruned_is_followed() -> None:
+    """Of those that are named no body may be there; which they are stands in the log."""
+    replay = Replay()
+    for index, entry in enumerate(await a_pruned_log()):
+        replay.note(index, entry)
+    assert [True, False, True, False] == [
+        replay.is_destroyed(promise) for promise in replay.by_version.values()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"versions": [[4, 4]]}, "version 4 of prod/network was pruned, but it was not there"),
+        ({"versions": [[5, 5]]}, "version 5 of prod/network was pruned, but it was not there"),
+        ({"versions": [[0, 1]]}, "version 0 of prod/network was pruned, but it was not there"),
+        ({"versions": [[1, 3]]}, "version 2 of prod/network was pruned, but the rules it names"),
+        ({"kept": {"versions": 2, "last_of_run": False}}, "version 3 .* but the rules it names"),
+        ({"kept": {"seconds": 3600, "last_of_run": False}}, "version 1 .* but the rules it names"),
+        ({"kept": {"last_of_run": True}}, "version 1 .* but the rules it names"),
+        ({"kept": {"last_of_run": False}}, "version 1 .* but the rules it names"),
+        ({"versions": [[1, 1], [1, 1]]}, "version 1 .* but an entry before it pruned it"),
+        ({"size": 1}, "says that 2 versions of prod/network with 1 bytes were pruned"),
+        ({"number": 3}, "says that 3 versions of prod/network .* those that it names are 2 with"),
+        ({"versions": "all"}, "does not say what an entry of its kind must say"),
+    ],
+)
+async def test_an_entry_of_what_could_not_be_pruned_is_named(
+    changes: dict[str, Any], said: str
+) -> None:
+    """The newest, what there is not, what its rules keep, what a run began with, or twice."""
+    *before, entry = await a_pruned_log()
+    entry["pruned"] |= changes
+    replay = Replay()
+    for index, each in enumerate(before):
+        replay.note(index, each)
+    with pytest.raises(VerificationError, match=said) as caught:
+        replay.note(len(before), entry)
+    assert len(before) == caught.value.index
