@@ -366,6 +366,7 @@ async def _witnessing(program: Program, halt: Callable[[str], None]) -> AsyncIte
             program.cosigned,
             program.store,
             NoteVerifier.parse(program.keys.vkey),
+            entry_key=program.keys.entry.public_key,
             prove=program.proofs.growth,
             root=program.proofs.root,
             post=client.post,

@@ -29,13 +29,17 @@ async def history_of(
     return KeyHistory(entry_keys, checkpoint_verifiers, found)
 
 
-async def verify_own(store: Store, note: str, verifier: NoteVerifier) -> Checkpoint:
+async def verify_own(
+    store: Store, note: str, verifier: NoteVerifier, entry_key: bytes | None = None
+) -> Checkpoint:
     """Check a checkpoint of this log, also one from before a rotation of its key.
 
     Args:
         store: asked for rotations only when the key in force did not sign.
         note: the signed checkpoint.
         verifier: the key in force.
+        entry_key: that of entries, 32 bytes; without it the way back ends where a checkpoint key
+            was lost, as the entry key vouches there.
 
     Raises:
         InvalidInputError: not a checkpoint.
@@ -45,5 +49,6 @@ async def verify_own(store: Store, note: str, verifier: NoteVerifier) -> Checkpo
     try:
         return verify_checkpoint(note, verifier)
     except (VerificationError, InvalidInputError):
-        history = await history_of(store, (), (verifier,))
+        trusted = () if entry_key is None else (entry_key,)
+        history = await history_of(store, trusted, (verifier,))
         return verify_checkpoint(note, *history.verifiers())

@@ -92,12 +92,14 @@ class LastCheckpoint:
     Args:
         path: the file; missing on the first start.
         verifier: the log's own checkpoint key.
+        entry_key: its own entry key; see ``verify_own``.
     """
 
-    def __init__(self, path: Path, verifier: NoteVerifier) -> None:
+    def __init__(self, path: Path, verifier: NoteVerifier, entry_key: bytes | None = None) -> None:
         self.path = path
         self.fork = path.with_name(FORK)
         self._verifier = verifier
+        self._entry_key = entry_key
         self._written = ""
 
     async def check(self, store: Store) -> None:
@@ -146,7 +148,7 @@ class LastCheckpoint:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} can't be read: {error}") from error
         try:
-            return note, await verify_own(store, note, self._verifier)
+            return note, await self._verified(store, note)
         except (VerificationError, InvalidInputError) as error:
             raise ConfigError(
                 f"{path} is not a checkpoint of this log: {error} If the keys were "
@@ -157,11 +159,14 @@ class LastCheckpoint:
         stored = await store.checkpoint(seen.size)
         if stored:
             with suppress(VerificationError, InvalidInputError):
-                return await verify_own(store, stored, self._verifier) == seen
+                return await self._verified(store, stored) == seen
             return False
         # The checkpoints of pruned entries are dropped, and the hashes stay.
         is_pruned = 0 < seen.size < await store.pruned()
         return is_pruned and seen.root == await _root(store, seen.size)
+
+    async def _verified(self, store: Store, note: str) -> Checkpoint:
+        return await verify_own(store, note, self._verifier, self._entry_key)
 
     def is_on_record(self, note: str) -> bool:
         """Tell whether a recovery put on record that what a checkpoint promises was lost."""

@@ -117,7 +117,8 @@ async def open_program(
     audit = AuditLog(keys.entry, keys.checkpoint, keys.origin, clock=clock, random=os.urandom)
     store = SQLiteStore(config.data.database, audit, create=create, on_commit=on_commit)
     verifier = NoteVerifier.parse(keys.vkey)
-    last_checkpoint = LastCheckpoint(config.data.last_checkpoint, verifier)
+    entry_key = keys.entry.public_key
+    last_checkpoint = LastCheckpoint(config.data.last_checkpoint, verifier, entry_key)
     cosigned = CosignedCheckpoint(
         config.data.cosigned_checkpoint,
         verifier,
@@ -134,7 +135,7 @@ async def open_program(
         if not is_recovery:
             await last_checkpoint.check(store)
             await _check_anchors(anchors, directory, is_server=create)
-        await cosigned.load(lambda note: verify_own(store, note, verifier))
+        await cosigned.load(lambda note: verify_own(store, note, verifier, entry_key))
         policy = config.redaction.policy() if create else await _policy_in_force(store)
         readings = ReadingLog(store, window=config.audit.reading_window, now=now)
         async with PasswordHasher() as hasher, WorkerPool(secrets, workers, policy) as preparer:
@@ -158,6 +159,7 @@ async def open_program(
                     store,
                     readings,
                     verifier,
+                    entry_key=entry_key,
                     cosigned=cosigned,
                     is_public=config.audit.public_log,
                 ),

@@ -100,22 +100,25 @@ class ProofService:
         store: keeps the log.
         readings: records those of tiles.
         verifier: the log's checkpoint key.
+        entry_key: the log's entry key, 32 bytes; see ``verify_own``.
         cosigned: the newest checkpoint that witnesses cosigned; receipts lead to it if they can.
         is_public: anybody may read all of the log as tiles.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it proves with
         self,
         store: Store,
         readings: ReadingLog,
         verifier: NoteVerifier,
         *,
+        entry_key: bytes | None = None,
         cosigned: CosignedCheckpoint | None = None,
         is_public: bool = False,
     ) -> None:
         self._store = store
         self._readings = readings
         self._verifier = verifier
+        self._entry_key = entry_key
         self._cosigned = cosigned
         self._is_public = is_public
 
@@ -248,8 +251,10 @@ class ProofService:
     async def _log_at(self, size: int) -> LogAt:
         root = root_hash(size, await self._hashes(root_nodes(size), size))
         note = await self._store.checkpoint(size) if size else ""
-        if note and (await verify_own(self._store, note, self._verifier)).root != root:
-            raise VerificationError(f"the checkpoint of {size} entries has another root")
+        if note:
+            signed = await verify_own(self._store, note, self._verifier, self._entry_key)
+            if signed.root != root:
+                raise VerificationError(f"the checkpoint of {size} entries has another root")
         return LogAt(size, root, note or None)
 
     async def tile(self, caller: Caller, wanted: Tile | Bundle) -> tuple[bytes, int | None]:

@@ -63,6 +63,7 @@ class Witnesses:
         cosigned: keeps what enough of them cosigned.
         store: has the log.
         log: the log's own checkpoint key.
+        entry_key: its own entry key, 32 bytes; see ``verify_own``.
         prove: proves that it only grew.
         root: gives its root at a size; None when it has not so many entries.
         post: sends a body to an address; UnavailableError when there is no answer.
@@ -81,6 +82,7 @@ class Witnesses:
         store: Store,
         log: NoteVerifier,
         *,
+        entry_key: bytes | None = None,
         prove: Prove,
         root: Callable[[int], Awaitable[bytes | None]],
         post: Callable[[str, bytes], Awaitable[Answer]],
@@ -93,6 +95,7 @@ class Witnesses:
         self._cosigned = cosigned
         self._store = store
         self._log = log
+        self._entry_key = entry_key
         self._prove = prove
         self._root = root
         self._post = post
@@ -217,7 +220,7 @@ class Witnesses:
         try:
             answer = await self._get(witness.latest(self._log.name))
             note = answer.body.decode() if answer.status == 200 else ""
-            shown = await verify_own(self._store, note, self._log)
+            shown = await verify_own(self._store, note, self._log, self._entry_key)
         except (UnavailableError, UnicodeDecodeError, InvalidInputError, VerificationError):
             return
         if await self._root(shown.size) in {None, shown.root}:

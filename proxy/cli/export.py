@@ -242,10 +242,12 @@ async def _write_tiles(program: "Program", directory: Path) -> tuple[int, int]:
     from proxy.tlog.note import NoteVerifier  # noqa: PLC0415
 
     store, verifier = program.store, NoteVerifier.parse(program.keys.vkey)
+    entry_key = program.keys.entry.public_key
     if (directory / CHECKPOINT).exists():
         is_ours = False
         with suppress(VerificationError, InvalidInputError, UnicodeDecodeError):
-            former = await verify_own(store, (directory / CHECKPOINT).read_text("utf-8"), verifier)
+            kept = (directory / CHECKPOINT).read_text("utf-8")
+            former = await verify_own(store, kept, verifier, entry_key)
             is_ours = former.root == await program.proofs.root(former.size)
         require_same_log(directory, is_ours=is_ours)
     who = caller("export")

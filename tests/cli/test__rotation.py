@@ -26,12 +26,13 @@ from proxy.program import clock, keys_in_force
 from proxy.server_lock import only_server
 from proxy.storage.sqlite import SQLiteStore
 from proxy.tlog.entry import key_id
-from proxy.tlog.note import NoteSigner
+from proxy.tlog.note import NoteSigner, NoteVerifier, split_note
 from proxy.tlog.rotation import PURPOSES, Purpose, Rotation
 from proxy.tlog.signer import Signer
 from tests import signing_program
 from tests.cli.conftest import Tfaudit, json_lines
 from tests.test_keys import pem
+from tests.witness.asked import Asked
 
 both = pytest.mark.parametrize("purpose", PURPOSES)
 THIEF = Ed25519PrivateKey.from_private_bytes(b"t" * 32)
@@ -500,6 +501,71 @@ def test_a_lost_checkpoint_key_is_followed_on_the_entry_keys_word(
     verified = json.loads(tfaudit("verify", "--json", "--key", keys).stdout)
     assert any("its predecessor was lost" in each for each in verified["unchecked"])
     assert "its predecessor was lost" in tfaudit("verify", "--key", keys).stderr
+
+
+@pytest.mark.parametrize(("purpose", "is_in_force", "step"), CUTS)
+def test_a_rotation_of_a_lost_key_that_is_cut_short_is_done_or_can_be_done_again(
+    data: Path,
+    tfaudit: Tfaudit,
+    purpose: Purpose,
+    is_in_force: bool,
+    step: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    """Before the entry stands nothing starts, as before; from then on all goes on by itself."""
+    write(data)
+    public = ring_of(data).signer(purpose).public_key
+    verifiers = public_keys(tfaudit, data.parent / "keys.json")
+    (data / "keys" / f"{purpose}.pem").unlink()
+    config = settings(data, None)
+    with pytest.MonkeyPatch.context() as patch, suppress(Cut, UnavailableError):
+        step(patch)
+        run(_rotation.rotate(config, purpose, _rotation.Successor(), public))
+    tfaudit("verify", "--no-record", "--key", verifiers)  # before anything settles it
+    if not is_in_force:
+        with pytest.raises(ConfigError, match=rf"{purpose}\.pem is missing"):
+            write(data)
+        assert not (data / "keys" / f"{purpose}.pem").exists()
+        run(_rotation.rotate(config, purpose, _rotation.Successor(), public))
+    write(data)
+    assert {} == ring_of(data).pending
+    assert public != ring_of(data).signer(purpose).public_key
+    shown = json.loads(tfaudit("verify", "--json", "--key", verifiers).stdout)
+    assert any("its predecessor was lost" in each for each in shown["unchecked"])
+    (line,) = json_lines(tfaudit("log", "--json", "--event", "key.rotated").stdout)
+    assert line["entry"]["key"]["lost"]
+
+
+def test_after_a_lost_checkpoint_key_all_that_it_signed_is_still_the_logs(
+    tfaudit: Tfaudit, data: Path, tmp_path: Path
+) -> None:
+    """Proofs of growth from before, tiles that were exported then, and the word of witnesses."""
+    write(data)
+    tfaudit("export", "--format", "tiles", "-o", tmp_path / "tiles")
+    verifier = NoteVerifier.parse(ring_of(data).vkey)
+    size = int((data / "checkpoint.last").read_text().split("\n")[1])
+    with Asked(tmp_path, verifier, 1) as asked:
+        (who,) = asked.listed
+        text, _ = split_note((data / "checkpoint.last").read_text())
+        line = asked.cosigners[0].cosign(text, asked.now)
+        note = (data / "checkpoint.last").read_text() + line
+    (data / "checkpoint.cosigned").write_text(note)
+    (data / "keys" / "checkpoint.pem").unlink()
+    tfaudit("key", "rotate", "checkpoint", "--yes", "--lost", verifier.vkey)
+    tfaudit("export", "--format", "tiles", "-o", tmp_path / "tiles")
+    config = tmp_path / "tfaudit.toml"
+    config.write_text(
+        f'[data]\ndirectory = "{data}"\n'
+        f'[witness]\nask = ["http://127.0.0.1:1 {who.verifier.vkey}"]\n'
+    )
+
+    async def work() -> None:
+        async with opened(settings(None, config)) as program:
+            grown = await program.proofs.prove_growth(caller("test"), size)
+            assert size == grown.old.size
+            assert program.cosigned.newest is not None
+            assert note == program.cosigned.newest.note
+
+    run(work())
 
 
 def test_the_ids_of_keys_are_those_of_signatures(tfaudit: Tfaudit, data: Path) -> None:
