@@ -160,7 +160,7 @@ def _alone(config: "Config") -> Iterator[Path]:
 
 
 def _compact(config: "Config") -> None:
-    from proxy.app import only_server  # noqa: PLC0415 - quick start
+    from proxy.server_lock import only_server  # noqa: PLC0415 - quick start
     from proxy.storage.sqlite import compact  # noqa: PLC0415
 
     before = config.data.database.stat().st_size
