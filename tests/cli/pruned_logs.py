@@ -1,7 +1,7 @@
 """A log with entries of three ages, of which the older ones can be pruned."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from proxy.access import ANONYMOUS
 from proxy.app import SYSTEM
 from proxy.auth.failures import FailureLog
 from proxy.cli._common import caller, run, settings
+from proxy.retention import Retention
 from proxy.server_record import record_start, record_stop
 from proxy.tfstate.policy import STANDARD
 from tests.cli.conftest import NOW, state
@@ -100,6 +101,13 @@ async def _changed(_: int | None) -> bytes:
     return state(6, input="two", password="hunter2")
 
 
+def _written(serial: int) -> Callable[[int | None], Awaitable[bytes]]:
+    async def receive(_: int | None) -> bytes:
+        return state(serial, input=f"value-{serial}")
+
+    return receive
+
+
 async def _work(data: Path) -> None:
     who = caller("test")
     async with programs.open_program(settings(data, None), create=True) as program:
@@ -112,6 +120,9 @@ async def _work(data: Path) -> None:
         await program.states.write(who, "prod", _changed, None, None)
         await program.states.roll_back(who, "prod", "1")
         await program.states.import_state(who, "gone", state(1))
+        for serial in (1, 2, 3):
+            await program.states.write(who, "short", _written(serial), None, None)
+        await program.retention.prune(who, "short", Retention(versions=2))
         await program.admin.create_token(who, "ci", "reader", ["x"], None)
         await program.admin.create_token(who, "old", "reader", ["x"], None)
         await program.admin.revoke_token(who, "old")

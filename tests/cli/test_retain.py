@@ -114,6 +114,35 @@ def test_what_is_known_goes_on_from_the_pruned_entries(before: Past, tmp_path: P
     past.run("verify")
 
 
+def test_versions_are_pruned_before_and_after_their_entries(twice: Past, tmp_path: Path) -> None:
+    """Which they were, in which runs, and what the run under way began with, is known by then."""
+    past = twice.copy(tmp_path)
+    for prune in (("--keep", "1"), ("--last-of-run",)):
+        past.run("state", "prune", *prune, "--yes")
+        past.run("verify", "--no-record")
+    found = rows(past, "SELECT workspace, number FROM state_version WHERE pruned IS NULL")
+    assert [("gone", 1), ("prod", 3), ("short", 3)] == sorted(found)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO state_body SELECT id, x'00' FROM state_version WHERE pruned IS NOT NULL",
+        "UPDATE state_version SET pruned = NULL",
+        "UPDATE state_version SET run = created WHERE workspace = 'short'",
+        "DELETE FROM state_body WHERE id = (SELECT id FROM state_version WHERE number = 3)",
+    ],
+)
+def test_what_became_of_versions_is_held_to_the_pruned_entries(
+    twice: Past, tmp_path: Path, change: str
+) -> None:
+    """As long as they were there."""
+    past = twice.copy(tmp_path)
+    with closing(sqlite3.connect(past.data / "tfaudit.db")) as connection, connection:
+        connection.execute(change)
+    past.run("verify", "--no-record", code=1)
+
+
 def test_nothing_old_enough_is_no_failure(before: Past) -> None:
     """It is said in plain words, and nothing is recorded."""
     size = rows(before, "SELECT size FROM log_head")
