@@ -30,6 +30,7 @@ from proxy.errors import (
 )
 from proxy.events import EVENTS, OUTCOMES
 from proxy.gate import gate
+from proxy.pruned_entries import unsearched
 from proxy.timestamps import micros_at, micros_of, rfc3339, uuid7
 from proxy.token_entries import token_part
 
@@ -83,10 +84,12 @@ class OpenedLog:
     Attributes:
         records: what matches and the caller may see.
         index: of the entry that records the reading.
+        pruned: entries below this index may match, too, and are not there any more; 0 if none.
     """
 
     records: AsyncIterator[StoredRecord]
     index: int | None
+    pruned: int
 
 
 class AdminService:
@@ -353,7 +356,8 @@ class AdminService:
         message = f"{_who(caller)} read the log: {', '.join(named) or 'all of it'}"
         entry = draft("audit.read", "success", message, caller, 200, query=filters)
         index = (await self._store.write(_append(entry))).index
-        return OpenedLog(self._store.entries(narrowed), index)
+        pruned = await unsearched(self._store, query)
+        return OpenedLog(self._store.entries(narrowed), index, pruned)
 
     async def read_log(self, caller: Caller, query: LogQuery) -> AsyncIterator[StoredRecord]:
         """Yield what ``open_log`` returns; nothing happens before the first is asked for."""

@@ -10,6 +10,8 @@ from proxy.contracts import LogQuery, Store
 from proxy.errors import PrunedError
 
 EVENT: Final = "audit.pruned"
+LASTING: Final = frozenset({EVENT, "key.rotated"})
+"""Events whose entries are never pruned: which keys sign the log, and where the rest of it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,22 @@ async def prunings(store: Store) -> Sequence[Pruning]:
         parts = (said[name] for name in ("from", "until", "archive", "sha256"))
         found.append(Pruning(stored.record.index, *parts))
     return found
+
+
+async def unsearched(store: Store, query: LogQuery) -> int:
+    """Return below which index entries may be missing that a query asks for; 0 when none are.
+
+    Raises:
+        UnavailableError: the log can't be read.
+    """
+    until = await store.pruned()
+    if not until or (query.after or 0) >= until - 1 or query.event in LASTING:
+        return 0
+    if query.since is not None:
+        [first] = await store.following(until, 1)
+        if query.since >= orjson.loads(first.entry)["time"]:
+            return 0
+    return until
 
 
 async def refuse_pruned(store: Store, index: int, *, tells_archive: bool = True) -> None:

@@ -178,6 +178,11 @@ class SecretService:
             done.value.audit_index = done.index
             raise done.value
         untold: list[str] = []
+        if pruned := await self._store.pruned():
+            untold.append(
+                f"entries before {pruned} can't be searched: they were archived and pruned, see "
+                "`tfaudit log --event audit.pruned`"
+            )
         search = Search(value)
         searched, unread = await self._in_versions(workspace, search)
         entries = await self._in_log(workspace, value, done.value, search, searched, untold)

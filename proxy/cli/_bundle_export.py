@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from proxy.cli._common import caller, notice, opened, run
-from proxy.cli._filters import Filters, tell_nothing
+from proxy.cli._filters import Filters, tell_nothing, tell_pruned
 from proxy.cli._output import count_text, print_json
 from proxy.cli._values import parse_moment
 from proxy.contracts import LogQuery, Store
@@ -204,6 +204,8 @@ async def _range(store: Store, asked: Asked, now: datetime) -> tuple[int, int]:
     size, pruned = await store.size(), await store.pruned()
     first = pruned if asked.first is None else await _index(store, asked.first, now, size)
     await refuse_pruned(store, first)
+    if asked.first is None:
+        await tell_pruned(store, LogQuery())
     last = size - 1
     if asked.last is not None:
         is_index = _INDEX.fullmatch(asked.last) is not None
@@ -227,11 +229,8 @@ async def _index(store: Store, text: str, now: datetime, size: int) -> int:
         return int(text)
     query = LogQuery(since=parse_moment(text, now), after=await _before(store), limit=1)
     found = [stored.record.index async for stored in store.entries(query)]
-    if found and found[0] == await store.pruned() > 0:
-        notice(
-            f"The entries before {found[0]} were pruned, so the bundle begins there: see `tfaudit "
-            "log --event audit.pruned` for where older ones are."
-        )
+    if found and found[0] == await store.pruned():
+        await tell_pruned(store, LogQuery())
     return found[0] if found else size
 
 

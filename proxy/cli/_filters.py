@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,6 +13,7 @@ from proxy.cli._values import parse_moment
 from proxy.contracts import LogQuery, Store
 from proxy.errors import InvalidInputError
 from proxy.events import EVENTS, OUTCOMES
+from proxy.pruned_entries import prunings, unsearched
 
 WorkspaceFilter = Annotated[
     str | None,
@@ -60,6 +61,10 @@ ClaimFilter = Annotated[
 LimitFilter = Annotated[
     int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many entries.")
 ]
+
+
+_SHOWN: Final = 2
+"""Archives that are named: there may be many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,17 @@ async def tell_nothing(store: Store, filters: Filters) -> None:
         async for _ in store.entries(LogQuery(workspace=inner, limit=1)):
             hint = f"; there are entries of --workspace '{inner}'"
     notice(f"No entry matches{hint}.")
+
+
+async def tell_pruned(store: Store, query: LogQuery) -> None:
+    """Say on stderr that older entries may match that were pruned, and where they are."""
+    until = await unsearched(store, query)
+    if until:
+        places = ", ".join(each.archive for each in (await prunings(store))[-_SHOWN:])
+        notice(
+            f"Entries before {until} were pruned, so they are not among these. They are archived, "
+            f"the newest in {places}: `tfaudit log --event audit.pruned` lists all archives."
+        )
 
 
 def _claim(text: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ import orjson
 from proxy.cli._baseline import Known, digest_of
 from proxy.cli._replay import NOTHING_PRUNED, Pruned, Replay
 from proxy.errors import MissingError, VerificationError
+from proxy.pruned_entries import EVENT
 from proxy.storage.reader import Snapshot, SQLiteReader
 from proxy.storage.sqlite import is_filed_as
 from proxy.tlog.merkle import HASH_SIZE, leaf_hash
@@ -21,7 +22,6 @@ from proxy.tlog.rotation import KeyHistory
 from proxy.tlog.tiles import FULL_BYTES, WIDTH, Tile
 from proxy.tlog.verify import IsSigned, LogVerifier, check_record
 
-EVENT: Final = "audit.pruned"
 _PAGE: Final = 64
 """Tiles that are read at a time: 16,384 hashes."""
 

@@ -20,6 +20,7 @@ from proxy.cli._uses import Uses
 from proxy.contracts import HeldLock, StateVersion
 from proxy.directory import Object
 from proxy.errors import InvalidInputError, MissingError, VerificationError
+from proxy.pruned_entries import EVENT, LASTING
 from proxy.retention import Retention, ends_run
 from proxy.tfstate.policy import Policy
 from proxy.timestamps import micros_of, parse_length
@@ -30,9 +31,6 @@ _STORING: Final = frozenset({"state.written", "state.rolled_back"})
 
 _DESTROYING: Final = frozenset({"workspace.purged", "state.versions_pruned"})
 """Events that leave nothing of stored versions but what the log says of them."""
-_LASTING: Final = frozenset({"audit.pruned", "key.rotated"})
-"""Events whose entries are never pruned: which keys sign the log, and where the rest of it is."""
-
 _UNLOCKING: Final = frozenset({"state.unlocked", "state.force_unlocked"})
 
 _STATE_FIELDS: Final = ("serial", "sha256", "size")
@@ -247,9 +245,9 @@ class Replay:
         elif event in _DESTROYING:
             note = self._note_purge if event == "workspace.purged" else self._note_pruned
             note(index, entry)
-        elif event in _LASTING:
+        elif event in LASTING:
             self.lasting.append(index)
-            if event == "audit.pruned":
+            if event == EVENT:
                 self._note_pruning(index, entry)
         elif event in {"audit.started", "audit.stopped"}:
             self._note_life(index, entry)

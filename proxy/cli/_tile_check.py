@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from proxy.cli._pruned import pruned_by
+from proxy.cli._replay import NOTHING_PRUNED, Pruned
 from proxy.cli._tile_tree import CHECKPOINT, Source, read_all, read_file
 from proxy.cli._verification import (
+    PRUNED,
     ROTATED,
     Advance,
     Findings,
@@ -77,28 +80,97 @@ async def verify_tree(
     if since is not None:
         start = (await _resume(source, verifier, since, newest)).size
     checked = _Levels(source, newest.size, start)
-    for first in range(start - start % WIDTH, newest.size, WIDTH * _AT_ONCE):
+    until = await _first_entry(source, start, newest.size)
+    await _pass_pruned(source, verifier, range(start, until), checked)
+    pruned = NOTHING_PRUNED
+    begin = max(start, until)
+    for first in range(begin - begin % WIDTH, newest.size, WIDTH * _AT_ONCE):
         numbers = range(first // WIDTH, min(first // WIDTH + _AT_ONCE, -(-newest.size // WIDTH)))
         tiles = [Tile(0, number, min(WIDTH, newest.size - number * WIDTH)) for number in numbers]
         for tile, hashes, entries in await asyncio.gather(*(_read(source, each) for each in tiles)):
-            for place in range(max(0, start - tile.first), tile.width):
+            for place in range(max(0, begin - tile.first), tile.width):
                 leaf = hashes[place * HASH_SIZE : (place + 1) * HASH_SIZE]
                 verifier.add_entry(entries[place], leaf)
+                if PRUNED in entries[place]:
+                    pruned = pruned_by(tile.first + place, entries[place]) or pruned
                 advance()
             await checked.add(tile, hashes)
     root = verifier.finish(note).root
     await checked.finish()
+    _require_recorded(range(start, until), pruned)
     findings = Findings(entries=newest.size, root=root.hex() if newest.size else "")
     findings.checkpoints = 1 + len(list(trusted)) + (since is not None)
     findings.unchecked += lost_keys(history)
     findings.unchecked.append(
         "the signatures of single entries, which no tile holds; that of the checkpoint covers all"
     )
+    if until > start:
+        findings.pruned_until, findings.pruned_by = until, pruned.index
+        findings.archive = pruned.archive
     if start:
         findings.unchecked.append(
             f"the first {start} entries, which the checkpoint given with --since covers"
         )
     return findings
+
+
+def _require_recorded(missing: range, pruned: Pruned) -> None:
+    """Pass when an entry of the log, which was checked, says of those that are missing why.
+
+    Raises:
+        MissingError: none does.
+    """
+    if missing and missing.stop > pruned.until:
+        raise MissingError(
+            f"The entries from {missing.start} to {missing.stop - 1} are missing, and no entry "
+            "says that they were pruned.",
+            missing.start,
+        )
+
+
+async def _first_entry(source: Source, start: int, size: int) -> int:
+    """Return the index of the first entry from a start on that is not pruned.
+
+    Only full bundles are pruned, and only from the first on (C2SP tlog-tiles, *Pruning*).
+    """
+    low, high = start // WIDTH, size // WIDTH
+    if low == high or await _is_there(source, low):
+        return start
+    while low + 1 < high:
+        middle = (low + high) // 2
+        if await _is_there(source, middle):
+            high = middle
+        else:
+            low = middle
+    return high * WIDTH
+
+
+async def _is_there(source: Source, number: int) -> bool:
+    try:
+        await source.read(Bundle(number).path)
+    except MissingError:
+        return False
+    return True
+
+
+async def _pass_pruned(
+    source: Source, verifier: LogVerifier, indices: range, checked: "_Levels"
+) -> None:
+    """Give a verifier the leaf hashes of entries that are pruned, if any are."""
+    if not indices:
+        return
+    for number in range(indices.start // WIDTH, indices.stop // WIDTH):
+        tile = Tile(0, number)
+        hashes = await read_file(source, tile)
+        try:
+            require_whole(tile, hashes)
+        except InvalidInputError as error:
+            raise VerificationError(str(error), tile.first) from error
+        for place in range(max(0, indices.start - tile.first), WIDTH):
+            verifier.add_pruned(hashes[place * HASH_SIZE : (place + 1) * HASH_SIZE])
+        await checked.add(tile, hashes)
+    # What proves them is the checkpoint, in the end.
+    verifier.begin(verifier.root, "", "")
 
 
 async def followed_in_tiles(source: Source, keys: TrustedKeys) -> TrustedKeys:
@@ -184,7 +256,7 @@ async def _rotations(source: Source, note: bytes) -> list[Rotation]:
     """Return the rotations among the entries that a checkpoint promises, which goes unchecked."""
     size = parse(note.decode("utf-8", "replace").rpartition("\n\n")[0] + "\n").size
     found: list[tuple[int, bytes]] = []
-    for first in range(0, size, WIDTH):
+    for first in range(await _first_entry(source, 0, size) // WIDTH * WIDTH, size, WIDTH):
         tile, _, entries = await _read(source, Tile(0, first // WIDTH, min(WIDTH, size - first)))
         found += [(tile.first + place, entry) for place, entry in enumerate(entries)]
     return rotations_in(each for each in found if ROTATED in each[1])

@@ -46,6 +46,8 @@ async def write_tree(
 ) -> int:
     """Write the log's files as of a checkpoint; what is there already stays.
 
+    Of entries that are pruned only the hashes are written (C2SP tlog-tiles, *Pruning*).
+
     Each file appears whole or not at all, and the checkpoint last, when all that it promises is on
     the disk: whoever reads meanwhile, or after a crash, finds the log as it was before.
 
@@ -70,7 +72,7 @@ async def write_tree(
         for tile, content in found.items():
             await asyncio.to_thread(_put, directory, tile, content)
         written += len(found)
-    for bundle in bundles_of(size):
+    for bundle in bundles_of(size, await store.pruned()):
         if not (directory / bundle.path).exists():
             query = LogQuery(after=bundle.first - 1 if bundle.first else None, limit=bundle.width)
             entries = [stored.record.entry async for stored in store.entries(query)]

@@ -27,10 +27,11 @@ from proxy.cli._filters import (
     UntilFilter,
     WorkspaceFilter,
     tell_nothing,
+    tell_pruned,
 )
 from proxy.cli._output import count_text, print_json
 from proxy.cli._records import CSV_COLUMNS, csv_row
-from proxy.contracts import StoredRecord
+from proxy.contracts import LogQuery, StoredRecord
 from proxy.errors import InvalidInputError, VerificationError
 from proxy.records import json_line
 
@@ -146,16 +147,18 @@ def export(
     if form is Format.TILES:
         _export_tiles(filters, output, checkpoint_out, data, config, as_json=as_json)
         return
+    is_checkpoint_asked = checkpoint_out is not None
     checkpoint_out = _checkpoint_place(filters, form, output, checkpoint_out)
     for path in (output, checkpoint_out):
         if path is not None and path.exists():
             raise InvalidInputError(f"{path} exists: an export never overwrites, name a new file")
 
-    async def action() -> int:
+    async def action() -> tuple[int, Path | None]:
         async with opened(settings(data, config)) as program:
-            return await _export(program, filters, form, output, checkpoint_out)
+            place = await _provable_place(program, checkpoint_out, is_asked=is_checkpoint_asked)
+            return await _export(program, filters, form, output, place), place
 
-    count = run(action())
+    count, checkpoint_out = run(action())
     if not filters.is_whole:
         notice(
             "A filtered export can't prove that nothing is missing in it: for that, export the "
@@ -174,6 +177,26 @@ def export(
     notice(f"Exported {count_text(count, 'entry', 'entries')}{place}.")
     if checkpoint_out:
         notice(f"The signed checkpoint that covers them all is {checkpoint_out}.")
+
+
+async def _provable_place(program: "Program", place: Path | None, *, is_asked: bool) -> Path | None:
+    """Return where an export's checkpoint goes; nowhere when entries were pruned, which is said.
+
+    Raises:
+        InvalidInputError: it was asked for all the same.
+    """
+    if place is None or not await program.store.pruned():
+        return place
+    if is_asked:
+        raise InvalidInputError(
+            "a checkpoint proves a whole log, and entries of this one were pruned: leave "
+            "--checkpoint-out away, or export what is left with --format bundle"
+        )
+    notice(
+        "Entries were pruned, so this export proves nothing by itself: for what is left of the "
+        "log, proved, use --format bundle."
+    )
+    return None
 
 
 def _checkpoint_place(
@@ -261,6 +284,7 @@ async def _write_tiles(program: "Program", directory: Path) -> tuple[int, int]:
     await store.write(lambda transaction: transaction.append(entry))
     while await store.keep_tiles():
         pass
+    await tell_pruned(store, LogQuery())
     note = await store.checkpoint()
     size = verify_checkpoint(note, verifier).size
     newest = program.cosigned.newest
@@ -308,6 +332,7 @@ async def _export(
             count += 1
     if not count:
         await tell_nothing(program.store, filters)
+    await tell_pruned(program.store, query)
     if checkpoint_out is not None:
         with _writing(checkpoint_out) as stream:
             stream.write(note.encode())

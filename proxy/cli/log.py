@@ -30,6 +30,7 @@ from proxy.cli._filters import (
     UntilFilter,
     WorkspaceFilter,
     tell_nothing,
+    tell_pruned,
 )
 from proxy.cli._output import clean
 from proxy.cli._records import people_line
@@ -110,17 +111,20 @@ def log(
             records = _followed(program, query) if follow else _matching(program, query)
             if count_by is not None:
                 counts = await counted(records, count_by)
+                await tell_pruned(program.store, query)
                 print_counts(counts, count_by, as_json=as_json)
                 return
-            is_empty = True
+            shown = 0
             async for stored in records:
-                is_empty = False
+                shown += 1
                 if as_json:
                     typer.echo(clean(json_line(stored).decode()))
                 else:
                     typer.echo(people_line(stored))
-            if is_empty:
+            if not shown:
                 await tell_nothing(program.store, filters)
+            if limit is None or shown < limit:
+                await tell_pruned(program.store, query)
 
     with suppress(*([KeyboardInterrupt] if follow else [])):
         run(action())

@@ -17,6 +17,8 @@ from proxy.server.shapes import Outcome
 from proxy.timestamps import micros_of, rfc3339
 
 NDJSON: Final = "application/x-ndjson"
+PRUNED_UNTIL: Final = "Log-Pruned-Until"
+"""Header: entries below this index may match, too, and were archived and pruned."""
 _CHUNK: Final = 65_536
 _MAX_INDEX: Final = 2**53 - 1
 
@@ -60,6 +62,8 @@ async def read_log(request: web.Request) -> web.StreamResponse:
     query = parse_log_query(request.query)
     opened = await request.app[ADMIN].open_log(request[CALLER], query)
     response = web.StreamResponse(headers=headers_of(NDJSON, opened.index))
+    if opened.pruned:
+        response.headers[PRUNED_UNTIL] = str(opened.pruned)
     # Once the stream has begun the middleware can add no header any more.
     response.headers["Request-Id"] = request[CALLER].request_id
     await response.prepare(request)

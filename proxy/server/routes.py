@@ -155,7 +155,9 @@ ROUTES: Final[tuple[Route, ...]] = (
             query=api_log.LogParameters,
             media=api_log.NDJSON,
             description="A line is `{index, entry, leaf_hash, signature}`. Each reading is an "
-            "entry of the log itself. If the connection breaks, lines are missing.",
+            "entry of the log itself. If the connection breaks, lines are missing. Where older "
+            "entries were archived and pruned, the header `Log-Pruned-Until` says below which "
+            "index.",
         ),
     ),
     Route(
