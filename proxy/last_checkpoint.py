@@ -5,10 +5,11 @@ from a backup would make it do so: it would grow again, differently, from a size
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import orjson
 
@@ -30,6 +31,9 @@ WAY_OUT: Final = (
     "on record"
 )
 """What has happened when the log is not what it was, and what to do."""
+
+Verify: TypeAlias = Callable[[Store, str], Awaitable[Checkpoint]]
+"""Checks a checkpoint of the log in a store; see ``verify_own``."""
 
 _LOST: Final = "checkpoint.lost-"
 _RECOVERIES: Final = LogQuery(event="audit.recovered")
@@ -78,7 +82,25 @@ async def recovered_size(store: Store) -> int:
     return max(sizes, default=0)
 
 
-async def _root(store: Store, size: int) -> bytes:
+async def root_at(store: Store, size: int, verify: Verify) -> bytes | None:
+    """Return the root hash that the log signed at a size; None when it signed none there.
+
+    Args:
+        store: has the log.
+        size: how many entries.
+        verify: checks a checkpoint of the log.
+
+    Raises:
+        UnavailableError: the log can't be read.
+    """
+    stored = await store.checkpoint(size)
+    if stored:
+        with suppress(VerificationError, InvalidInputError):
+            return (await verify(store, stored)).root
+        return None
+    if not 0 < size < await store.pruned():
+        return None
+    # The checkpoints of pruned entries are dropped, and the hashes stay.
     nodes = root_nodes(size)
     tiles = await store.tiles(tile_of(node, size) for node in nodes)
     return root_hash(size, [hash_of(node, tiles, size) for node in nodes])
@@ -134,7 +156,7 @@ class LastCheckpoint:
             if found is None:
                 continue
             note, seen = found
-            if not await self._is_in(store, seen):
+            if await root_at(store, seen.size, self.verified) != seen.root:
                 return Lost(path.name, seen.size, note)
             if path == self.path:
                 self._written = note
@@ -148,24 +170,15 @@ class LastCheckpoint:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} can't be read: {error}") from error
         try:
-            return note, await self._verified(store, note)
+            return note, await self.verified(store, note)
         except (VerificationError, InvalidInputError) as error:
             raise ConfigError(
                 f"{path} is not a checkpoint of this log: {error} If the keys were "
                 "replaced, put the right ones back"
             ) from error
 
-    async def _is_in(self, store: Store, seen: Checkpoint) -> bool:
-        stored = await store.checkpoint(seen.size)
-        if stored:
-            with suppress(VerificationError, InvalidInputError):
-                return await self._verified(store, stored) == seen
-            return False
-        # The checkpoints of pruned entries are dropped, and the hashes stay.
-        is_pruned = 0 < seen.size < await store.pruned()
-        return is_pruned and seen.root == await _root(store, seen.size)
-
-    async def _verified(self, store: Store, note: str) -> Checkpoint:
+    async def verified(self, store: Store, note: str) -> Checkpoint:
+        """Check a checkpoint of the log in a store; see ``verify_own``."""
         return await verify_own(store, note, self._verifier, self._entry_key)
 
     def is_on_record(self, note: str) -> bool:

@@ -125,7 +125,7 @@ async def open_program(
         [each.verifier for each in config.witness.listed],
         config.witness.wanted,
     )
-    anchors = open_anchors(config, store, verifier, now)
+    anchors = open_anchors(config, store, last_checkpoint.verified, now)
     secrets = Keys(keys.master, keys.redaction)
     open_sink = SinkOpener(NamedSecrets(config), now, config.data.directory)
     async with AsyncExitStack() as after, store:

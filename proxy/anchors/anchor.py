@@ -8,17 +8,14 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Final
 
-from proxy.anchors.place import Label, Place, label_of
+from proxy.anchors.place import Label, Place, hint_of, label_of
 from proxy.contracts import Store
 from proxy.errors import (
     InvalidInputError,
     UnavailableError,
     VerificationError,
 )
-from proxy.key_history import verify_own
-from proxy.last_checkpoint import Lost, recovered_size
-from proxy.tlog.checkpoint import Checkpoint
-from proxy.tlog.note import NoteVerifier
+from proxy.last_checkpoint import Lost, Verify, recovered_size, root_at
 
 _TRIES: Final = 40
 _TRY_SECONDS: Final = 0.05
@@ -50,7 +47,7 @@ class Anchor:
         self._place = place
         self._lock = lock
 
-    async def compare(self, store: Store, verifier: NoteVerifier) -> Lost | None:
+    async def compare(self, store: Store, verify: Verify) -> Lost | None:
         """Compare the log with the newest checkpoint that stands there.
 
         Returns:
@@ -61,9 +58,9 @@ class Anchor:
             ForeignError: something else stands there.
         """
         async with self._held():
-            return (await self._compare(store, verifier))[0]
+            return (await self._compare(store, verify))[0]
 
-    async def keep(self, store: Store, verifier: NoteVerifier) -> Lost | None:
+    async def keep(self, store: Store, verify: Verify) -> Lost | None:
         """Compare, then put the newest checkpoint there if it is newer than what is.
 
         Returns:
@@ -77,11 +74,11 @@ class Anchor:
             # Before the look: whoever put a newer one meanwhile is not undone.
             note = await store.checkpoint()
             if not note:
-                return (await self._compare(store, verifier))[0]
-            newest = label_of(await verify_own(store, note, verifier))
+                return (await self._compare(store, verify))[0]
+            newest = label_of(await verify(store, note))
             if self.is_compared and self._place.is_settled and self.size == newest.size:
                 return None
-            lost, present = await self._compare(store, verifier)
+            lost, present = await self._compare(store, verify)
             if lost is not None:
                 return lost
             if present is not None and present.size > newest.size:
@@ -91,13 +88,11 @@ class Anchor:
             self.size = newest.size
             return None
 
-    async def _compare(
-        self, store: Store, verifier: NoteVerifier
-    ) -> tuple[Lost | None, Label | None]:
+    async def _compare(self, store: Store, verify: Verify) -> tuple[Lost | None, Label | None]:
         """Return what the log should have and has not, else the newest that it has."""
         try:
             labels = await self._place.seen(await store.size())
-            lost, present = await self._first(labels, store, verifier)
+            lost, present = await self._first(labels, store, verify)
         except InvalidInputError as error:
             raise ForeignError(
                 f"{str(error).removesuffix('.')}: it is left as it is. Put back what was there, or "
@@ -115,26 +110,26 @@ class Anchor:
         return lost, present
 
     async def _first(
-        self, labels: Sequence[Label], store: Store, verifier: NoteVerifier
+        self, labels: Sequence[Label], store: Store, verify: Verify
     ) -> tuple[Lost | None, Label | None]:
         recovered: int | None = None
         for label in labels:
-            stored = await _stored(store, label.size, verifier)
-            if stored is None or label_of(stored) != label:
+            root = await root_at(store, label.size, verify)
+            if root is None or hint_of(root) != label.root:
                 if recovered is None:
                     recovered = await recovered_size(store)
                 if label.size <= recovered:
                     continue  # lost, and on record as that
             note = await self._place.read(label)
             try:
-                seen = await verify_own(store, note, verifier)
+                seen = await verify(store, note)
             except VerificationError as error:
                 raise InvalidInputError(
                     f"{self.where} holds a checkpoint that this log's key did not sign: {error}"
                 ) from error
             if label_of(seen) != label:
                 raise InvalidInputError(f"{self.where} holds {label.name} with another's content")
-            if seen != stored:
+            if seen.root != root:
                 return Lost(f"the anchor {self.name}", seen.size, note), None
             return None, label
         return None, None
@@ -164,11 +159,3 @@ class Anchor:
     async def aclose(self) -> None:
         """Let go of the place."""
         await self._place.aclose()
-
-
-async def _stored(store: Store, size: int, verifier: NoteVerifier) -> Checkpoint | None:
-    """Return the log's own checkpoint of a size; None when there is none that holds."""
-    note = await store.checkpoint(size)
-    with suppress(VerificationError, InvalidInputError):
-        return await verify_own(store, note, verifier) if note else None
-    return None

@@ -16,9 +16,8 @@ import structlog
 from proxy.anchors.anchor import Anchor, ForeignError
 from proxy.contracts import Store
 from proxy.errors import ConfigError, TfauditError, UnavailableError
-from proxy.last_checkpoint import WAY_OUT, Lost
+from proxy.last_checkpoint import WAY_OUT, Lost, Verify
 from proxy.sink_status import age_of
-from proxy.tlog.note import NoteVerifier
 
 PATIENCE: Final = 10.0
 """Seconds that a start waits for all anchors, before anything is signed, and a stop at the end."""
@@ -27,7 +26,7 @@ DEADLINE: Final = 120.0
 _FIRST_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 300.0
 
-_Call: TypeAlias = Callable[[Anchor, Store, NoteVerifier], Awaitable[Lost | None]]
+_Call: TypeAlias = Callable[[Anchor, Store, Verify], Awaitable[Lost | None]]
 
 _log = structlog.get_logger("tfaudit.anchors")
 
@@ -63,13 +62,13 @@ class Anchors:
     Args:
         anchors: that the configuration names.
         store: has the log.
-        verifier: the log's checkpoint key.
+        verify: checks a checkpoint of it.
     """
 
-    def __init__(self, anchors: Sequence[Anchor], store: Store, verifier: NoteVerifier) -> None:
+    def __init__(self, anchors: Sequence[Anchor], store: Store, verify: Verify) -> None:
         self._anchors = anchors
         self._store = store
-        self._verifier = verifier
+        self._verify = verify
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -224,7 +223,7 @@ class Anchors:
         try:
             try:
                 async with asyncio.timeout(seconds):
-                    lost = await call(anchor, self._store, self._verifier)
+                    lost = await call(anchor, self._store, self._verify)
             except TimeoutError as error:
                 raise UnavailableError(
                     f"{anchor.where} did not answer within {seconds:g} s"

@@ -35,7 +35,12 @@ class Label(NamedTuple):
 
 def label_of(checkpoint: Checkpoint) -> Label:
     """Return the label of a checkpoint."""
-    return Label(checkpoint.size, checkpoint.root.hex()[:_HEX])
+    return Label(checkpoint.size, hint_of(checkpoint.root))
+
+
+def hint_of(root: bytes) -> str:
+    """Return what a label has of a root."""
+    return root.hex()[:_HEX]
 
 
 def label_in(name: str) -> Label | None:

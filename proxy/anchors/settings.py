@@ -20,10 +20,10 @@ from proxy.config import Config
 from proxy.contracts import Store
 from proxy.errors import ConfigError
 from proxy.fields import FieldError, mistakes_in, read_fields
+from proxy.last_checkpoint import Verify
 from proxy.sinks.contract import Context, Options
 from proxy.sinks.options import WORDS
 from proxy.sinks.secrets import NamedSecrets
-from proxy.tlog.note import NoteVerifier
 
 MOST: Final = 16
 """Anchors that one log may have: each is compared before a start."""
@@ -134,14 +134,14 @@ def mistakes_of(config: Config) -> Iterator[str]:
 
 
 def open_anchors(
-    config: Config, store: Store, verifier: NoteVerifier, now: Callable[[], datetime]
+    config: Config, store: Store, verify: Verify, now: Callable[[], datetime]
 ) -> Anchors:
     """Return the anchors that a configuration names, without I/O.
 
     Args:
         config: has their tables.
         store: has the log.
-        verifier: the log's checkpoint key.
+        verify: checks a checkpoint of it.
         now: the present, UTC.
 
     Raises:
@@ -152,7 +152,7 @@ def open_anchors(
         listed = "\n".join(f"  - {mistake}" for mistake in mistakes)
         raise ConfigError(f"anchors of the configuration can't be used:\n{listed}")
     made = [_made(name, table, config, now) for name, table in config.anchors.items()]
-    return Anchors(made, store, verifier)
+    return Anchors(made, store, verify)
 
 
 def _made(

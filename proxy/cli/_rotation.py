@@ -165,7 +165,7 @@ async def _commit(
     async with _opened(config, ring, purpose, new, old, retired) as (store, verifier):
         last = LastCheckpoint(config.data.last_checkpoint, verifier)
         await last.check(store)
-        anchors = open_anchors(config, store, verifier, now)
+        anchors = open_anchors(config, store, last.verified, now)
         try:
             await anchors.check()
         finally:

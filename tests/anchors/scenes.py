@@ -18,6 +18,7 @@ from proxy.app import SYSTEM
 from proxy.audit_log import draft
 from proxy.config import Config, DataConfig, NamedSecrets, Secret
 from proxy.contracts import Store
+from proxy.last_checkpoint import LastCheckpoint
 from proxy.tlog.note import NoteSigner
 from tests.fakes import CHECKPOINT_KEY, ORIGIN
 from tests.receivers.aws import REGION, SECRET, Aws
@@ -170,8 +171,9 @@ class Scene:
             named_secrets=NamedSecrets(values={"aws_key": Secret(SECRET)}),
             anchors={NAME: {**self.spot.table, **more}},
         )
+        last = LastCheckpoint(self.data / "checkpoint.last", VERIFIER)
         async with an_open_store(self.data) as store:
-            anchors = open_anchors(config, store, VERIFIER, lambda: datetime.now(UTC))
+            anchors = open_anchors(config, store, last.verified, lambda: datetime.now(UTC))
             try:
                 yield store, anchors
             finally:

@@ -17,6 +17,7 @@ from proxy.config import Config
 from proxy.contracts import StoredToken
 from proxy.cosigned import CosignedCheckpoint
 from proxy.directory_service import DirectoryService
+from proxy.last_checkpoint import LastCheckpoint
 from proxy.proof_service import ProofService
 from proxy.reading_log import ReadingLog
 from proxy.server import appkeys
@@ -59,7 +60,9 @@ def api_app(store: FakeStore) -> web.Application:
     readings = ReadingLog(store, window=3600, now=lambda: NOW)
     verifier = NoteVerifier(ORIGIN, CHECKPOINT_KEY.public_key())
     app[appkeys.COSIGNED] = CosignedCheckpoint(Path(), verifier, (), 0)
-    app[appkeys.ANCHORS] = Anchors((), store, verifier)
+    app[appkeys.ANCHORS] = Anchors(
+        (), store, LastCheckpoint(Path("checkpoint.last"), verifier).verified
+    )
     app[appkeys.PROOFS] = ProofService(store, readings, verifier)
     app[appkeys.DIRECTORY] = DirectoryService(
         store, lambda: NOW, lambda n: bytes([next(calls)]) * n
