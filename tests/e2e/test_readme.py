@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import shutil
 import signal
@@ -19,6 +20,7 @@ from tests.conftest import missing
 from tests.e2e.conftest import MakeServer, MakeTerraform
 from tests.e2e.receiver import Receiver
 from tests.e2e.server import Server
+from tests.verifiers.test_go import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -55,7 +57,7 @@ def state(serial: int) -> bytes:
 def shell(tmp_path: Path) -> Callable[..., str]:
     """Return a function that runs a line of the README in bash and returns what it printed."""
 
-    def run(line: str, server: Server, answer: str | None = None) -> str:
+    def run(line: str, server: Server, answer: str | None = None, code: int = 0) -> str:
         backup = tmp_path / "backup"
         line = line.replace(DOCUMENTED, f"127.0.0.1:{server.port}")
         line = line.replace("/backup/tfaudit", str(backup)).replace(
@@ -73,7 +75,7 @@ def shell(tmp_path: Path) -> Callable[..., str]:
             timeout=60,
             check=False,
         )
-        assert 0 == done.returncode, f"{line}\n{done.stdout}\n{done.stderr}"
+        assert code == done.returncode, f"{line}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     return run
@@ -211,6 +213,46 @@ def test_guides(server: Server, shell: Callable[..., str], tmp_path: Path) -> No
     ):
         for line in commands(heading):
             shell(line, server)
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_prove_it_yourself(server: Server, shell: Callable[..., str], tmp_path: Path) -> None:
+    """As a reader who trusts nobody: yes for the true log, no for one in which a byte was changed.
+
+    By the Go tool for tiles and receipts, and by the bundle's own program.
+    """
+    _require_programs()
+    if shutil.which("go") is None or not PACKAGES.is_dir():
+        missing("this test needs golang-go and golang-golang-x-mod-dev: make test-parts")
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    for serial in range(1, 6):
+        address = server.state_url("prod/network").removeprefix(server.url)
+        server.request("POST", address, state(serial), token=server.admin_token)
+    keys, *_ = commands("Prove it")
+    shell("\n".join(("set -e", keys, *commands("Prove it yourself"))), server)
+    shell("\n".join(("set -e", *commands("Hand it to an auditor"))), server)
+    (block,) = [each for each in blocks("text", "Prove it yourself") if "./verifier" in each]
+    build, tiles, receipt = block.splitlines()
+    bundle = commands("Hand it to an auditor")[-1]
+    cache = os.environ.get("GOCACHE") or Path("~/.cache/go-build").expanduser()
+    shell(f"CGO_ENABLED=0 GOCACHE={cache} {build}", server)
+
+    assert "entries" in shell(tiles, server)
+    assert "entry 4 of" in shell(receipt, server)
+    assert "VERIFIED" in shell(bundle, server)
+
+    (entries,) = (tmp_path / "public/tile/entries").rglob("*.p/*")
+    _flip(entries)
+    shell(tiles, server, code=1)
+    _flip(tmp_path / "apply.tlog-proof")
+    shell(receipt, server, code=1)
+    _flip(tmp_path / "audit" / "entries.jsonl")
+    assert shell(bundle.replace("audit.zip", "audit"), server, code=1).startswith("FAILED")
 
 
 def test_follow(server: Server) -> None:
