@@ -408,6 +408,19 @@ class Transaction(Protocol):
     def add_version(self, version: StateVersion, sealed: bytes) -> None:
         """Make this the workspace's newest version; creates the workspace when it is new."""
 
+    def require_opened(self, is_opened: Callable[[StateVersion, bytes], bool], length: int) -> None:
+        """Pass when a key opens what is stored last, so that something may be stored under it.
+
+        Whoever has a key that was rotated meanwhile would store what nobody can read.
+
+        Args:
+            is_opened: tells it of a version by the first so many bytes of its body.
+            length: how many bytes.
+
+        Raises:
+            UnavailableError: it opens none of the newest.
+        """
+
     def destroy_bodies(self, workspace: str, through: int) -> None:
         """Destroy the bodies of all versions up to this number.
 
@@ -423,6 +436,12 @@ class Transaction(Protocol):
             version_ids: none of them its workspace's newest.
             index: of the entry.
         """
+
+    def body_heads(self, length: int) -> list[tuple[StateVersion, bytes]]:
+        """Return the first so many bytes of each body that is stored, and whose it is."""
+
+    def set_body_head(self, version_id: str, head: bytes) -> None:
+        """Put as many bytes in the place of the first ones of a body."""
 
     def is_workspace(self, workspace: str) -> bool:
         """Tell whether the workspace was ever written."""

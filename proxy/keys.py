@@ -3,6 +3,7 @@
 import base64
 import binascii
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -48,6 +49,8 @@ FILES = {
 }
 """Purpose -> name of the file in the data directory's ``keys``."""
 
+MASTER = "master"
+
 _ORIGIN_FILE = "origin"
 
 
@@ -62,6 +65,7 @@ class KeyRing:
         redaction: keys the commitments of redacted values, 32 bytes.
         master: wraps the keys of the stored states, 32 bytes.
         pending: keys that a rotation made and may have brought in before it was cut short.
+        pending_master: so a master key; None when there is none.
     """
 
     entry: Signer = field(repr=False)
@@ -70,6 +74,7 @@ class KeyRing:
     redaction: bytes = field(repr=False)
     master: bytes = field(repr=False)
     pending: Mapping[Purpose, Signer] = field(default_factory=dict, repr=False)
+    pending_master: bytes | None = field(default=None, repr=False)
 
     @property
     def entry_key_id(self) -> str:
@@ -125,7 +130,15 @@ def open_keys(
     if keychain.mistakes or not (entry and checkpoint and origin and redaction and master):
         listed = "\n".join(f"  - {mistake}" for mistake in keychain.mistakes)
         raise ConfigError(f"the keys can't be used; nothing was started:\n{listed}")
-    return KeyRing(entry, checkpoint, origin, redaction, master, pending_keys(config))
+    return KeyRing(
+        entry,
+        checkpoint,
+        origin,
+        redaction,
+        master,
+        pending_keys(config),
+        pending_master(config),
+    )
 
 
 def read_signer(path: Path) -> Signer:
@@ -134,8 +147,12 @@ def read_signer(path: Path) -> Signer:
     Raises:
         ConfigError: there is no such key in it.
     """
+    return PrivateKeySigner(_read_key(path, _read_private_key), str(path))
+
+
+def _read_key(path: Path, read: Callable[[str], T]) -> T:
     try:
-        return PrivateKeySigner(_read_private_key(_read_private(path)), str(path))
+        return read(_read_private(path))
     except _UnusableError as error:
         raise ConfigError(f"{path} {error}") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -172,6 +189,30 @@ def pending_keys(config: Config) -> dict[Purpose, Signer]:
     }
 
 
+def pending_master(config: Config) -> bytes | None:
+    """Return the master key that a rotation made and did not put in its place, if there is one.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
+    path = pending_path(config, MASTER)
+    return read_master(path) if path.exists() else None
+
+
+def read_master(path: Path) -> bytes:
+    """Return the master key in a file.
+
+    Raises:
+        ConfigError: there is no such key in it.
+    """
+    return _read_key(path, _read_bytes)
+
+
+def master_id(master_key: bytes) -> str:
+    """Return what entries name a master key by: nothing leads back from it to the key."""
+    return hashlib.sha256(b"tfaudit-master-key-id-v1\n" + master_key).hexdigest()[:16]
+
+
 @contextlib.contextmanager
 def rotating(config: Config) -> Iterator[None]:
     """Keep others from deciding what becomes of a pending key.
@@ -196,35 +237,50 @@ def rotating(config: Config) -> Iterator[None]:
 
 
 def make_pending(config: Config, purpose: Purpose) -> Signer:
-    """Make a key beside the one in force, whose successor it is to be; durable on return.
+    """Make a signing key beside the one in force, whose successor it is to be; durable on return.
 
     One that an earlier attempt left is no use to anybody and is made anew.
 
     Raises:
         ConfigError: it can't be written.
     """
-    path = pending_path(config, purpose)
-    try:
-        path.unlink(missing_ok=True)
-        _write_private(path, _new_private_key())
-    except OSError as error:
-        raise ConfigError(f"{path} can't be written: {error.strerror}") from error
+    path = _make_pending(config, purpose, _new_private_key())
     made = _read_private_key(_read_private(path))
     return PrivateKeySigner(made, str(config.data.keys / FILES[purpose]))
 
 
-def pending_path(config: Config, purpose: Purpose) -> Path:
+def make_pending_master(config: Config) -> bytes:
+    """Make a master key, as make_pending does a signing key.
+
+    Raises:
+        ConfigError: it can't be written.
+    """
+    return read_master(_make_pending(config, MASTER, _new_bytes()))
+
+
+def _make_pending(config: Config, purpose: str, text: str) -> Path:
+    path = pending_path(config, purpose)
+    try:
+        path.unlink(missing_ok=True)
+        _write_private(path, text)
+    except OSError as error:
+        raise ConfigError(f"{path} can't be written: {error.strerror}") from error
+    return path
+
+
+def pending_path(config: Config, purpose: str) -> Path:
     """Return the file of a key that is to follow the one in force."""
-    return config.data.keys / f"{purpose}.next.pem"
+    name = Path(FILES[purpose])
+    return config.data.keys / f"{name.stem}.next{name.suffix}"
 
 
-def settle_pending(config: Config, purpose: Purpose, *, is_in_force: bool) -> None:
+def settle_pending(config: Config, purpose: str, *, is_in_force: bool) -> None:
     """Put the pending key in the place of the retired one, or drop it; durable on return.
 
     Args:
         config: says where.
-        purpose: what the key signs.
-        is_in_force: whether the log goes on with it.
+        purpose: what the key is for.
+        is_in_force: whether it is the one that is needed from now on.
 
     Raises:
         ConfigError: the files can't be changed.
@@ -249,8 +305,8 @@ def settle_pending(config: Config, purpose: Purpose, *, is_in_force: bool) -> No
         ) from error
 
 
-def destroy_key(config: Config, purpose: Purpose) -> None:
-    """Remove a retired private key from the data directory; durable on return.
+def destroy_key(config: Config, purpose: str) -> None:
+    """Remove a retired key from the data directory; durable on return.
 
     Raises:
         ConfigError: it can't be removed.

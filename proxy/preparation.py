@@ -17,7 +17,7 @@ from proxy.contracts import StateVersion
 from proxy.errors import InvalidInputError, TfauditError, UnavailableError
 from proxy.packing import pack
 from proxy.refusals import DamagedUploadError
-from proxy.sealing import seal, unseal
+from proxy.sealing import is_wrapped_by, seal, unseal
 from proxy.tfstate.aftermath import Aftermath
 from proxy.tfstate.commitment import workspace_key
 from proxy.tfstate.document import Document, NotAStateError, NotJsonError, parse
@@ -251,6 +251,17 @@ class Preparation:
             self._documents[version_id] = document
             if len(self._documents) > KEPT:
                 self._documents.popitem(last=False)
+
+
+def is_opened_by(master_key: bytes, version: StateVersion, head: bytes) -> bool:
+    """Tell whether a master key opens a version's sealed body, by its first HEAD_BYTES."""
+    return is_wrapped_by(
+        head,
+        master_key=master_key,
+        workspace=version.workspace,
+        version_id=version.id,
+        lineage=version.lineage,
+    )
 
 
 def open_sealed(version: StateVersion, sealed: bytes, master_key: bytes) -> bytes:

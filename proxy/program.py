@@ -23,26 +23,37 @@ from proxy.cosigned import CosignedCheckpoint
 from proxy.directory_service import DirectoryService
 from proxy.errors import ConfigError, TfauditError
 from proxy.key_history import verify_own
-from proxy.keys import KeyRing, open_keys, pending_keys, rotating, settle_pending
+from proxy.keys import (
+    MASTER,
+    KeyRing,
+    master_id,
+    open_keys,
+    pending_keys,
+    pending_master,
+    pending_path,
+    rotating,
+    settle_pending,
+)
 from proxy.last_checkpoint import LastCheckpoint
 from proxy.lock_service import LockService
-from proxy.preparation import Keys
+from proxy.preparation import Keys, is_opened_by
 from proxy.preparers import WorkerPool
 from proxy.proof_service import ProofService
 from proxy.reading_log import ReadingLog
 from proxy.retention_service import RetentionService
+from proxy.sealing import HEAD_BYTES
 from proxy.secret_service import SecretService
 from proxy.server_lock import halted, is_served
 from proxy.sink_service import SinkService
 from proxy.sinks.opening import SinkOpener
 from proxy.sinks.secrets import NamedSecrets
 from proxy.state_service import StateService
-from proxy.storage.reader import newest_signatures
+from proxy.storage.reader import newest_bodies, newest_master, newest_signatures
 from proxy.storage.sqlite import SQLiteStore
 from proxy.tfstate.policy import STANDARD, Policy
 from proxy.tlog.entry import key_id
 from proxy.tlog.note import NoteVerifier
-from proxy.tlog.rotation import key_ids_of
+from proxy.tlog.rotation import PURPOSES, key_ids_of
 from proxy.tlog.signing import public_key_of
 from proxy.token_exchange import TokenExchange
 from proxy.workspace_service import WorkspaceService
@@ -132,6 +143,7 @@ async def open_program(
         # After all that they may have to sign.
         after.callback(keys.close)
         after.push_async_callback(anchors.aclose)
+        _require_opens(config, keys.master)
         if not is_recovery:
             await last_checkpoint.check(store)
             await _check_anchors(anchors, directory, is_server=create)
@@ -203,20 +215,37 @@ def keys_in_force(config: Config, *, create: bool) -> KeyRing:
     """Return the keys that the log goes on with; a rotation that was cut short is finished here.
 
     It was cut short before its entry was committed, and the new key is of no use; or after that,
-    and the former key is. The log alone tells which.
+    and the former key is. The log alone tells which; of a master key, the stored states.
 
     Raises:
         ConfigError: a key is missing or can't be used, the log can't be asked, or a key is being
             rotated at this moment.
     """
-    if pending_keys(config):
+    if any(pending_path(config, purpose).exists() for purpose in (*PURPOSES, MASTER)):
         with rotating(config):
             settle(config)
     return open_keys(config, create=create)
 
 
+def _require_opens(config: Config, master_key: bytes) -> None:
+    """Pass when the master key opens what was stored last, or nothing is stored.
+
+    Nothing may be sealed with another one, which would soon be all that opens what is new.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    found = newest_bodies(config.data.database, HEAD_BYTES)
+    if found and not any(is_opened_by(master_key, *each) for each in found):
+        raise ConfigError(
+            f"the master key does not open the stored states: {master_id(master_key)} is not the "
+            "one they are stored under. If it was rotated, give the new one (`tfaudit log --event "
+            "key.rotated` tells its ID); else restore the right one from a backup"
+        )
+
+
 def settle(config: Config) -> None:
-    """Put each pending key in its place if the log goes on with it, else drop it.
+    """Put each pending key in its place if it is in force, else drop it.
 
     Call it under ``rotating``.
 
@@ -231,6 +260,16 @@ def settle(config: Config) -> None:
             verifier = NoteVerifier(origin, public_key_of(signer))
             is_in_force = key_ids_of(note, origin)[-1:] == [verifier.key_id]
         settle_pending(config, purpose, is_in_force=is_in_force)
+    master_key = pending_master(config)
+    if master_key is not None:
+        # All states are wrapped anew in one transaction: any tells for all of them.
+        found = newest_bodies(config.data.database, HEAD_BYTES)
+        is_in_force = (
+            any(is_opened_by(master_key, *each) for each in found)
+            if found
+            else newest_master(config.data.database) == master_id(master_key)
+        )
+        settle_pending(config, MASTER, is_in_force=is_in_force)
 
 
 def _people(config: Config, store: Store, hasher: PasswordHasher) -> People:

@@ -2,7 +2,8 @@
 
 A sealed body is ``format (1 byte, 0x01) || nonce (12) || wrapped key (32 + 16) || nonce (12) ||
 ciphertext || tag (16)``. Both layers are AES-256-GCM (NIST SP 800-38D); the associated data of
-both binds workspace, version and lineage, so that no body can be passed off as another's.
+both binds workspace, version and lineage, so that no body can be passed off as another's. Another
+master key needs only the head of a body to be made anew, up to its second nonce.
 """
 
 import os
@@ -24,9 +25,17 @@ _NONCE: Final = 12
 _TAG: Final = 16
 _WRAPPED: Final = 32 + _TAG
 _HEAD: Final = 1 + _NONCE + _WRAPPED + _NONCE
+HEAD_BYTES: Final = _HEAD
+"""Bytes of a sealed body in which its own key stands, wrapped."""
 _LEVEL: Final = 3
 _PIECE: Final = 1 << 20
 """Bytes encrypted in one call: the interpreter's lock is held for well under a millisecond."""
+
+_CUT: Final = "is cut or not in a known format: restore it from a backup"
+_UNOPENED: Final = (
+    "can't be opened: it was altered, or the master key is not the one it was stored under; check "
+    "keys.master, then restore from a backup"
+)
 
 _local = threading.local()
 
@@ -98,22 +107,67 @@ def unseal(
     """
     bound = _bound_to(workspace, version_id, lineage)
     place = f"the stored state of {workspace}, version {version_id},"
-    if len(sealed) < _HEAD + _TAG or sealed[:1] != _FORMAT:
-        message = f"{place} is cut or not in a known format: restore it from a backup"
-        raise UnavailableError(message)
-    wrap_nonce = sealed[1 : 1 + _NONCE]
-    wrapped = sealed[1 + _NONCE : 1 + _NONCE + _WRAPPED]
+    if len(sealed) < _HEAD + _TAG:
+        raise UnavailableError(f"{place} {_CUT}")
     nonce = sealed[_HEAD - _NONCE : _HEAD]
+    key = _unwrap(sealed[:_HEAD], master_key, bound, place)
     try:
-        key = _wrapper(master_key).decrypt(wrap_nonce, wrapped, bound)
         packed = _decrypt(key, nonce, memoryview(sealed)[_HEAD:], bound)
         return zstandard.ZstdDecompressor().decompress(packed)
     except (InvalidTag, zstandard.ZstdError) as error:
-        message = (
-            f"{place} can't be opened: it was altered, or the master key is not the one it was "
-            "stored under; check keys.master, then restore from a backup"
-        )
-        raise UnavailableError(message) from error
+        raise UnavailableError(f"{place} {_UNOPENED}") from error
+
+
+def rewrap(  # noqa: PLR0913 - two keys, and what a head is bound to
+    head: bytes,
+    *,
+    master_key: bytes,
+    new_master_key: bytes,
+    workspace: str,
+    version_id: str,
+    lineage: str,
+) -> bytes:
+    """Return the head of a sealed body as another master key wraps it; the rest stays as it is.
+
+    Args:
+        head: the first HEAD_BYTES of what ``seal`` returned.
+        master_key: that it is wrapped by.
+        new_master_key: that is to wrap it; 32 bytes.
+        workspace: as for ``seal``, with the next two.
+        version_id: the version's ID.
+        lineage: the state's lineage.
+
+    Raises:
+        UnavailableError: as ``unseal``.
+    """
+    bound = _bound_to(workspace, version_id, lineage)
+    place = f"the stored state of {workspace}, version {version_id},"
+    key = _unwrap(head, master_key, bound, place)
+    nonce = os.urandom(_NONCE)
+    return _FORMAT + nonce + _wrapper(new_master_key).encrypt(nonce, key, bound) + head[-_NONCE:]
+
+
+def is_wrapped_by(
+    head: bytes, *, master_key: bytes, workspace: str, version_id: str, lineage: str
+) -> bool:
+    """Tell whether a master key wraps the key of a sealed body, by its first HEAD_BYTES."""
+    try:
+        _unwrap(head, master_key, _bound_to(workspace, version_id, lineage), "")
+    except UnavailableError:
+        return False
+    return True
+
+
+def _unwrap(head: bytes, master_key: bytes, bound: bytes, place: str) -> bytes:
+    """Return the key of a body by its head."""
+    if len(head) != _HEAD or head[:1] != _FORMAT:
+        raise UnavailableError(f"{place} {_CUT}")
+    wrap_nonce = head[1 : 1 + _NONCE]
+    wrapped = head[1 + _NONCE : 1 + _NONCE + _WRAPPED]
+    try:
+        return _wrapper(master_key).decrypt(wrap_nonce, wrapped, bound)
+    except InvalidTag as error:
+        raise UnavailableError(f"{place} {_UNOPENED}") from error
 
 
 def _decrypt(key: bytes, nonce: bytes, ciphertext: memoryview, bound: bytes) -> bytes:

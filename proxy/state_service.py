@@ -29,7 +29,7 @@ from proxy.errors import (
 )
 from proxy.gate import gate
 from proxy.outputs import Outputs, OutputsTaker
-from proxy.preparation import Keys, Order, Prepared, Preparer, open_sealed
+from proxy.preparation import Keys, Order, Prepared, Preparer, is_opened_by, open_sealed
 from proxy.preparers import LocalPreparer
 from proxy.refusals import (
     DamagedUploadError,
@@ -39,6 +39,7 @@ from proxy.refusals import (
     PrunedError,
     WorkspaceDeletedError,
 )
+from proxy.sealing import HEAD_BYTES
 from proxy.state_entries import (
     created,
     holder_of,
@@ -122,6 +123,7 @@ class _Attempt(NamedTuple):
     prepared: Prepared
     base: _Base
     salt: bytes
+    is_opened: Callable[[StateVersion, bytes], bool]
 
 
 _Judge = Callable[[Prepared, StateVersion | None, HeldLock | None, WorkspaceRecord], Accepted]
@@ -155,6 +157,7 @@ class StateService:
     ) -> None:
         self._store = store
         self._keys = keys
+        self._is_opened = partial(is_opened_by, keys.master)
         self._clock = clock
         self._random = random
         self._random_of_id = pooled(random)
@@ -605,7 +608,7 @@ class StateService:
                 base = present
                 continue
 
-            attempt = _Attempt(version_id, prepared, base, salt)
+            attempt = _Attempt(version_id, prepared, base, salt, self._is_opened)
             job = partial(_store, caller, attempt, self._policy, decide, event, workspace, lock_id)
             committed = await self._store.write(job)
             value = committed.value
@@ -816,6 +819,7 @@ def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before 
     base = _base(workspace, transaction)
     head = base.head
     _require_in_force(policy, transaction)
+    transaction.require_opened(attempt.is_opened, HEAD_BYTES)
     lock = transaction.lock(workspace)
     run = None if lock is None else transaction.run(workspace)
     said = run_of(lock, caller)

@@ -735,6 +735,17 @@ def schema() -> str:
             "config": {"description": "the settings that a server starts with", **_OBJECT},
             "keys": {"description": "the keys that it signs with", **_OBJECT},
             "key": {"description": "both keys of a rotation, and what each signed", **_OBJECT},
+            "master": {
+                "description": "another master key: what it is known by, and what it wraps",
+                "type": "object",
+                "required": ["old", "new", "versions"],
+                "properties": {
+                    "old": {"description": "ID of the retired key", **_TEXT},
+                    "new": {"description": "ID of the one in force", **_TEXT},
+                    "versions": {"description": "stored versions wrapped anew", **_NATURAL},
+                },
+                "additionalProperties": False,
+            },
             "permission": {"description": "that the caller has not", "type": "string"},
             "count": {"description": "calls or tries that it stands for", **_NATURAL},
             "first_time": {"description": "of the first of them", **_TIME},

@@ -160,6 +160,11 @@ class FakeTransaction(Transaction):
         self._contents.versions.setdefault(version.workspace, []).append(version)
         self._contents.bodies[version.id] = sealed
 
+    def require_opened(self, is_opened: Callable[[StateVersion, bytes], bool], length: int) -> None:
+        heads = self.body_heads(length)
+        if heads and not any(is_opened(*each) for each in heads):
+            raise UnavailableError("the master key does not open what is stored")
+
     def destroy_bodies(self, workspace: str, through: int) -> None:
         for version in self._contents.versions.get(workspace, [])[:through]:
             self._contents.bodies.pop(version.id, None)
@@ -173,6 +178,15 @@ class FakeTransaction(Transaction):
                 if version.id in version_ids:
                     versions[place] = version._replace(pruned=self.time, pruned_by=index)
                     self._contents.bodies.pop(version.id, None)
+
+    def body_heads(self, length: int) -> list[tuple[StateVersion, bytes]]:
+        bodies = self._contents.bodies
+        found = (each for versions in self._contents.versions.values() for each in versions)
+        return [(each, bodies[each.id][:length]) for each in found if each.id in bodies]
+
+    def set_body_head(self, version_id: str, head: bytes) -> None:
+        sealed = self._contents.bodies[version_id]
+        self._contents.bodies[version_id] = head + sealed[len(head) :]
 
     def is_workspace(self, workspace: str) -> bool:
         return workspace in self._contents.versions

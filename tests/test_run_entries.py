@@ -64,7 +64,7 @@ async def verified(path: Path) -> None:
     keys = TrustedKeys(
         {key_id(public.public_bytes_raw()): public},
         (an_audit_log().note_signer.verifier,),
-        KEYS.master,
+        (KEYS.master,),
     )
     async with SQLiteReader(path) as reader:
         await verify_store(reader, keys, (), lambda: None)

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import UnavailableError
-from proxy.sealing import seal, unseal
+from proxy.sealing import HEAD_BYTES, is_wrapped_by, rewrap, seal, unseal
 
 KEY = bytes(range(32))
+OTHER = bytes(32)
 
 
 def sealed_body(body: bytes | bytearray, *, workspace: str = "prod/network") -> bytes:
@@ -33,6 +34,18 @@ def opened(
         workspace=workspace,
         version_id=version_id,
         lineage=lineage,
+    )
+
+
+def wrapped_anew(head: bytes, *, master_key: bytes = KEY, workspace: str = "prod/network") -> bytes:
+    """Wrap the head of what sealed_body gave by another key."""
+    return rewrap(
+        head,
+        master_key=master_key,
+        new_master_key=OTHER,
+        workspace=workspace,
+        version_id="0193",
+        lineage="b3da",
     )
 
 
@@ -96,3 +109,56 @@ def test_a_lineage_that_is_no_text_can_be_bound() -> None:
     sealed = seal(b"{}", master_key=KEY, workspace="a", version_id="1", lineage="\ud800")
     again = unseal(sealed, master_key=KEY, workspace="a", version_id="1", lineage="\ud800")
     assert b"{}" == again
+
+
+# ---------------------------------------------------------------- another master key
+
+
+@pytest.mark.parametrize("size", [0, 20, 3000, 1_500_000])
+def test_a_body_whose_key_is_wrapped_anew_opens_with_the_new_master_key_alone(size: int) -> None:
+    """Only its head differs."""
+    body = os.urandom(size)
+    sealed = sealed_body(body)
+    anew = wrapped_anew(sealed[:HEAD_BYTES]) + sealed[HEAD_BYTES:]
+
+    assert len(sealed) == len(anew)
+    assert body == opened(anew, master_key=OTHER)
+    with pytest.raises(UnavailableError, match=r"check keys\.master"):
+        opened(anew)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda head: head[:-1],
+        lambda head: head + b"x",
+        lambda head: b"\x02" + head[1:],
+        lambda head: head[:20] + bytes([head[20] ^ 1]) + head[21:],
+    ],
+)
+def test_a_damaged_head_is_not_wrapped_anew(spoil: Callable[[bytes], bytes]) -> None:
+    """Its key is lost, and another wrapping would hide that."""
+    with pytest.raises(UnavailableError):
+        wrapped_anew(spoil(sealed_body(b"{}")[:HEAD_BYTES]))
+
+
+def test_a_head_is_wrapped_anew_for_what_it_is_bound_to_alone() -> None:
+    """Nobody passes off one workspace's state as another's this way, nor with another key."""
+    head = sealed_body(b"{}")[:HEAD_BYTES]
+    with pytest.raises(UnavailableError):
+        wrapped_anew(head, workspace="dev")
+    with pytest.raises(UnavailableError):
+        wrapped_anew(head, master_key=OTHER)
+
+
+def test_a_head_tells_which_master_key_wraps_it() -> None:
+    """Without the rest of the body."""
+    head = sealed_body(b"{}")[:HEAD_BYTES]
+    found = [
+        is_wrapped_by(
+            head, master_key=key, workspace="prod/network", version_id="0193", lineage="b3da"
+        )
+        for key in (KEY, OTHER)
+    ]
+
+    assert [True, False] == found

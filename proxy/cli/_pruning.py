@@ -141,7 +141,7 @@ async def drop(store: Store) -> bool:
 async def _known_at(program: "Program", until: int, advance: Callable[[], None]) -> Mark:
     """Check the whole log, and return what is known at an index."""
     # Bodies of states have no part in it.
-    keys = replace(TrustedKeys.of_ring(program.keys), master=None)
+    keys = replace(TrustedKeys.of_ring(program.keys), masters=())
     mark = Mark(until)
     async with SQLiteReader(program.config.data.database) as reader:
         await verify_store(reader, keys, [], advance, mark=mark)

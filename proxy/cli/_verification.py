@@ -34,7 +34,8 @@ from proxy.cli._witnessed import Witnessed
 from proxy.contracts import StateVersion, StoredRecord
 from proxy.errors import InvalidInputError, MissingError, UnavailableError, VerificationError
 from proxy.keys import KeyRing
-from proxy.sealing import unseal
+from proxy.preparation import is_opened_by
+from proxy.sealing import HEAD_BYTES, unseal
 from proxy.storage.reader import Snapshot, SQLiteReader
 from proxy.storage.schema import Part, known_schemas
 from proxy.storage.sqlite import is_filed_as
@@ -75,12 +76,13 @@ class TrustedKeys:
     Attributes:
         entry: public keys of entries by key ID.
         checkpoint: public keys of checkpoints.
-        master: opens the stored states; None when only public keys are at hand.
+        masters: what opens the stored states; none when only public keys are at hand, two when a
+            rotation was cut short.
     """
 
     entry: Mapping[str, Ed25519PublicKey]
     checkpoint: tuple[NoteVerifier, ...]
-    master: bytes | None = field(default=None, repr=False)
+    masters: tuple[bytes, ...] = field(default=(), repr=False)
 
     def plain(self) -> Keys:
         """Return the public keys as other processes are told them."""
@@ -96,7 +98,7 @@ class TrustedKeys:
         return cls(
             keys_by_id(public_key_of(each) for each in own["entry"]),
             tuple(NoteVerifier(ring.origin, public_key_of(each)) for each in own["checkpoint"]),
-            ring.master,
+            tuple(each for each in (ring.master, ring.pending_master) if each is not None),
         )
 
     def follow(self, rotations: Iterable[Rotation]) -> tuple["TrustedKeys", KeyHistory]:
@@ -110,7 +112,7 @@ class TrustedKeys:
         )
         if not history.rotations:
             return self, history
-        return TrustedKeys(history.entry_keys(), history.verifiers(), self.master), history
+        return TrustedKeys(history.entry_keys(), history.verifiers(), self.masters), history
 
 
 def parse_entry_key(text: str) -> Ed25519PublicKey:
@@ -330,7 +332,7 @@ async def verify_store(
     findings.states = sum(
         not replay.is_destroyed(promise) for promise in replay.by_version.values()
     )
-    if keys.master is None and findings.states:
+    if not keys.masters and findings.states:
         findings.unchecked.append(
             "the contents of the stored states, which only the master key opens"
         )
@@ -744,8 +746,8 @@ async def _verify_states(
             replay.check_kept(version, promise)
         if replay.is_destroyed(promise):
             _require_no_body(version, promise, snapshot)
-        elif keys.master is not None and not await _is_pruned_since(store, version, snapshot):
-            await _verify_body(store, keys.master, version, promise)
+        elif keys.masters and not await _is_pruned_since(store, version, snapshot):
+            await _verify_body(store, keys.masters, version, promise)
         advance()
     for version in listed.values():
         raise VerificationError(
@@ -787,10 +789,12 @@ async def _is_pruned_since(store: SQLiteReader, version: StateVersion, snapshot:
 
 
 async def _verify_body(
-    store: SQLiteReader, master_key: bytes, version: StateVersion, promise: Promise
+    store: SQLiteReader, masters: tuple[bytes, ...], version: StateVersion, promise: Promise
 ) -> None:
     try:
         sealed = await store.sealed(version.id)
+        head = sealed[:HEAD_BYTES]
+        master_key = next((key for key in masters if is_opened_by(key, version, head)), masters[0])
         body = unseal(
             sealed,
             master_key=master_key,

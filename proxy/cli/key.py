@@ -37,6 +37,7 @@ class Purpose(StrEnum):
 
     ENTRY = "entry"
     CHECKPOINT = "checkpoint"
+    MASTER = "master"
 
 
 @app.command("show")
@@ -60,22 +61,24 @@ def list_keys(
     data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """List all keys of the log, former ones too: what for, from which entry on, where kept."""
+    from proxy.keys import master_id  # noqa: PLC0415 - quick start
+
     loaded = settings(data, config)
     known = _known(loaded)
     rows = [{**_row(known.ring, each), "kept": _kept(known.ring, each)} for each in known.spans] + [
         {
             "purpose": purpose,
             "algorithm": algorithm,
-            "key_id": None,
+            "key_id": key_id,
             "from": None,
             "until": None,
             "kept": "the configuration"
             if given is not None
             else str(loaded.data.keys / f"{purpose}.key"),
         }
-        for purpose, algorithm, given in (
-            ("redaction", "HMAC-SHA256", loaded.keys.redaction),
-            ("master", "AES-256-GCM", loaded.keys.master),
+        for purpose, algorithm, key_id, given in (
+            ("redaction", "HMAC-SHA256", None, loaded.keys.redaction),
+            ("master", "AES-256-GCM", master_id(known.ring.master), loaded.keys.master),
         )
     ]
     if as_json:
@@ -111,14 +114,14 @@ def export_public(
 @app.command("rotate")
 def rotate(
     *,
-    purpose: Annotated[Purpose, typer.Argument(metavar="entry|checkpoint")],
+    purpose: Annotated[Purpose, typer.Argument(metavar="entry|checkpoint|master")],
     to_file: Annotated[
         Path | None,
         typer.Option(
             "--to-file",
             metavar="FILE",
-            help="The new private key in PEM, where keys come from the configuration. Default: a "
-            "new one in the data directory.",
+            help="The new private key in PEM (the master key: base64), where keys come from the "
+            "configuration. Default: a new one in the data directory.",
         ),
     ] = None,
     to_command: Annotated[
@@ -143,10 +146,11 @@ def rotate(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring in a new signing key and destroy the former one. Stop the server first.
+    """Bring in a new key and destroy the former one. Stop the server first.
 
-    The rotation is an entry of the log, signed by both keys: whoever has any public key of the log
-    can go on verifying, what is signed already stays valid.
+    The rotation of a signing key is an entry of the log, signed by both keys: whoever has any
+    public key of the log can go on verifying, what is signed already stays valid. Another master
+    key wraps the keys of all stored states anew, which is an entry, too.
     """
     from proxy.cli import _rotation as rotation  # noqa: PLC0415
     from proxy.server_lock import only_server  # noqa: PLC0415 - quick start of the command line
@@ -155,6 +159,14 @@ def rotate(
     require_directory(loaded)
     if is_backup(loaded.data.directory):
         raise ConfigError(f"{loaded.data.directory} is a backup, whose log must not grow")
+    if purpose is Purpose.MASTER:
+        if to_command or to_public or lost is not None:
+            raise InvalidInputError(
+                "--to-command, --to-public and --lost are of signing keys: a master key that is "
+                "lost opens nothing any more (docs/keys.md has the drill)"
+            )
+        _rotate_master(loaded, to_file, is_confirmed=yes, as_json=as_json)
+        return
     if bool(to_command) != bool(to_public) or (to_file is not None and to_command):
         raise InvalidInputError(
             "name the new key once: --to-file, or --to-command together with --to-public"
@@ -165,7 +177,7 @@ def rotate(
         done = run(
             rotation.rotate(
                 loaded,
-                purpose.value,
+                "entry" if purpose is Purpose.ENTRY else "checkpoint",
                 rotation.Successor(to_file, to_command, to_public),
                 None if lost is None else _lost(purpose, lost),
             )
@@ -182,6 +194,42 @@ def rotate(
     if done.was_elsewhere:
         notice("The retired private key is not in the data directory: destroy it where it is kept.")
     notice("Give your auditors the new public keys: tfaudit key export-public --json")
+
+
+def _rotate_master(
+    config: "Config", to_file: Path | None, *, is_confirmed: bool, as_json: bool
+) -> None:
+    from proxy.cli._rewrapping import rotate_master  # noqa: PLC0415
+    from proxy.server_lock import only_server  # noqa: PLC0415 - quick start of the command line
+
+    if not is_confirmed:
+        confirm("Wrap the keys of all stored states by a new master key and destroy the former?")
+    with only_server(config):
+        done = run(rotate_master(config, to_file))
+    if as_json:
+        print_json(
+            {
+                "index": done.index,
+                "purpose": "master",
+                "old": done.old,
+                "new": done.new,
+                "versions": done.versions,
+                "kept": done.place,
+            }
+        )
+    else:
+        typer.echo(
+            f"Entry {done.index} brought in a new master key, kept in {clean(done.place)}: the "
+            f"keys of {done.versions} stored versions are wrapped by it."
+        )
+    if done.is_elsewhere:
+        notice(f"Name the new key in [keys] before you start the server: {done.place}")
+    if done.was_elsewhere:
+        notice("The retired key is not in the data directory: destroy it where it is kept.")
+    notice(
+        "Backups made before open with the retired key alone. Make a new backup, and destroy the "
+        "old ones together with their keys if somebody may have had that key."
+    )
 
 
 def _lost(purpose: Purpose, text: str) -> bytes:

@@ -158,7 +158,7 @@ def verify(
         tree_only=tree_only,
     )
     # Whoever has public keys alone can't sign an entry, and a backup must stay what it was.
-    is_recorded = record and kind is _Kind.DATA and keys.master is not None
+    is_recorded = record and kind is _Kind.DATA and bool(keys.masters)
     is_recorded = is_recorded and not is_backup(loaded.data.directory) and not tree_only
     try:
         findings = _checked(asked)
@@ -527,7 +527,7 @@ def _trusted_keys(
     return check.TrustedKeys(
         check.keys_by_id(entry_keys) or own.entry,
         tuple(checkpoint_keys) or own.checkpoint,
-        own.master,
+        own.masters,
     )
 
 

@@ -25,8 +25,10 @@ from proxy.errors import ConfigError, UnavailableError
 from proxy.storage.schema import Part, parts
 from proxy.storage.sqlite import BUSY_SECONDS, SQLiteStore, read_locks, version_columns
 from proxy.storage.transaction import (
+    BODIES_TRIED,
     DEAD_LETTER_COLUMNS,
     DELIVERY_COLUMNS,
+    NEWEST_BODIES,
     OBJECT_COLUMNS,
     REPLAY_COLUMNS,
     SESSION_COLUMNS,
@@ -362,6 +364,36 @@ def _policy(connection: sqlite3.Connection) -> object:
     return None if row is None else row[0]
 
 
+def newest_bodies(path: Path, length: int) -> list[tuple[StateVersion, bytes]]:
+    """Return how the bodies begin that were stored last, in a database that may be missing.
+
+    Args:
+        path: of the database.
+        length: bytes of each.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
+    rows = _asked(path, NEWEST_BODIES, (length, BODIES_TRIED))
+    return [(StateVersion(*version), head) for *version, head in rows]
+
+
+def newest_master(path: Path) -> str:
+    """Return the ID of the master key that the newest rotation of it brought in; unchecked.
+
+    Empty when there was none.
+
+    Raises:
+        ConfigError: the database can't be read.
+    """
+    rows = _asked(
+        path,
+        "SELECT json_extract(CAST(entry AS TEXT), '$.master.new') AS new FROM entry "
+        "WHERE event = 'key.rotated' AND new IS NOT NULL ORDER BY idx DESC LIMIT 1",
+    )
+    return str(rows[0][0]) if rows else ""
+
+
 def newest_signatures(path: Path) -> tuple[str, str]:
     """Return the ID of the key of a log's newest entry, and its newest checkpoint; unchecked.
 
@@ -370,14 +402,25 @@ def newest_signatures(path: Path) -> tuple[str, str]:
     Raises:
         ConfigError: it can't be read.
     """
+    rows = _asked(
+        path,
+        "SELECT (SELECT key_id FROM entry ORDER BY idx DESC LIMIT 1), "
+        "(SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1)",
+    )
+    signed_by, note = rows[0] if rows else ("", "")
+    return str(signed_by or ""), str(note or "")
+
+
+def _asked(path: Path, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+    """Ask a database before it is opened; one that is missing, or new, has no rows.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
     if not path.is_file():
-        return "", ""
+        return []
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            found = database.execute(
-                "SELECT (SELECT key_id FROM entry ORDER BY idx DESC LIMIT 1), "
-                "(SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1)"
-            ).fetchone()
+            return database.execute(sql, values).fetchall()
     except sqlite3.Error as error:
         raise ConfigError(f"{path} can't be read as a database: {error}") from error
-    return str(found[0] or ""), str(found[1] or "")

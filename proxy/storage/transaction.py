@@ -8,7 +8,7 @@ loop: a few statements of many rows cost far less than many of one row.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import astuple, fields, replace
 from functools import cache
 from itertools import chain
@@ -93,6 +93,13 @@ _DROP: Final = (
     f"DELETE FROM entry WHERE idx IN (SELECT idx FROM {PRUNED} ORDER BY idx LIMIT ?)",  # noqa: S608
     f"DELETE FROM checkpoint WHERE size IN (SELECT size FROM {PASSED} ORDER BY size LIMIT ?)",  # noqa: S608
 )
+NEWEST_BODIES: Final = (
+    f"SELECT {VERSION_COLUMNS}, substr(b.sealed, 1, ?) FROM state_body b "  # noqa: S608
+    "JOIN state_version v ON v.id = b.id ORDER BY b.rowid DESC LIMIT ?"
+)
+"""How the bodies begin that were stored last, and whose they are."""
+BODIES_TRIED: Final = 8
+"""Bodies that a master key is tried on: one of them may be damaged."""
 _RUN: Final = msgspec.json.Decoder(Run)
 _LOCK_ROW: Final = attrgetter(*(field.name for field in fields(HeldLock)))
 _MOST_ROWS: Final = 32
@@ -197,6 +204,8 @@ class Known:
         # The time to the minute at which each token's or session's use was kept last.
         self.uses: dict[str, str] = {}
         self.directory: Directory | None = None
+        # Whether this process's master key opens what is stored.
+        self.is_opened = False
 
     def forget(self) -> None:
         """Read everything anew from now on."""
@@ -209,6 +218,7 @@ class Known:
         self.sessions.clear()
         self.uses.clear()
         self.directory = None
+        self.is_opened = False
 
     def trim(self) -> None:
         """Keep the memory bounded; called between transactions."""
@@ -476,6 +486,19 @@ class SQLiteTransaction:
         """Make this the workspace's newest version."""
         self._versions.append((version, sealed))
 
+    def require_opened(self, is_opened: Callable[[StateVersion, bytes], bool], length: int) -> None:
+        """Pass when a key opens what is stored last."""
+        if self._known.is_opened:
+            return
+        self.apply()
+        rows = self._connection.execute(NEWEST_BODIES, (length, BODIES_TRIED)).fetchall()
+        if rows and not any(is_opened(StateVersion(*version), head) for *version, head in rows):
+            raise UnavailableError(
+                "the master key here does not open what is stored: it was rotated meanwhile, so "
+                "nothing was stored; start again with the new key"
+            )
+        self._known.is_opened = bool(rows)
+
     def destroy_bodies(self, workspace: str, through: int) -> None:
         """Destroy the bodies of all versions up to this number; ``secure_delete`` overwrites."""
         chosen = "SELECT id FROM state_version WHERE workspace = ? AND number <= ?"
@@ -492,6 +515,21 @@ class SQLiteTransaction:
                     (self.time, index, version_id),
                 ),
             ]
+
+    def body_heads(self, length: int) -> list[tuple[StateVersion, bytes]]:
+        """Return how each body begins that is stored."""
+        self.apply()
+        rows = self._connection.execute(
+            f"SELECT {VERSION_COLUMNS}, substr(b.sealed, 1, ?) FROM state_body b "  # noqa: S608
+            "JOIN state_version v ON v.id = b.id",
+            (length,),
+        )
+        return [(StateVersion(*version), head) for *version, head in rows]
+
+    def set_body_head(self, version_id: str, head: bytes) -> None:
+        """Let a body begin otherwise; SQLite writes only the page on which that differs."""
+        sql = "UPDATE state_body SET sealed = CAST(? || substr(sealed, ?) AS BLOB) WHERE id = ?"
+        self._statements.append((sql, (head, len(head) + 1, version_id)))
 
     def is_workspace(self, workspace: str) -> bool:
         """Tell whether the workspace was ever written."""

@@ -75,6 +75,7 @@ def test_every_drill_is_walked_here() -> None:
         "you suspect that somebody has the entry key",
         "you suspect that somebody has the checkpoint key",
         "the entry key is lost",
+        "you suspect that somebody has the master key",
         "the master key is lost",
     ] == list(drills())
 
@@ -104,6 +105,16 @@ def test_the_lost_entry_key(walked: dict[str, list[str]]) -> None:
     shell(export)
     exported = json.loads(Path("public-2.json").read_text("utf-8"))
     assert [True] == [each["lost"] for each in exported["rotations"]]
+
+
+def test_a_suspected_master_key(walked: dict[str, list[str]]) -> None:
+    """What is stored opens with the new one alone."""
+    rotate, verify = walked["you suspect that somebody has the master key"]
+    before = (DATA / "keys" / "master.key").read_text()
+    assert "2 stored versions" in shell(rotate)
+    assert before != (DATA / "keys" / "master.key").read_text()
+    work()
+    assert "Verified" in shell(verify)
 
 
 def test_the_lost_master_key(walked: dict[str, list[str]]) -> None:

@@ -98,8 +98,8 @@ def as_session(tx: Transaction) -> None:
     tx.append(entry)
 
 
-def _add(version: StateVersion, tx: Transaction) -> None:
-    tx.add_version(version, b"sealed")
+def _add(version: StateVersion, tx: Transaction, sealed: bytes = b"sealed") -> None:
+    tx.add_version(version, sealed)
 
 
 def _versions(tx: Transaction) -> list[StateVersion]:
@@ -708,6 +708,48 @@ class StoreContract:
             await store.write(fails)
         assert b"sealed" == await store.sealed(first.id)
         assert first == (await store.versions(WORKSPACE))[-1]
+
+    async def test_bodies_begin_otherwise_and_go_on_as_they_were(self, store: Store) -> None:
+        """Whatever bytes stand in them; those of destroyed ones are not there."""
+        bodies = {a_version(1): b"\0\xffhead\0one\0", a_version(2): b"head2", a_version(3): b"gone"}
+        for version, body in bodies.items():
+            await store.write(recorded(partial(_add, version, sealed=body)))
+        _, second, third = bodies
+        await store.write(recorded(lambda tx: tx.destroy_bodies(WORKSPACE, 1)))
+        heads = (await store.write(lambda tx: tx.body_heads(3))).value
+        assert [(second, b"hea"), (third, b"gon")] == sorted(
+            heads, key=lambda found: found[0].number
+        )
+
+        def job(tx: Transaction) -> None:
+            tx.append(a_draft())
+            tx.set_body_head(second.id, b"\0\xff\0")
+
+        await store.write(job)
+        assert b"\0\xff\0d2" == await store.sealed(second.id)
+        assert b"gone" == await store.sealed(third.id)
+
+    async def test_a_key_is_asked_whether_it_opens_what_is_stored(self, store: Store) -> None:
+        """By how the newest bodies begin."""
+        seen: list[tuple[StateVersion, bytes]] = []
+
+        def opens(version: StateVersion, head: bytes) -> bool:
+            seen.append((version, head))
+            return head == b"se"
+
+        first = a_version(1)
+        await store.write(recorded(partial(_add, first)))
+        await store.write(lambda tx: tx.require_opened(opens, 2))
+        assert [(first, b"se")] == seen
+
+    async def test_a_key_that_opens_nothing_of_what_is_stored_is_refused(
+        self, store: Store
+    ) -> None:
+        """Nobody could read what would be stored under it; before anything is, any key will do."""
+        await store.write(lambda tx: tx.require_opened(lambda *_: False, 2))
+        await store.write(recorded(partial(_add, a_version(1))))
+        with pytest.raises(UnavailableError, match="master key"):
+            await store.write(lambda tx: tx.require_opened(lambda *_: False, 2))
 
     async def test_workspaces_that_were_made_ahead_are_listed(self, store: Store) -> None:
         """With their settings; what was destroyed is no newest version."""
