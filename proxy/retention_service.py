@@ -20,8 +20,8 @@ from proxy.retention import KEEP_ALL, Retention, ranges, ranges_text, to_drop
 from proxy.state_entries import name_of
 from proxy.timestamps import rfc3339
 
-_MOST_BYTES: Final = 1 << 26
-"""Bytes of states, as they came in, that one transaction destroys: a quarter of a second's work."""
+_MOST_BYTES: Final = 1 << 25
+"""Bytes of states, as they came in, that one transaction destroys: a tenth of a second's work."""
 _MOST_VERSIONS: Final = 500
 """Versions that one transaction destroys; its entry tells each range of them."""
 

@@ -389,6 +389,29 @@ async def test_a_rollback_that_has_read_its_version_goes_on(world: World) -> Non
     assert a_state(3, "value-1") == (await fresh.read(ADMIN, WORKSPACE)).body
 
 
+async def test_what_another_process_does_since_the_choice_counts(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It locks, writes and prunes between a server's look and its transaction."""
+    await save(world, 1, 2, 3)
+    real = RetentionService._due
+
+    async with SQLiteStore(tmp_path / "tfaudit.db", an_audit_log(world.clock)) as beside:
+        other = World(beside, world.clock)
+
+        async def due(self: RetentionService, record: Any, rules: Any) -> Any:
+            found = await real(self, record, rules)
+            monkeypatch.undo()
+            await other.retention.prune(ADMIN, WORKSPACE, Retention(versions=2))
+            await other.locks.lock(ADMIN, WORKSPACE, a_lock_info("a"), None)
+            await save(other, 4, 5, lock_id="a")
+            return found
+
+        monkeypatch.setattr(RetentionService, "_due", due)
+        (done,) = await world.retention.prune(ADMIN, WORKSPACE, ONE)
+    assert ((2, 4), [3, 5]) == (done.numbers, await kept(world))
+
+
 async def test_writes_locks_and_rollbacks_at_the_same_time_lose_nothing(world: World) -> None:
     """Whatever the order: the newest version and what a run began with have their bodies."""
     await save(world, 1, 2, 3)

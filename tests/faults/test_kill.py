@@ -18,6 +18,7 @@ import pytest
 from tests.e2e.server import Server
 from tests.faults.face import verify_whole
 from tests.faults.load import Acknowledged, Crowd, check_contenders
+from tests.samples import a_state
 
 _SOAK = int(os.environ.get("TFAUDIT_SOAK", "0"))
 _KILLS = 5
@@ -96,7 +97,9 @@ class Victim:
     def __init__(self, folder: Path, seed: int, longest: float) -> None:
         self._longest = longest
         self.random = random.Random(seed)
-        self.server = Server(folder / "data")
+        # Each start prunes what there is from before.
+        self.server = Server(folder / "data", env={"TFAUDIT_RETENTION_VERSIONS": "2"})
+        self.serial = 0
         self.crowd = Crowd(seed)
         self.server.start()
         self.token = self.server.token("writer")
@@ -151,6 +154,10 @@ class Victim:
             head = reply.body if reply.status == 200 else None
             writer.check(head, locks.get(writer.workspace))
         check_contenders(self.crowd.contenders, locks.get("shared"))
+        for _ in range(2):
+            self.serial += 1
+            body = a_state(self.serial, f"value-{self.serial}")
+            assert 200 == self.server.request("POST", "/state/old", body, token=self.token).status
 
 
 def kill_and_check(folder: Path, kills: int, longest: float) -> str:
@@ -172,6 +179,7 @@ def kill_and_check(folder: Path, kills: int, longest: float) -> str:
     log = read_log(victim.server.data)
     unclean = check_starts(log)
     assert victim.kills - victim.kills_while_starting <= unclean <= victim.kills
+    assert "state.versions_pruned" in {entry["event"] for entry in log}
     counts = Counter(promise.event for promise in victim.crowd.load.acknowledged)
     answered = ", ".join(f"{count} {event}" for event, count in sorted(counts.items()))
     return (
