@@ -257,6 +257,7 @@ class WorkspaceSummary:
         lock: that is held.
         versions: how many were ever stored.
         record: its settings.
+        pruned: of how many versions retention destroyed the body.
     """
 
     name: str
@@ -265,6 +266,7 @@ class WorkspaceSummary:
     lock: HeldLock | None
     versions: int
     record: WorkspaceRecord
+    pruned: int = 0
 
 
 @dataclass(frozen=True, slots=True)

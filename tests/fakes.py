@@ -468,7 +468,9 @@ class FakeStore(Store):
             times += [] if lock is None else [lock.taken]
             record = contents.directory.workspace(name)
             head = standing(versions[-1] if versions else None, record)
-            found.append(WorkspaceSummary(name, min(times), head, lock, len(versions), record))
+            pruned = sum(each.pruned is not None for each in versions)
+            summary = WorkspaceSummary(name, min(times), head, lock, len(versions), record, pruned)
+            found.append(summary)
         return found
 
     async def versions(self, workspace: str) -> list[StateVersion]:

@@ -1,7 +1,7 @@
 """In which state of their life a workspace and its versions are, in words."""
 
 from proxy.cli._output import count_text, time_text
-from proxy.contracts import StateVersion
+from proxy.contracts import StateVersion, WorkspaceSummary
 from proxy.directory import WorkspaceRecord
 from proxy.workspace_rules import standing
 
@@ -19,6 +19,12 @@ def destroyed_text(record: WorkspaceRecord) -> str:
     """Return how many versions of a workspace a purge destroyed; nothing when there are none."""
     number = record.destroyed_versions
     return f"{count_text(number, 'version')} destroyed" if number else ""
+
+
+def gone_text(found: WorkspaceSummary) -> str:
+    """Return of how many versions only the record is left, and why; nothing when there are none."""
+    pruned = f"{found.pruned} pruned" if found.pruned else ""
+    return ", ".join(text for text in (destroyed_text(found.record), pruned) if text)
 
 
 def is_destroyed(version: StateVersion, record: WorkspaceRecord) -> bool:

@@ -22,7 +22,7 @@ from proxy.cli._common import (
     run,
     settings,
 )
-from proxy.cli._life import destroyed_text, is_destroyed, life_text, version_text
+from proxy.cli._life import gone_text, is_destroyed, life_text, version_text
 from proxy.cli._output import (
     clean,
     count_text,
@@ -83,7 +83,7 @@ def list_states(
                 head.terraform_version if head else "",
                 time_text(head.created) if head else "",
                 (workspace.lock.who or workspace.lock.actor) if workspace.lock else "",
-                life_text(workspace.record) or destroyed_text(workspace.record),
+                life_text(workspace.record) or gone_text(workspace),
             )
             for workspace in found
             for head in (workspace.head,)
@@ -449,6 +449,7 @@ def _summary_object(workspace: WorkspaceSummary) -> dict[str, object]:
         "deleted": workspace.record.deleted,
         "purged": workspace.record.purged,
         "destroyed_versions": workspace.record.destroyed_versions,
+        "pruned_versions": workspace.pruned,
         "lock": {"id": lock.id, "operation": lock.operation, "who": lock.who, "taken": lock.taken}
         if lock
         else None,

@@ -18,7 +18,7 @@ from proxy.cli._common import (
     run,
     settings,
 )
-from proxy.cli._life import destroyed_text, life_text
+from proxy.cli._life import gone_text, life_text
 from proxy.cli._output import clean, print_json, print_table, size_text, time_text
 from proxy.contracts import Committed, WorkspaceSummary
 from proxy.directory import Object, WorkspaceRecord, shown
@@ -399,7 +399,7 @@ def _lines(found: WorkspaceSummary) -> "Iterator[tuple[str, str]]":
     yield "settings", ", ".join(_in_words(record)) or "the defaults"
     yield "made", time_text(found.created)
     yield "life", life_text(record) or "in use"
-    gone = destroyed_text(record)
+    gone = gone_text(found)
     yield "versions", str(found.versions) + (f" ({gone})" if gone else "")
     if head is not None:
         written = f"written {time_text(head.created)}, {size_text(head.size)}"
@@ -415,6 +415,7 @@ def _summary(found: WorkspaceSummary) -> dict[str, Any]:
         **members,
         "created": found.created,
         "versions": found.versions,
+        "pruned_versions": found.pruned,
         "head": found.head._asdict() if found.head else None,
         "lock": {"id": lock.id, "operation": lock.operation, "who": lock.who, "taken": lock.taken}
         if lock

@@ -295,6 +295,7 @@ def retention(db: Database) -> None:
                 json_extract(CAST(entry AS TEXT), '$.state.version'),
                 json_extract(CAST(entry AS TEXT), '$.run.id') IS NOT NULL
             FROM entry WHERE outcome = 'success' AND event = 'state.written'
+            AND json_valid(CAST(entry AS TEXT))
         ), saved AS (
             SELECT idx, version, is_of_run,
                 max(taken) OVER (PARTITION BY workspace ORDER BY idx) AS taken

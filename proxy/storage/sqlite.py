@@ -619,23 +619,28 @@ class SQLiteStore:
 
     def _workspaces(self) -> list[WorkspaceSummary]:
         with self._reading() as connection:
+            columns = version_columns(connection)
+            counts = "count(*), count(pruned)" if columns == VERSION_COLUMNS else "count(*), 0"
+            stored = connection.execute(
+                f"SELECT workspace, {counts} FROM state_version GROUP BY workspace"  # noqa: S608
+            ).fetchall()
             known = connection.execute(
-                "SELECT w.name, w.created, "  # noqa: S608
-                "(SELECT count(*) FROM state_version n WHERE n.workspace = w.name), "
-                f"{version_columns(connection)} FROM workspace w "
+                f"SELECT w.name, w.created, {columns} FROM workspace w "  # noqa: S608
                 "JOIN state_version v ON v.id = w.head"
             ).fetchall()
             held = read_locks(connection)
             directory = self._directory_of(connection)
         locks = {lock.workspace: lock for lock in held}
         made = {each.name: each.created for each in directory.objects("workspace")}
+        numbers = {name: (count, pruned) for name, count, pruned in stored}
         found: list[WorkspaceSummary] = []
-        for name, created, count, *head in known:
+        for name, created, *head in known:
+            count, pruned = numbers.get(name, (0, 0))  # other than that only where it was altered
             record = directory.workspace(name)
             newest = standing(StateVersion(*head), record)
             created = min(created, made.pop(name, created))  # noqa: PLW2901 - made ahead
             lock = locks.pop(name, None)
-            found.append(WorkspaceSummary(name, created, newest, lock, count, record))
+            found.append(WorkspaceSummary(name, created, newest, lock, count, record, pruned))
         for name in locks.keys() | made.keys():
             lock = locks.get(name)
             times = [made[name]] if name in made else []

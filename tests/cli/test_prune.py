@@ -181,6 +181,8 @@ def test_pruned_versions_are_marked(tfaudit: Tfaudit, pruned: int) -> None:
     rows = tfaudit("state", "versions", "prod").stdout.splitlines()[1:][::-1]
     marked = [f", entry {pruned}" in row and " pruned 20" in row for row in rows]
     assert [True, False, False, True, False] == marked
+    assert tfaudit("state", "list").stdout.rstrip().endswith(" 2 pruned")
+    assert " 5 (2 pruned)" in tfaudit("workspace", "show", "prod").stdout
     found = versions(tfaudit)
     assert marked == [each["destroyed"] for each in found]
     assert {pruned, None} == {each["pruned_by"] for each in found}

@@ -691,6 +691,7 @@ class StoreContract:
         assert [third, *pruned[::-1]] == await store.versions(WORKSPACE)
         assert pruned[0] == (await store.write(lambda tx: tx.version(WORKSPACE, "1"))).value
         assert third == (await store.write(lambda tx: tx.head(WORKSPACE))).value
+        assert [(3, 2)] == [(each.versions, each.pruned) for each in await store.workspaces()]
         assert {first.id, second.id} == {each for _, each in await store.pruned_versions(index)}
         assert [] == await store.pruned_versions(index + 1)
 
