@@ -108,14 +108,19 @@ def _written(serial: int) -> Callable[[int | None], Awaitable[bytes]]:
     return receive
 
 
+async def a_start(program: programs.Program) -> None:
+    """Record that a server starts."""
+    keys = {"entry": program.keys.entry_key_id, "checkpoint": program.keys.vkey}
+    shown: dict[str, object] = {"redaction.mode": "standard"}
+    shown |= {f"redaction.{name}": [] for name in ("hidden", "readable", "hidden_values")}
+    system = caller("test")._replace(principal=SYSTEM)
+    await record_start(program.store, system, config=shown, keys=keys, policy=STANDARD)
+
+
 async def _work(data: Path) -> None:
     who = caller("test")
     async with programs.open_program(settings(data, None), create=True) as program:
-        keys = {"entry": program.keys.entry_key_id, "checkpoint": program.keys.vkey}
-        shown: dict[str, object] = {"redaction.mode": "standard"}
-        shown |= {f"redaction.{name}": [] for name in ("hidden", "readable", "hidden_values")}
-        system = who._replace(principal=SYSTEM)
-        await record_start(program.store, system, config=shown, keys=keys, policy=STANDARD)
+        await a_start(program)
         await program.states.import_state(who, "prod", state(5, password="hunter1"))
         await program.states.write(who, "prod", _changed, None, None)
         await program.states.roll_back(who, "prod", "1")
@@ -137,4 +142,4 @@ async def _work(data: Path) -> None:
         anonymous = who._replace(principal=ANONYMOUS, ip="10.0.0.7")
         await logins_of(program, failures).login(anonymous, "alice", PASSWORD)
         await failures.aclose()
-        await record_stop(program.store, system)
+        await record_stop(program.store, who._replace(principal=SYSTEM))

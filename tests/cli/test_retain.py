@@ -2,21 +2,29 @@
 
 import json
 import sqlite3
+import time
+import uuid
+from collections.abc import Sequence
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import Result
 
-from proxy.cli import _archive, _pruning
-from proxy.cli._common import settings
+from proxy.cli import _archive, _pruning, retain
+from proxy.cli._common import caller, run, settings
+from proxy.contracts import DeadLetter, Delivery, SinkReplay, Store, Transaction
 from proxy.errors import UnavailableError
 from proxy.program import open_program
 from proxy.storage.sqlite import SQLiteStore
 from tests.cli.conftest import json_lines
-from tests.cli.pruned_logs import OLDER, OLDEST, Past, a_past
+from tests.cli.pruned_logs import OLDER, OLDEST, Past, a_past, a_start
 from tests.cli.tile_logs import grow, verified
+from tests.e2e.server import Server
+from tests.receivers.aws import KEYS, REGION, SECRET, Aws, shared_aws
+from tests.samples import a_draft
 
 
 @pytest.fixture(scope="module")
@@ -303,6 +311,18 @@ def dies(monkeypatch: pytest.MonkeyPatch, where: object, name: str, past: Past) 
             past.retain()
 
 
+def dies_dropping(patch: pytest.MonkeyPatch, chunks: int) -> None:
+    """Die after so many pieces of what is pruned were dropped."""
+    drop, left = SQLiteStore.drop_pruned, iter(range(chunks))
+
+    async def dropping(store: SQLiteStore) -> bool:
+        if await store.pruned() and next(left, None) is None:
+            raise KilledError
+        return await drop(store)
+
+    patch.setattr(SQLiteStore, "drop_pruned", dropping)
+
+
 def test_an_end_before_the_record_prunes_nothing(
     before: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,15 +355,8 @@ def test_an_end_while_entries_are_dropped_is_finished(
 ) -> None:
     """The log holds meanwhile; what is left is dropped by the next command, or by a server."""
     past = before.copy(tmp_path)
-    drop, left = SQLiteStore.drop_pruned, iter(range(chunks))
-
-    async def dropping(store: SQLiteStore) -> bool:
-        if await store.pruned() and next(left, None) is None:
-            raise KilledError
-        return await drop(store)
-
     with monkeypatch.context() as patch:
-        patch.setattr(SQLiteStore, "drop_pruned", dropping)
+        dies_dropping(patch, chunks)
         with pytest.raises(KilledError):
             past.retain()
     assert len(indices(past)) > 100
@@ -371,3 +384,201 @@ def test_an_answer_that_was_lost_is_no_second_pruning(
     assert "cut short is finished" in past.retain().output
     assert 1 == len(recorded(past))
     past.run("verify")
+
+
+# ---------------------------------------------------------------- sinks
+
+
+def with_sink(
+    past: Past, cursor: int | None = None, letters: Sequence[int] = (), start: int | None = None
+) -> str:
+    """Make a sink that got the entries below an index, with some set aside; return its ID."""
+    fields: dict[str, Any] = {"name": "siem", "type": "file"}
+    fields["options"] = {"path": str(past.archive.parent / "sink.jsonl")}
+    if start is not None:
+        fields["start"] = start
+
+    async def work() -> str:
+        async with open_program(settings(past.data, None), create=False) as program:
+            made = (await program.directory.create(caller("test"), "sink", fields)).value
+            await a_start(program)  # a server may move a sink on
+            if cursor is not None:
+                delivery = Delivery(sink=made.id, cursor=cursor)
+                await program.store.write(lambda tx: tx.keep_delivery(delivery))
+            aside = [DeadLetter(made.id, index, "too large", "2026-01-01") for index in letters]
+            await program.store.write(lambda tx: tx.note_dead_letters(aside))
+            return made.id
+
+    return run(work())
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"cursor": OLDEST - 1}, f"siem (ok) still has to be given the entries from {OLDEST - 1}"),
+        ({"start": 0}, "the sink siem (new) still has to be given the entries from 0 on"),
+        ({"cursor": OLDER, "letters": [3, 300]}, "entry 3 is set aside for the sink siem"),
+    ],
+)
+def test_what_a_sink_still_needs_is_not_pruned(
+    before: Past, tmp_path: Path, how: dict[str, Any], said: str
+) -> None:
+    """It is named, and what to do about it."""
+    past = before.copy(tmp_path)
+    with_sink(past, **how)
+    assert said in past.retain("480d", code=1).stderr
+    assert said in past.retain("480d", "--dry-run", code=1).stderr
+    assert list(range(OLDER)) == indices(past)
+    assert [] == past.bundles
+
+
+def test_a_sink_that_has_them_is_no_hindrance_and_can_not_get_them_again(
+    before: Past, tmp_path: Path
+) -> None:
+    """From where the log begins now it can."""
+    past = before.copy(tmp_path)
+    with_sink(past, OLDER)
+    past.retain("480d")
+    told = past.run("sink", "replay", "siem", "--from", "3", code=1).stderr
+    assert f"begin with --from {OLDEST}" in told
+    past.run("sink", "replay", "siem", "--from", OLDEST)
+    assert "a replay to the sink siem is not done" in past.retain(code=1).stderr
+
+
+def test_a_new_sink_begins_after_what_is_pruned(pruned: Past, tmp_path: Path) -> None:
+    """Though it was to begin with the first."""
+    past = pruned.copy(tmp_path)
+    with_sink(past, start=0)
+
+    async def cursor() -> int:
+        async with open_program(settings(past.data, None), create=False) as program:
+            return (await program.sinks.status(caller("test")))[0].cursor
+
+    assert OLDEST == run(cursor())
+
+
+def test_a_replay_that_is_asked_for_meanwhile_stops_it(
+    before: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the last look and the record."""
+    past = before.copy(tmp_path)
+    sink = with_sink(past, OLDER)
+    replay = SinkReplay("0-r", sink, 5, 9, only_dead_letters=False, cursor=5, requested="")
+
+    def ask(tx: Transaction) -> None:
+        tx.add_replay(replay)
+        tx.append(a_draft())
+
+    looked = _pruning.require_unneeded
+    looks = iter((False, True))
+
+    async def look(store: Store, until: int) -> None:
+        await looked(store, until)
+        if next(looks):
+            await store.write(ask)
+
+    monkeypatch.setattr(_pruning, "require_unneeded", look)
+    assert "sinks were changed meanwhile" in past.retain("480d", code=1).stderr
+    assert list(range(OLDER)) == indices(past)
+
+
+# ---------------------------------------------------------------- beside a server, and S3
+
+
+def test_a_server_serves_meanwhile_and_finishes_what_was_cut_short(
+    before: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No request fails; two can't prune at once, and the file is made smaller when none serves."""
+    past = before.copy(tmp_path)
+    token = past.run("token", "create", "t", "--role", "reader", "--workspace", "*").stdout.strip()
+    with Server(past.data) as server:
+        with monkeypatch.context() as patch:
+            dies_dropping(patch, 0)
+            with pytest.raises(KilledError):
+                past.retain("480d")
+        deadline = time.monotonic() + 30
+        while len(indices(past)) > OLDER - 200:
+            assert 404 == server.request("GET", "/state/none", token=token).status
+            assert time.monotonic() < deadline
+        past.retain()
+        assert 404 == server.request("GET", "/state/none", token=token).status
+        assert "another server is running" in past.retain("900d", "--compact", code=2).stderr
+        past.run("verify")
+    size = (past.data / "tfaudit.db").stat().st_size
+    past.retain("900d", "--compact")
+    assert (past.data / "tfaudit.db").stat().st_size < size
+    past.run("verify")
+
+
+def test_two_do_not_prune_at_once(before: Past) -> None:
+    """The second is told."""
+    config = settings(before.data, None)
+    with retain._alone(config):
+        assert "another `tfaudit retain` is at work" in before.retain(code=1).stderr
+
+
+@pytest.fixture(scope="session")
+def aws() -> Aws:
+    """Run moto's server once; each test uses names of its own."""
+    return shared_aws()
+
+
+@pytest.fixture
+def bucket(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make a bucket, and give the environment what leads to it."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEYS["access_key_id"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    name = f"archive-{uuid.uuid4()}"
+    where = {"LocationConstraint": REGION}
+    aws.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=where)
+    return name
+
+
+def to_s3(past: Past, aws: Aws, place: str, *options: str, code: int = 0) -> Result:
+    """Prune into a bucket."""
+    keep = ("--keep", "480d", "--archive", place, "--s3-region", REGION)
+    return past.run("retain", *keep, "--s3-endpoint", aws.url, *options, code=code)
+
+
+def test_an_archive_in_s3_is_read_back(before: Past, tmp_path: Path, aws: Aws, bucket: str) -> None:
+    """It proves itself, and nothing of it stays here."""
+    past = before.copy(tmp_path)
+    shown = json.loads(to_s3(past, aws, f"s3://{bucket}/logs/tfaudit", "--json").stdout)
+    client = aws.client("s3")
+    (found,) = client.list_objects_v2(Bucket=bucket)["Contents"]
+    assert f"s3://{bucket}/{found['Key']}" == shown["archive"]
+    content = client.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()
+    assert sha256(content).hexdigest() == shown["sha256"]
+    (tmp_path / "archive.zip").write_bytes(content)
+    assert OLDEST == verified(tmp_path / "archive.zip", "--key", past.keys)["proved_entries"]
+    assert [] == list((past.data / ".retain").iterdir())
+    assert shown["archive"] == verified(past.data)["archive"]
+
+
+def test_another_object_of_the_name_is_never_replaced(
+    before: Past, tmp_path: Path, aws: Aws, bucket: str
+) -> None:
+    """Nothing is pruned then; an archive of these entries is taken."""
+    past = before.copy(tmp_path / "past")
+    again = before.copy(tmp_path / "again")
+    place = f"s3://{bucket}"
+    first = json.loads(to_s3(past, aws, place, "--json").stdout)
+    second = json.loads(to_s3(again, aws, place, "--json").stdout)
+    assert first["sha256"] == second["sha256"]
+    third = before.copy(tmp_path / "third")
+    key = first["archive"].rpartition("/")[2]
+    aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"precious")
+    assert "is not the archive of entries" in to_s3(third, aws, place, code=1).stderr
+    assert list(range(OLDER)) == indices(third)
+
+
+def test_a_bucket_that_takes_nothing_leaves_the_log_as_it_is(
+    before: Past, tmp_path: Path, aws: Aws, bucket: str
+) -> None:
+    """It is said what is wrong."""
+    past = before.copy(tmp_path)
+    told = to_s3(past, aws, f"s3://{bucket}-nowhere", code=2).stderr
+    assert "there is no such bucket" in told
+    assert list(range(OLDER)) == indices(past)
+    told = past.run("retain", "--keep", "480d", "--archive", "s3://B", code=2).stderr
+    assert "is no place in S3" in told
