@@ -62,6 +62,7 @@ class _Written:
     last: int
     entries: int
     sha256: str
+    cosigned: int | None
 
 
 def export_bundle(asked: Asked, config: "Config", *, force: bool, as_json: bool) -> None:
@@ -117,6 +118,12 @@ def export_bundle(asked: Asked, config: "Config", *, force: bool, as_json: bool)
         notice(
             "Each entry in it is proved. That none is missing which the filter would have let "
             "through can't be: for that, leave the filters away."
+        )
+    if written.cosigned is not None and written.cosigned <= written.last:
+        notice(
+            f"The witnesses cosigned the first {count_text(written.cosigned, 'entry', 'entries')} "
+            "so far: to whoever asks for their word it can't be told of the later ones. Give --to "
+            f"{written.cosigned - 1}, or export again in a while."
         )
     notice(
         "Give the public keys on another way than the bundle: tfaudit key show --json > KEYS.json"
@@ -190,7 +197,9 @@ async def _write(
         export={**what, "to": last, "entries": count, "sha256": digest},
     )
     await store.write(lambda transaction: transaction.append(done))
-    return _Written(first, last, count, digest)
+    cosigned = wanted.older.get("cosigned")
+    size = 0 if cosigned is None else cosigned[1].size
+    return _Written(first, last, count, digest, size if program.cosigned.is_wanted else None)
 
 
 async def _range(store: Store, asked: Asked, now: datetime) -> tuple[int, int]:

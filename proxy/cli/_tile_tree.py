@@ -290,11 +290,8 @@ async def read_cosigned(source: Source) -> list[str]:
         UnavailableError: it could not be told.
     """
     found = [await source.read(CHECKPOINT)]
-    # As our server has it, and as an export has it, where a file can't be a directory, too.
-    for path in (f"{CHECKPOINT}/cosigned", COSIGNED):
-        with suppress(MissingError):
-            found.append(await source.read(path))
-            break
+    with suppress(MissingError):
+        found.append(await source.read(COSIGNED))
     return [each.decode("utf-8", "replace") for each in found]
 
 

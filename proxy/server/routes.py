@@ -225,6 +225,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     Route("GET", "/checkpoint", health.checkpoint, is_open=True),
     Route("GET", "/checkpoint/cosigned", health.cosigned_checkpoint, is_open=True),
+    # The same as an export of tiles has it, where a file can't be a directory, too.
+    Route("GET", "/checkpoint.cosigned", health.cosigned_checkpoint, is_open=True),
     Route("GET", "/healthz", health.healthz, is_open=True),
     Route("GET", "/readyz", health.readyz, is_open=True),
     Route("GET", "/metrics", health.metrics, is_open=True),

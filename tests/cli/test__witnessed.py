@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from proxy.access import Role
+from proxy.cli._tile_tree import http_source, read_cosigned
 from proxy.cli._witnessed import Witnessed, parse_quorum
+from proxy.cosigned import Cosigned
 from proxy.errors import InvalidInputError
 from proxy.tlog.checkpoint import verify_checkpoint
 from proxy.tlog.cosignature import Cosigner, add_cosignatures
@@ -16,6 +19,7 @@ from proxy.tlog.note import NoteVerifier, split_note
 from tests.cli._bundle.bundles import Verifiers, appends, checkpoint, commit, content, pack
 from tests.cli.test__tile_check import served
 from tests.cli.tile_logs import tfaudit, verified
+from tests.running import a_face
 
 COSIGNERS = tuple(
     Cosigner(f"witness.example/{n}", Ed25519PrivateKey.from_private_bytes(b"%32d" % n))
@@ -173,6 +177,22 @@ def test_tiles_bring_the_cosigned_checkpoint_with_them(seen: Seen) -> None:
     assert shown["entries"] == said(shown)[0]
 
 
+async def test_a_server_of_ours_shows_what_was_cosigned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside its newest checkpoint; when nothing was, there is but that."""
+    async with a_face(tmp_path) as face:
+        monkeypatch.setenv("TFAUDIT_TOKEN", await face.token(Role.AUDITOR))
+        store = face.program.store
+        newest = await store.checkpoint()
+        async with http_source(f"http://127.0.0.1:{face.port}") as source:
+            assert [newest] == await read_cosigned(source)
+            note = cosigned(newest)
+            at = verify_checkpoint(note, NoteVerifier.parse(face.program.keys.vkey))
+            face.program.cosigned.newest = Cosigned(note, at, THEN)
+            assert note == (await read_cosigned(source))[1]
+
+
 def test_a_server_that_is_down_is_no_answer(seen: Seen) -> None:
     """Neither invalid nor missing."""
     with served(seen.data) as url:
@@ -216,7 +236,9 @@ def both(
 
 def test_a_bundle_holds_what_witnesses_cosigned(seen: Seen, both: Verifiers) -> None:
     """Both programs count those that are named, by key or out of a file."""
-    path = bundle(seen, "--to", SEEN - 1)
+    path = seen.data.with_name("b.zip")
+    told = seen.run("export", "--format", "bundle", "-o", path, "--to", SEEN - 1)
+    assert "so far" not in told
     assert SEEN == said(seen.check(path, *named(0, 1)))[0]
     assert SEEN == said(seen.check(path, *named(0, 1, 2), "--quorum", 2))[0]
     code, told = both.theirs(path, *named(0, 1))
@@ -229,7 +251,10 @@ def test_a_bundle_holds_what_witnesses_cosigned(seen: Seen, both: Verifiers) -> 
 
 def test_of_a_bundle_that_goes_further_it_can_not_be_told(seen: Seen, both: Verifiers) -> None:
     """Its last entries were never shown to a witness."""
-    path = bundle(seen)
+    path = seen.data.with_name("b.zip")
+    told = seen.run("export", "--format", "bundle", "-o", path)
+    assert f"cosigned the first {SEEN} entries so far" in told
+    assert f"Give --to {SEEN - 1}" in told
     shown = seen.check(path, *named(0, 1), code=2)
     assert ("unknown", SEEN) == (shown["result"], said(shown)[0])
     code, told = both.theirs(path, *named(0, 1))
