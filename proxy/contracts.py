@@ -404,8 +404,11 @@ class Transaction(Protocol):
     def version(self, workspace: str, version: str) -> StateVersion | None:
         """Return a version by its ID or its number (decimal text)."""
 
-    def versions(self, workspace: str) -> list[StateVersion]:
-        """Return all versions of the workspace, oldest first."""
+    def kept_versions(self, workspace: str) -> list[StateVersion]:
+        """Return the versions that are not pruned, oldest first.
+
+        And each that is, if it follows right after one that is not.
+        """
 
     def add_version(self, version: StateVersion, sealed: bytes) -> None:
         """Make this the workspace's newest version; creates the workspace when it is new."""
@@ -641,6 +644,10 @@ class Store(Protocol):
 
     async def versions(self, workspace: str) -> list[StateVersion]:
         """Return a workspace's versions, newest first."""
+        ...
+
+    async def kept_versions(self, workspace: str) -> list[StateVersion]:
+        """Return a workspace's versions as ``Transaction.kept_versions`` does, oldest first."""
         ...
 
     async def pruned_versions(self, index: int) -> list[tuple[int, str]]:

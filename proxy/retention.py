@@ -158,7 +158,8 @@ def to_drop(
     """Return the versions that no rule keeps, oldest first.
 
     Args:
-        versions: all of the workspace, oldest first.
+        versions: of the workspace, oldest first: all that are kept so far, and each that follows
+            right after one of them.
         rules: that ask.
         now: RFC 3339.
         destroyed: so many of the first were destroyed by a purge; they are left out.
@@ -193,7 +194,7 @@ def started_with(versions: Sequence[Versioned], held_since: object) -> int | Non
     """Return the number of the version that the run under way began with; None without one.
 
     Args:
-        versions: all of the workspace, oldest first.
+        versions: of the workspace, oldest first.
         held_since: ``run`` of the versions that it writes; None when no lock is held.
     """
     if held_since is None:

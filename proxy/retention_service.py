@@ -178,7 +178,7 @@ class RetentionService:
         asked = self._asked(record, rules)
         if not asked.rules.is_on:
             return []
-        versions = (await self._store.versions(record.name))[::-1]
+        versions = await self._store.kept_versions(record.name)
         held = {lock.workspace: lock.taken for lock in await self._store.locks()}
         return _droppable(
             versions, asked.rules, rfc3339(self._clock()), record, held.get(record.name)
@@ -222,7 +222,7 @@ class RetentionService:
             return None
         lock = transaction.lock(workspace)
         found = _droppable(
-            transaction.versions(workspace),
+            transaction.kept_versions(workspace),
             asked.rules,
             transaction.time,
             record,

@@ -117,6 +117,14 @@ class _Contents:
         )
 
 
+def _kept(versions: Sequence[StateVersion]) -> list[StateVersion]:
+    return [
+        version
+        for before, version in zip([None, *versions], versions, strict=False)
+        if version.pruned is None or (before is not None and before.pruned is None)
+    ]
+
+
 class FakeTransaction(Transaction):
     """One job's view of the contents."""
 
@@ -169,8 +177,8 @@ class FakeTransaction(Transaction):
         for version in self._contents.versions.get(workspace, [])[:through]:
             self._contents.bodies.pop(version.id, None)
 
-    def versions(self, workspace: str) -> list[StateVersion]:
-        return list(self._contents.versions.get(workspace, []))
+    def kept_versions(self, workspace: str) -> list[StateVersion]:
+        return _kept(self._contents.versions.get(workspace, []))
 
     def prune_versions(self, version_ids: Sequence[str], index: int) -> None:
         for versions in self._contents.versions.values():
@@ -475,6 +483,9 @@ class FakeStore(Store):
 
     async def versions(self, workspace: str) -> list[StateVersion]:
         return self._read().versions.get(workspace, [])[::-1]
+
+    async def kept_versions(self, workspace: str) -> list[StateVersion]:
+        return _kept(self._read().versions.get(workspace, []))
 
     async def pruned_versions(self, index: int) -> list[tuple[int, str]]:
         return sorted(

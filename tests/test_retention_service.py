@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.access import EVERYWHERE, Role
-from proxy.contracts import StateVersion
+from proxy.contracts import StateVersion, Transaction
 from proxy.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from proxy.refusals import PrunedError
 from proxy.retention import KEEP_ALL, Retention
@@ -22,6 +22,7 @@ from tests.samples import (
     WORKSPACE,
     Clock,
     a_caller,
+    a_draft,
     a_lock_info,
     a_state,
     an_audit_log,
@@ -113,6 +114,24 @@ async def test_the_last_version_of_each_run_is_kept(world: World) -> None:
     await run_of(world, "other", 6, 7)
     await world.retention.prune(ADMIN, WORKSPACE, Retention(last_of_run=True))
     assert [2, 4, 5, 7] == await kept(world)
+
+
+async def test_a_version_before_a_pruned_one_ends_its_run_or_not_as_ever(world: World) -> None:
+    """By what followed it, though that is gone."""
+    await run_of(world, "a", 1, 2, 3)
+    await run_of(world, "b", 4, 5, 6)
+    await save(world, 7)
+    await world.directory.create(ADMIN, "workspace", {"name": WORKSPACE, "keep_versions": "all"})
+    first, third = (await world.store.versions(WORKSPACE))[::-1][1:4:2]
+
+    def drop(transaction: Transaction) -> None:
+        index = transaction.append(a_draft())
+        transaction.prune_versions([first.id, third.id], index)
+
+    await world.store.write(drop)  # 2 and 4, as if rules that are gone had let 1 and 3 stay
+    await world.directory.update(ADMIN, "workspace", WORKSPACE, {"keep_versions": ""})
+    await world.retention.prune(ADMIN, WORKSPACE, Retention(last_of_run=True))
+    assert [3, 6, 7] == await kept(world)
 
 
 async def test_a_lock_that_is_confirmed_is_one_run(world: World) -> None:

@@ -54,6 +54,7 @@ from proxy.storage.tiles import KeptTile, read_tiles, unkept_tiles
 from proxy.storage.transaction import (
     DEAD_LETTER_COLUMNS,
     DELIVERY_COLUMNS,
+    KEPT_VERSIONS,
     LOCK_COLUMNS,
     MAX_KNOWN,
     PASSED,
@@ -661,6 +662,11 @@ class SQLiteStore:
             "ORDER BY v.number DESC",
             (workspace,),
         )
+        return [StateVersion(*row) for row in rows]
+
+    async def kept_versions(self, workspace: str) -> list[StateVersion]:
+        """Return the versions that are not pruned, and what follows right after, oldest first."""
+        rows = await asyncio.to_thread(self._rows, KEPT_VERSIONS, (workspace,))
         return [StateVersion(*row) for row in rows]
 
     async def pruned_versions(self, index: int) -> list[tuple[int, str]]:

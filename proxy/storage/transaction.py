@@ -71,6 +71,12 @@ _HEAD: Final = (
     f"SELECT {VERSION_COLUMNS} FROM workspace w LEFT JOIN state_version v ON v.id = w.head "  # noqa: S608
     "WHERE w.name = ?"
 )
+KEPT_VERSIONS: Final = (
+    f"SELECT {VERSION_COLUMNS} FROM state_version v WHERE v.workspace = ? AND (v.pruned IS NULL OR "  # noqa: S608
+    "EXISTS (SELECT 1 FROM state_version b WHERE b.workspace = v.workspace "
+    "AND b.number = v.number - 1 AND b.pruned IS NULL)) ORDER BY v.number"
+)
+"""Those that are not pruned, and each that is and follows right after one that is not."""
 _KEEP_CREATED: Final = " ON CONFLICT (name) DO UPDATE SET head = excluded.head"
 _COLUMNS: Final = {
     "entry": (
@@ -472,14 +478,10 @@ class SQLiteTransaction:
         )
         return None if row is None else StateVersion(*row)
 
-    def versions(self, workspace: str) -> list[StateVersion]:
-        """Return all versions of the workspace, oldest first."""
+    def kept_versions(self, workspace: str) -> list[StateVersion]:
+        """Return the versions that are not pruned, and what follows right after, oldest first."""
         self.apply()
-        rows = self._connection.execute(
-            f"SELECT {VERSION_COLUMNS} FROM state_version v WHERE v.workspace = ? "  # noqa: S608
-            "ORDER BY v.number",
-            (workspace,),
-        )
+        rows = self._connection.execute(KEPT_VERSIONS, (workspace,))
         return [StateVersion(*row) for row in rows]
 
     def add_version(self, version: StateVersion, sealed: bytes) -> None:

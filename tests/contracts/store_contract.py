@@ -102,8 +102,8 @@ def _add(version: StateVersion, tx: Transaction, sealed: bytes = b"sealed") -> N
     tx.add_version(version, sealed)
 
 
-def _versions(tx: Transaction) -> list[StateVersion]:
-    return tx.versions(WORKSPACE)
+def _kept(tx: Transaction) -> list[StateVersion]:
+    return tx.kept_versions(WORKSPACE)
 
 
 def _set_run(run: runs.Run, tx: Transaction) -> None:
@@ -668,31 +668,37 @@ class StoreContract:
 
     async def test_pruned_versions_are_marked_and_their_bodies_gone(self, store: Store) -> None:
         """Of those that were named; when, and by which entry. The newest is what it was."""
-        first, second, third = (a_version(number) for number in (1, 2, 3))
-        third = third._replace(run=rfc3339(START))
-        for version in (first, second, third):
+        versions = [a_version(number) for number in range(1, 6)]
+        versions[-1] = versions[-1]._replace(run=rfc3339(START))
+        for version in versions:
             await store.write(recorded(partial(_add, version)))
 
         def prune(tx: Transaction) -> tuple[str, int]:
             index = tx.append(a_draft())
-            tx.prune_versions([first.id, second.id], index)
+            tx.prune_versions([versions[place].id for place in (0, 2, 3)], index)
             return tx.time, index
 
-        assert [first, second, third] == (await store.write(_versions)).value
+        assert versions == (await store.write(_kept)).value
         assert [] == await store.pruned_versions(0)
         time, index = (await store.write(prune)).value
-        pruned = [each._replace(pruned=time, pruned_by=index) for each in (first, second)]
         await store.scrub()
-        for version in pruned:
+        gone = [versions[place].id for place in (0, 2, 3)]
+        for version_id in gone:
             with pytest.raises(UnavailableError):
-                await store.sealed(version.id)
-        assert b"sealed" == await store.sealed(third.id)
-        assert [*pruned, third] == (await store.write(_versions)).value
-        assert [third, *pruned[::-1]] == await store.versions(WORKSPACE)
-        assert pruned[0] == (await store.write(lambda tx: tx.version(WORKSPACE, "1"))).value
-        assert third == (await store.write(lambda tx: tx.head(WORKSPACE))).value
-        assert [(3, 2)] == [(each.versions, each.pruned) for each in await store.workspaces()]
-        assert {first.id, second.id} == {each for _, each in await store.pruned_versions(index)}
+                await store.sealed(version_id)
+        assert b"sealed" == await store.sealed(versions[1].id) == await store.sealed(versions[4].id)
+        marked = [
+            each._replace(pruned=time, pruned_by=index) if each.id in gone else each
+            for each in versions
+        ]
+        assert marked[::-1] == await store.versions(WORKSPACE)
+        # The third follows right after one that is kept.
+        assert [marked[1], marked[2], marked[4]] == (await store.write(_kept)).value
+        assert [marked[1], marked[2], marked[4]] == await store.kept_versions(WORKSPACE)
+        assert marked[0] == (await store.write(lambda tx: tx.version(WORKSPACE, "1"))).value
+        assert marked[4] == (await store.write(lambda tx: tx.head(WORKSPACE))).value
+        assert [(5, 3)] == [(each.versions, each.pruned) for each in await store.workspaces()]
+        assert set(gone) == {each for _, each in await store.pruned_versions(index)}
         assert [] == await store.pruned_versions(index + 1)
 
     async def test_a_pruning_of_a_failed_job_never_happened(self, store: Store) -> None:
