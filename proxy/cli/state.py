@@ -366,7 +366,7 @@ def prune(
     elif done:
         _print_pruned(done)
     else:
-        typer.echo("Nothing to prune: every version is kept.")
+        typer.echo("Nothing to prune: every version that is left is kept.")
     if done and not dry_run:
         notice(
             "What can't be destroyed from here: backups, snapshots and other copies of the "

@@ -116,7 +116,8 @@ def test_people_get_a_table_after_a_question(tfaudit: Tfaudit, prod: str) -> Non
     """With what can't be destroyed from here; no is an answer, too."""
     assert prod
     options = ("state", "prune", "--keep", 2)
-    assert "Nothing to prune" in tfaudit(*options, "--keep-for", "1d").stdout
+    kept = tfaudit(*options, "--keep-for", "1d").stdout
+    assert "Nothing to prune: every version that is left is kept.\n" == kept
     asked = tfaudit(*options, answer="n\n", code=1)
     assert "Destroy 3 versions of 1 workspace? Nothing brings them back." in asked.stderr
     assert "nobody answered" in tfaudit(*options, code=2).stderr
