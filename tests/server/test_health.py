@@ -1,12 +1,15 @@
 """Tests of proxy.server.health."""
 
 import math
+import re
 import time
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxy.anchors.anchor import Anchor
+from proxy.anchors.files import FilePlace
 from proxy.audit_log import draft
 from proxy.contracts import DeadLetter, Delivery, HeldLock, Transaction
 from proxy.cosigned import CosignedCheckpoint
@@ -195,3 +198,44 @@ async def test_the_age_of_the_newest_cosigned_checkpoint_is_told(
     assert 1000 <= found["tfaudit_cosigned_checkpoint_age_seconds"] < 1100
     assert 7 == found["tfaudit_cosigned_checkpoint_entries"]
     assert note == await (await client.get("/checkpoint/cosigned")).text()
+
+
+async def test_without_anchors_nothing_is_said_of_them(client: Client) -> None:
+    """Neither a line nor a number."""
+    assert "ready\n" == await (await client.get("/readyz")).text()
+    assert not [name for name in await samples(client) if "anchor" in name]
+
+
+@pytest.mark.parametrize(
+    ("size", "is_compared", "line", "numbers"),
+    [
+        (3, True, "has the newest checkpoint", (0, 0, 1)),
+        (1, True, "s behind the log", (2, None, 1)),
+        (None, False, "could not be compared with the log since the start", (3, math.inf, 0)),
+    ],
+)
+async def test_how_far_anchors_are_is_told(
+    client: Client,
+    store: FakeStore,
+    tmp_path: Path,
+    size: int | None,
+    is_compared: bool,
+    line: str,
+    numbers: tuple[float, float | None, float],
+) -> None:
+    """By readiness, which they never deny, and by the metrics."""
+    await World(store).append(3)
+    anchor = Anchor("share", "file", FilePlace("share", tmp_path / "note"), 60.0, tmp_path / "lock")
+    anchor.size, anchor.is_compared = size, is_compared
+    client.app[appkeys.ANCHORS].__dict__["_anchors"] = [anchor]
+    response = await client.get("/readyz")
+    assert 200 == response.status
+    assert re.fullmatch(rf"ready\nthe anchor share .*{line}\n", await response.text())
+    found = await samples(client)
+    entries, seconds, compared = numbers
+    assert (entries, compared) == (
+        found["tfaudit_anchor_lag_entries share"],
+        found["tfaudit_anchor_compared share"],
+    )
+    if seconds is not None:
+        assert seconds == found["tfaudit_anchor_lag_seconds share"]
