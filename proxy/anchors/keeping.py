@@ -163,12 +163,13 @@ class Anchors:
         """
         if not self._anchors:
             return []
-        size = await self._store.size()
+        size, pruned = await self._store.size(), await self._store.pruned()
         found = []
         for each in self._anchors:
             covered = each.size or 0
             lag = max(0, size - covered)
-            age = await age_of(self._store, covered, now) if lag else 0.0
+            # Of what is pruned nobody knows the age: it is older than the first that is not.
+            age = await age_of(self._store, max(covered, pruned), now) if lag else 0.0
             found.append(
                 AnchorStatus(
                     each.name,

@@ -582,3 +582,24 @@ def test_a_bucket_that_takes_nothing_leaves_the_log_as_it_is(
     assert list(range(OLDER)) == indices(past)
     told = past.run("retain", "--keep", "480d", "--archive", "s3://B", code=2).stderr
     assert "is no place in S3" in told
+
+
+def test_an_anchor_of_what_is_pruned_holds(
+    before: Past, pruned: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checkpoint is dropped, and was signed by a former key: the hashes tell."""
+    sql = f"SELECT note FROM checkpoint WHERE size < {OLDEST} ORDER BY size DESC LIMIT 1"  # noqa: S608
+    [(note,)] = rows(before, sql)
+    assert [] == rows(pruned, sql)
+    path = tmp_path / "note"
+    path.write_text(note)
+    tables = {"note": {"type": "file", "path": str(path)}}
+    monkeypatch.setenv("TFAUDIT_ANCHORS", json.dumps(tables))
+    past = pruned.copy(tmp_path / "copy")
+    [shown] = json.loads(past.run("anchor", "list", "--json").stdout)
+    assert (int(note.split("\n")[1]), True, "") == (
+        shown["size"],
+        shown["is_compared"],
+        shown["error"],
+    )
+    assert "Verified" in past.run("verify", "--no-record", "--against", path).stdout
