@@ -55,12 +55,19 @@ def recover(
     loaded = settings(data, config)
     require_directory(loaded)
     with only_server(loaded):
-        done = run(_recover(loaded, known_size, accept=accept))
+        done = run(record_loss(loaded, known_size, accept=accept))
     typer.echo(done)
 
 
-async def _recover(config: "Config", known_size: int | None, *, accept: bool) -> str:
+async def record_loss(
+    config: "Config", known_size: int | None = None, *, accept: bool = False
+) -> str:
     """Put on record what is lost; return what was done.
+
+    Args:
+        config: names the data directory, which no server uses, and the anchors.
+        known_size: how many entries somebody says that the log had.
+        accept: whether it is lost for good.
 
     Raises:
         NotFoundError: nothing is lost.
@@ -72,7 +79,7 @@ async def _recover(config: "Config", known_size: int | None, *, accept: bool) ->
 
     async with opened(config, is_recovery=True) as program:
         size = await program.store.size()
-        found = await _lost(program)
+        found = await known_of_lost(program)
         lost = max(found, key=lambda each: each.size, default=None)
         known = max(known_size or 0, 0 if lost is None else lost.size)
         if lost is None and known <= size:
@@ -116,7 +123,7 @@ async def _recover(config: "Config", known_size: int | None, *, accept: bool) ->
     )
 
 
-async def _lost(program: "Program") -> "list[Lost]":
+async def known_of_lost(program: "Program") -> "list[Lost]":
     """Return what is known of the log here and in anchors, and is not in it.
 
     Raises:

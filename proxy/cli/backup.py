@@ -94,6 +94,13 @@ def restore(
         Path | None,
         typer.Option("--keys", metavar="DIR", help="The keys, when they are not in the backup."),
     ] = None,
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss",
+            help="Restore it though an anchor knows entries after it: they are lost for good.",
+        ),
+    ] = False,
     data: DataOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -112,6 +119,7 @@ def restore(
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         findings = _restore(source, keys, loaded)
+        _settle_loss(loaded, findings, accept=accept)
         _record_restore(loaded, source, findings)
     except BaseException:
         _clear(directory, itself=made)
@@ -196,6 +204,32 @@ def _restore(source: Path, keys: Path | None, config: "Config") -> "Findings":
             )
 
     return run(action())
+
+
+def _settle_loss(config: "Config", findings: "Findings", *, accept: bool) -> None:
+    """Pass when no anchor knows more of the log than the backup has, or that is put on record.
+
+    Raises:
+        ConfigError: one does.
+    """
+    from proxy.cli._recovery import known_of_lost, record_loss  # noqa: PLC0415 - quick start
+
+    async def action() -> None:
+        async with opened(config, is_recovery=True) as program:
+            lost = await known_of_lost(program) if program.anchors else []
+        if not lost:
+            return
+        if not accept:
+            known = max(lost, key=lambda each: each.size)
+            raise ConfigError(
+                f"{known.by} knows the log with {known.size} entries, and the backup has "
+                f"{findings.entries}, or others: nothing was restored. Restore the newest backup. "
+                "If what came after this one is lost for good, say so with --accept-loss, which "
+                "puts that on record"
+            )
+        notice(await record_loss(config, accept=True))
+
+    run(action())
 
 
 def _record_restore(config: "Config", source: Path, findings: "Findings") -> None:

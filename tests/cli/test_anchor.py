@@ -9,7 +9,7 @@ import pytest
 
 from proxy.cli._common import settings
 from proxy.server_lock import only_server, tell_halted
-from tests.cli.conftest import Tfaudit, json_lines
+from tests.cli.conftest import Tfaudit, events, json_lines
 from tests.cli.test__recovery import put_back
 from tests.cli.tile_logs import grow
 
@@ -159,3 +159,36 @@ def test_beside_a_server_its_word_is_enough(tfaudit: Tfaudit, data: Path, older:
         tell_halted(held, "a fork was found")
         told = tfaudit("log", code=2)
         assert "the server that runs here signs nothing on: a fork was found" in told.stderr
+
+
+@pytest.mark.usefixtures("place")
+def test_an_older_backup_is_restored_when_the_loss_is_accepted_alone(
+    tfaudit: Tfaudit, data: Path
+) -> None:
+    """Else nothing is: neither data nor entry. What is lost is on record before the restoring."""
+    grow(data, 3)
+    backup = data.parent / "backup"
+    tfaudit("backup", "create", backup, "--with-keys")
+    grow(data, 4)
+    tfaudit("anchor", "now")
+    shutil.rmtree(data)
+    told = tfaudit("backup", "restore", backup, code=2).stderr
+    assert "the anchor share knows the log with 8 entries, and the backup has 4" in told
+    assert not data.exists()
+    assert "4 entries lost" in tfaudit("backup", "restore", backup, "--accept-loss").stderr
+    names = [each for each in events(tfaudit) if each in {"audit.recovered", "config.changed"}]
+    assert ["audit.recovered", "config.changed"] == names
+    tfaudit("anchor", "now")
+    tfaudit("verify")
+
+
+@pytest.mark.usefixtures("place")
+def test_a_backup_that_lacks_nothing_is_restored_as_ever(tfaudit: Tfaudit, data: Path) -> None:
+    """The anchors know no more than it."""
+    grow(data, 3)
+    tfaudit("anchor", "now")
+    backup = data.parent / "backup"
+    tfaudit("backup", "create", backup, "--with-keys")
+    shutil.rmtree(data)
+    tfaudit("backup", "restore", backup)
+    tfaudit("anchor", "list")
