@@ -10,8 +10,9 @@ from proxy.contracts import LogQuery, Store
 from proxy.errors import PrunedError
 
 EVENT: Final = "audit.pruned"
-LASTING: Final = frozenset({EVENT, "key.rotated"})
-"""Events whose entries are never pruned: which keys sign the log, and where the rest of it is."""
+LASTING: Final = frozenset({EVENT, "audit.recovered", "key.rotated"})
+"""Events whose entries are never pruned: which keys sign the log, what of it was lost, and where
+the rest of it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,7 @@ class Findings:
         pruned_until: index of the first entry that was not pruned under the policy.
         pruned_by: index of the entry that says so; None when nothing is pruned.
         archive: where the newest of the pruned entries are.
+        archived_until: archives that were checked hold all entries before this index.
     """
 
     entries: int = 0
@@ -237,6 +238,7 @@ class Findings:
     pruned_until: int = 0
     pruned_by: int | None = None
     archive: str = ""
+    archived_until: int = 0
 
 
 @dataclass(slots=True)

@@ -35,6 +35,7 @@ from proxy.errors import (
 
 if TYPE_CHECKING:
     from proxy.cli._anchors import Anchors
+    from proxy.cli._archives import Archives
     from proxy.cli._verification import Advance, Findings, TrustedKeys
     from proxy.cli._witnessed import Quorum
     from proxy.config import Config
@@ -105,6 +106,15 @@ def verify(
             "such, or what a sink wrote. Finds a restored backup, a cut tail and a forked log.",
         ),
     ] = None,
+    archive: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--archive",
+            metavar="FILE|DIR",
+            help="Of a pruned log: archives that `tfaudit retain` wrote, or a directory of them. "
+            "Proves that they are of this log, and without a gap all that was pruned.",
+        ),
+    ] = None,
     witness: Annotated[
         list[str] | None,
         typer.Option(
@@ -156,7 +166,13 @@ def verify(
         against or [],
         _quorum(witness or (), quorum),
         tree_only=tree_only,
+        archives=archive or [],
     )
+    if asked.archives and not asked.is_compared:
+        raise InvalidInputError(
+            "--archive is for a log: name its data directory, its tiles or its server. An archive "
+            "is verified by itself as a bundle"
+        )
     # Whoever has public keys alone can't sign an entry, and a backup must stay what it was.
     is_recorded = record and kind is _Kind.DATA and bool(keys.masters)
     is_recorded = is_recorded and not is_backup(loaded.data.directory) and not tree_only
@@ -219,6 +235,7 @@ class _Asked:
         against: where anchors are.
         wanted: which witnesses must have cosigned; None when none must.
         tree_only: of a data directory, the tree alone.
+        archives: of what was pruned.
     """
 
     kind: _Kind
@@ -230,6 +247,7 @@ class _Asked:
     against: list[Path]
     wanted: "Quorum | None"
     tree_only: bool
+    archives: list[Path]
 
     @property
     def is_tree(self) -> bool:
@@ -256,13 +274,33 @@ def _checked(asked: _Asked) -> "Findings":
         asked.trusted.extend(each.note for each in anchors.found)
     if asked.wanted is not None:
         asked.trusted.extend(_cosigned(asked, asked.wanted))
+    archives = _archives(asked) if asked.archives else None
     findings = _findings(asked)
+    if archives is not None:
+        archives.tell(findings)
     findings.notes = findings.notes or tuple(asked.trusted)
     if anchors is not None:
         _compare_anchors(asked, anchors, findings)
     if asked.wanted is not None:
         _require_cosigned(asked.wanted, findings)
     return findings
+
+
+def _archives(asked: _Asked) -> "Archives":
+    """Check the archives that were given; the log has to have been what each of them says."""
+    from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
+    from proxy.cli._archives import read_archives  # noqa: PLC0415
+    from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
+
+    async def followed() -> "TrustedKeys":
+        async with SQLiteReader(asked.config.data.database) as store:
+            return await check.followed_in_store(store, asked.keys)
+
+    keys = run(followed()) if asked.kind is _Kind.DATA else asked.keys
+    with _progress(None) as advance:
+        found = read_archives(asked.archives, keys, advance)
+    asked.trusted.extend(found.notes)
+    return found
 
 
 def _findings(asked: _Asked) -> "Findings":
@@ -678,6 +716,11 @@ def _report(what: str, findings: "Findings", *, as_json: bool) -> None:
                 f"{findings.pruned_by}): older entries are in the archives, the newest of them in "
                 f"{clean(findings.archive)}; of them the tree has the hashes."
             )
+        if findings.archived_until:
+            typer.echo(
+                f"Archived: the entries before {findings.archived_until}, none missing, proved to "
+                "be of this very log."
+            )
     if findings.cosigned is not None and not as_json:
         said = findings.cosigned
         typer.echo(
@@ -697,6 +740,7 @@ def _pruned(findings: "Findings") -> dict[str, object]:
         "pruned_until": findings.pruned_until,
         "pruned_by": findings.pruned_by,
         "archive": findings.archive,
+        **({"archived_until": findings.archived_until} if findings.archived_until else {}),
     }
 
 

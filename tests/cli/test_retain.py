@@ -603,3 +603,53 @@ def test_an_anchor_of_what_is_pruned_holds(
         shown["error"],
     )
     assert "Verified" in past.run("verify", "--no-record", "--against", path).stdout
+
+
+# ---------------------------------------------------------------- the whole history
+
+
+def test_archives_and_what_is_left_are_the_whole_history(twice: Past) -> None:
+    """Also after a rotation of both keys, by the newest alone."""
+    told = twice.run("verify", "--no-record", "--archive", twice.archive).stdout
+    assert f"Archived: the entries before {OLDER}, none missing" in told
+    first, second = twice.bundles
+    shown = verified(twice.data, "--no-record", "--archive", second, "--archive", first)
+    assert OLDER == shown["archived_until"]
+
+
+def test_a_gap_between_archives_is_told(twice: Past) -> None:
+    """It could not be told what is in it."""
+    shown = verified(twice.data, "--no-record", "--archive", twice.bundles[1], code=2)
+    assert "unknown" == shown["result"]
+    assert f"the entries from 0 to {OLDER - 1}, which were pruned" in str(shown["unchecked"])
+
+
+def test_an_archive_of_another_log_is_found(twice: Past, tmp_path: Path) -> None:
+    """And one that was altered, or is a choice of entries."""
+    other = a_past(tmp_path / "other")
+    other.retain("480d")
+    shown = verified(twice.data, "--no-record", "--archive", other.archive, code=1)
+    assert "does not hold" in str(shown["message"])
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(twice.bundles[0].read_bytes()[:-100])
+    assert 1 == twice.run("verify", "--no-record", "--archive", broken, code=1).exit_code
+    part = tmp_path / "part.zip"
+    twice.run("export", "--format", "bundle", "--event", "key.*", "-o", part)
+    told = twice.run("verify", "--no-record", "--archive", part, code=2).stderr
+    assert "is a choice of entries, and no archive" in told
+    told = twice.run("verify", "--no-record", "--archive", tmp_path / "other", code=2).stderr
+    assert "names no archive" in told
+
+
+def test_tiles_of_a_pruned_log_and_its_archives_are_the_whole_history(
+    twice: Past, tmp_path: Path
+) -> None:
+    """With all keys of the log."""
+    past = twice.copy(tmp_path / "copy")
+    past.run("export", "--format", "tiles", "-o", tmp_path / "tiles")
+    keys = tmp_path / "keys.json"
+    keys.write_text(past.run("key", "export-public", "--json").stdout)
+    shown = verified(tmp_path / "tiles", "--key", keys, "--archive", past.archive)
+    assert OLDER == shown["archived_until"]
+    told = past.run("verify", past.bundles[0], "--archive", past.archive, code=2).stderr
+    assert "--archive is for a log" in told
