@@ -283,29 +283,29 @@ def retention(db: Database) -> None:
     db.execute(
         """
         WITH locking AS (
-            SELECT idx, workspace, time, event,
+            SELECT idx, workspace, event,
                 lag(event) OVER (PARTITION BY workspace ORDER BY idx) AS before
             FROM entry WHERE outcome = 'success'
             AND event IN ('state.locked', 'state.unlocked', 'state.force_unlocked')
         ), step AS (
-            SELECT idx, workspace, time AS taken, NULL AS version, 0 AS is_of_run
-            FROM locking WHERE event = 'state.locked' AND before IS NOT 'state.locked'
+            SELECT idx, workspace, event, NULL AS version
+            FROM locking WHERE event <> 'state.locked' OR before IS NOT 'state.locked'
             UNION ALL
-            SELECT idx, workspace, NULL,
-                json_extract(CAST(entry AS TEXT), '$.state.version'),
-                json_extract(CAST(entry AS TEXT), '$.run.id') IS NOT NULL
+            SELECT idx, workspace, event, json_extract(CAST(entry AS TEXT), '$.state.version')
             FROM entry WHERE outcome = 'success' AND event = 'state.written'
             AND json_valid(CAST(entry AS TEXT))
         ), saved AS (
-            SELECT idx, version, is_of_run,
-                max(taken) OVER (PARTITION BY workspace ORDER BY idx) AS taken
-            FROM step
+            SELECT idx, version,
+                max(CASE WHEN event = 'state.locked' THEN idx END) OVER so_far AS locked,
+                max(CASE WHEN event LIKE '%unlocked' THEN idx END) OVER so_far AS unlocked
+            FROM step WINDOW so_far AS (PARTITION BY workspace ORDER BY idx)
         ), first_save AS (
-            SELECT version, is_of_run, taken, min(idx) FROM saved
+            SELECT version, locked, unlocked, min(idx) FROM saved
             WHERE version IS NOT NULL GROUP BY version
         )
-        UPDATE state_version SET run = first_save.taken FROM first_save
-        WHERE first_save.version = state_version.id AND first_save.is_of_run
+        UPDATE state_version SET run = entry.time
+        FROM first_save JOIN entry ON entry.idx = first_save.locked
+        WHERE first_save.version = state_version.id AND locked > coalesce(unlocked, -1)
         """
     )
     # Of a lock that is still held, the time as the table has it, which the next version gets, too.
