@@ -65,10 +65,12 @@ class CosignedCheckpoint:
 
         A file that is gone, was altered, or has too few cosignatures of the witnesses that count
         now is as good as none: the next one that is cosigned takes its place. One that a former
-        key of the log signed stays until then: a rotation undoes no word of a witness.
+        key of the log signed stays until then: a rotation undoes no word of a witness. One of
+        entries that were lost does not, or none of the log that went on would ever follow it.
 
         Args:
-            verify: checks that a checkpoint is signed by a key that this log has or had.
+            verify: checks that a checkpoint is signed by a key that this log has or had, and that
+                the log contains it.
 
         Raises:
             UnavailableError: the log can't be read.

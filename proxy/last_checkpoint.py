@@ -181,6 +181,21 @@ class LastCheckpoint:
         """Check a checkpoint of the log in a store; see ``verify_own``."""
         return await verify_own(store, note, self._verifier, self._entry_key)
 
+    async def contained(self, store: Store, note: str) -> Checkpoint:
+        """Check a checkpoint of the log, and that it is of the log as it is in the store.
+
+        Raises:
+            InvalidInputError: not a checkpoint.
+            VerificationError: no key of this log signed it, or the log was put back and went on.
+            UnavailableError: the log can't be read.
+        """
+        checkpoint = await self.verified(store, note)
+        if await root_at(store, checkpoint.size, self.verified) != checkpoint.root:
+            raise VerificationError(
+                f"The log here never had the {checkpoint.size} entries of this checkpoint."
+            )
+        return checkpoint
+
     def is_on_record(self, note: str) -> bool:
         """Tell whether a recovery put on record that what a checkpoint promises was lost."""
         text = note.split("\n\n", 1)[0]

@@ -22,7 +22,6 @@ from proxy.contracts import Store
 from proxy.cosigned import CosignedCheckpoint
 from proxy.directory_service import DirectoryService
 from proxy.errors import ConfigError, TfauditError
-from proxy.key_history import verify_own
 from proxy.keys import (
     MASTER,
     KeyRing,
@@ -147,7 +146,7 @@ async def open_program(
         if not is_recovery:
             await last_checkpoint.check(store)
             await _check_anchors(anchors, directory, is_server=create)
-        await cosigned.load(lambda note: verify_own(store, note, verifier, entry_key))
+        await cosigned.load(lambda note: last_checkpoint.contained(store, note))
         policy = config.redaction.policy() if create else await _policy_in_force(store)
         readings = ReadingLog(store, window=config.audit.reading_window, now=now)
         async with PasswordHasher() as hasher, WorkerPool(secrets, workers, policy) as preparer:

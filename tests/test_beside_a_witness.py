@@ -1,6 +1,7 @@
-"""Tests of a checkpoint key's rotation beside a witness in a process of its own."""
+"""Tests of what a log goes through beside a witness in a process of its own: new keys, a loss."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 from proxy.app import _witnessing
 from proxy.cli import app
 from proxy.cli._common import run, settings
+from proxy.errors import ConfigError
 from proxy.program import open_program
 from tests.cli._bundle.bundles import appends, commit
 from tests.cli.test__witnessed import said
@@ -141,6 +143,34 @@ def test_after_the_new_key_the_former_is_not_believed(world: World, tmp_path: Pa
         size, told = world.cosigned()
         assert size is None
         assert "it answered 403" in told
+
+
+def test_after_a_loss_on_record_cosigning_begins_anew(world: World, tmp_path: Path) -> None:
+    """Once the witness forgot what was lost; until then nothing is shown as cosigned."""
+    backup = tmp_path / "backup"
+    shutil.copytree(world.data, backup)
+    commit(world.data, appends(range(4)))
+    with served(world.witness, log=str(world.keys), port=world.port):
+        assert (7, "") == world.cosigned()
+        seen = (world.data / "checkpoint.cosigned").read_text()
+        shutil.rmtree(world.data)
+        shutil.copytree(backup, world.data)
+        (world.data / "checkpoint.cosigned").write_text(seen)
+        tfaudit("log", "recover", "--known-size", 7, "--accept-loss", "--data", world.data)
+        size, told = world.cosigned()
+        assert (None, True) == (size, "it knows 7 entries of this log, which has 4" in told)
+        # Grown to another history of that size, which is on record as well.
+        commit(world.data, appends(range(3)))
+        with pytest.raises(ConfigError, match="the log was forked"):
+            world.cosigned()
+        tfaudit("log", "recover", "--accept-loss", "--data", world.data)
+        size, told = world.cosigned()
+        assert (None, True) == (size, "the log was forked" in told)
+        origin = seen.split("\n")[0]
+        forgotten = witness("forget", origin, "--data", world.witness, "--yes").stdout
+        assert seen.startswith(forgotten)
+        assert (8, "") == world.cosigned()
+    tfaudit("export", "--format", "bundle", "-o", tmp_path / "b.zip", "--config", world.config)
 
 
 def test_a_log_that_is_neither_key_nor_file_is_named(tmp_path: Path) -> None:
