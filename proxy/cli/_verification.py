@@ -5,7 +5,7 @@ import hashlib
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -287,6 +287,35 @@ async def verify_store(
         InvalidInputError: a trusted checkpoint is none.
         UnavailableError: the store could not be read.
     """
+    kept = [*trusted]
+    return await _undisturbed(
+        store, lambda: _verify_store(store, keys, kept, advance, processes, mark)
+    )
+
+
+async def _undisturbed(store: SQLiteReader, check: Callable[[], Awaitable[Findings]]) -> Findings:
+    """Check again what did not hold when entries were pruned meanwhile, which the check looked for.
+
+    Raises:
+        VerificationError: it does not hold.
+    """
+    while True:
+        until = await store.pruned()
+        try:
+            return await check()
+        except VerificationError:
+            if await store.pruned() == until:
+                raise
+
+
+async def _verify_store(  # noqa: PLR0917 - those of verify_store
+    store: SQLiteReader,
+    keys: TrustedKeys,
+    trusted: Iterable[str],
+    advance: Advance,
+    processes: int | None,
+    mark: Mark | None,
+) -> Findings:
     findings = Findings()
     # Entries and checkpoints up to here stay what they are; whatever does not is in the snapshot.
     snapshot = await store.snapshot()
@@ -556,6 +585,13 @@ async def verify_root(
         InvalidInputError: a trusted checkpoint is none.
         UnavailableError: the store could not be read.
     """
+    kept = [*trusted]
+    return await _undisturbed(store, lambda: _verify_root(store, keys, kept, advance))
+
+
+async def _verify_root(
+    store: SQLiteReader, keys: TrustedKeys, trusted: Iterable[str], advance: Advance
+) -> Findings:
     note = await store.checkpoint()
     if not note:
         raise MissingError("No checkpoint covers the log: they were removed.", 0)

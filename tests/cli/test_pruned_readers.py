@@ -158,6 +158,10 @@ async def test_over_http_a_pruned_entry_is_gone(
         proof = await face.ask("GET", "/api/v1/entries/100/proof", role=Role.AUDITOR)
         assert 410 == proof.status
         assert str(pruned.bundles[0]) in proof.body.decode()
+        limited = await face.token(Role.AUDITOR, ("prod",))
+        proof = await face.ask("GET", "/api/v1/entries/100/proof", token=limited)
+        assert 410 == proof.status
+        assert str(pruned.bundles[0]) not in proof.body.decode()
         assert 410 == (await face.ask("GET", "/tile/entries/000", role=Role.AUDITOR)).status
         assert 200 == (await face.ask("GET", "/tile/entries/001", role=Role.AUDITOR)).status
         assert 200 == (await face.ask("GET", "/tile/0/000", role=Role.AUDITOR)).status

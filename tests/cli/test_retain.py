@@ -1,5 +1,6 @@
 """Tests of `tfaudit retain`: old entries go, and all that is left can still be proved."""
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -13,11 +14,15 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from proxy.cli import _archive, _pruning, retain
+from proxy.cli import _archive, _pruning, _verification, retain
 from proxy.cli._common import caller, run, settings
+from proxy.cli._pruned import Start, read_start
+from proxy.cli._verification import TrustedKeys, verify_store
 from proxy.contracts import DeadLetter, Delivery, SinkReplay, Store, Transaction
 from proxy.errors import UnavailableError
+from proxy.keys import open_keys
 from proxy.program import open_program
+from proxy.storage.reader import Snapshot, SQLiteReader
 from proxy.storage.sqlite import SQLiteStore
 from tests.cli.conftest import json_lines
 from tests.cli.pruned_logs import OLDER, OLDEST, Past, a_past, a_start
@@ -653,3 +658,26 @@ def test_tiles_of_a_pruned_log_and_its_archives_are_the_whole_history(
     assert OLDER == shown["archived_until"]
     told = past.run("verify", past.bundles[0], "--archive", past.archive, code=2).stderr
     assert "--archive is for a log" in told
+
+
+async def test_a_verification_that_is_overtaken_by_a_pruning_begins_anew(
+    before: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks for entries that were there when it began."""
+    past = before.copy(tmp_path)
+    keys = TrustedKeys.of_ring(open_keys(settings(past.data, None), create=False))
+    beginnings: list[int] = []
+
+    async def overtaken(store: SQLiteReader, snapshot: Snapshot) -> Start:
+        found = await read_start(store, snapshot)
+        beginnings.append(found.until)
+        if len(beginnings) == 1:
+            await asyncio.to_thread(past.retain, "480d")
+        return found
+
+    monkeypatch.setattr(_verification, "read_start", overtaken)
+    async with SQLiteReader(past.data / "tfaudit.db") as store:
+        findings = await verify_store(store, keys, [], lambda: None)
+    # The second is that of the pruning itself.
+    assert [0, 0, OLDEST] == beginnings
+    assert OLDEST == findings.pruned_until
