@@ -12,7 +12,6 @@ import msgspec
 
 from proxy.admin_service import AdminService
 from proxy.anchors.keeping import Anchors
-from proxy.anchors.settings import open_anchors
 from proxy.audit_log import AuditLog
 from proxy.auth.password_hasher import PasswordHasher
 from proxy.auth.people import People
@@ -33,7 +32,7 @@ from proxy.keys import (
     rotating,
     settle_pending,
 )
-from proxy.last_checkpoint import LastCheckpoint
+from proxy.last_checkpoint import LastCheckpoint, Verify
 from proxy.lock_service import LockService
 from proxy.preparation import Keys, is_opened_by
 from proxy.preparers import WorkerPool
@@ -135,7 +134,7 @@ async def open_program(
         [each.verifier for each in config.witness.listed],
         config.witness.wanted,
     )
-    anchors = open_anchors(config, store, last_checkpoint.verified, now)
+    anchors = anchors_of(config, store, last_checkpoint.verified)
     secrets = Keys(keys.master, keys.redaction)
     open_sink = SinkOpener(NamedSecrets(config), now, config.data.directory)
     async with AsyncExitStack() as after, store:
@@ -194,6 +193,19 @@ async def open_program(
         if not is_recovery:
             with suppress(TfauditError, OSError):
                 await last_checkpoint.note(store)
+
+
+def anchors_of(config: Config, store: Store, verify: Verify) -> Anchors:
+    """Return the anchors that a configuration names, without I/O.
+
+    Raises:
+        ConfigError: with all that is wrong with them.
+    """
+    if not config.anchors:
+        return Anchors((), store, verify)
+    from proxy.anchors.settings import open_anchors  # noqa: PLC0415 - commands start quicker
+
+    return open_anchors(config, store, verify, now)
 
 
 async def _check_anchors(anchors: Anchors, directory: Path, *, is_server: bool) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from proxy import config
 from proxy.access import MEANINGS, PERMISSIONS, Role
-from proxy.anchors.settings import KINDS as ANCHORS
+from proxy.anchors.settings import TYPES, settings_type
 from proxy.directory import NOT_GIVEN, RECORDS, SinkRecord
 from proxy.docstrings import read_docstring
 from proxy.events import EVENTS, OUTCOMES
@@ -836,7 +836,7 @@ def _anchors() -> Iterator[str]:
     """Yield the part of docs/configuration.md about anchors: each type's settings."""
     yield ""
     yield from _OF_ANCHORS.splitlines()
-    for of in sorted(ANCHORS):
+    for of in sorted(TYPES):
         yield from (
             "",
             f"### {of}",
@@ -844,7 +844,7 @@ def _anchors() -> Iterator[str]:
             "| setting | kind | default | means |",
             "|---|---|---|---|",
         )
-        options = sorted(options_of(ANCHORS[of]), key=lambda each: not each.is_required)
+        options = sorted(options_of(settings_type(of)), key=lambda each: not each.is_required)
         yield from map(sink_documents.row, options)
 
 

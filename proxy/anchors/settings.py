@@ -14,7 +14,6 @@ from proxy.anchors.files import DirectoryPlace, FilePlace
 from proxy.anchors.git import GitPlace
 from proxy.anchors.keeping import Anchors
 from proxy.anchors.place import Place
-from proxy.anchors.s3 import S3Place, S3Settings
 from proxy.client_text import require_plain
 from proxy.config import Config
 from proxy.contracts import Store
@@ -78,13 +77,22 @@ class GitSettings(Options, frozen=True, kw_only=True):
     interval: _Interval = 600.0
 
 
-KINDS: Final[Mapping[str, type[Options]]] = {
-    "file": FileSettings,
-    "directory": DirectorySettings,
-    "git": GitSettings,
-    "s3": S3Settings,
-}
-"""What each type's settings are read as."""
+TYPES: Final = ("file", "directory", "git", "s3")
+"""Kinds of places."""
+
+
+def settings_type(of: str) -> type[Options]:
+    """Return what the settings of a type are read as."""
+    match of:
+        case "file":
+            return FileSettings
+        case "directory":
+            return DirectorySettings
+        case "git":
+            return GitSettings
+    from proxy.anchors.s3 import S3Settings  # noqa: PLC0415 - commands start quicker without it
+
+    return S3Settings
 
 
 def read_settings(name: str, table: Mapping[str, Any]) -> Options:
@@ -98,13 +106,13 @@ def read_settings(name: str, table: Mapping[str, Any]) -> Options:
         FieldError: names the setting and what is wrong with it.
     """
     of = table.get("type")
-    if not isinstance(of, str) or of not in KINDS:
-        raise FieldError(f"type must be one of {', '.join(KINDS)}", "type")
+    if not isinstance(of, str) or of not in TYPES:
+        raise FieldError(f"type must be one of {', '.join(TYPES)}", "type")
     for key, value in table.items():
         if isinstance(value, str):
             require_plain(value, f"{key} of the anchor {name}")
     given = {key: value for key, value in table.items() if key != "type"}
-    return read_fields(given, KINDS[of], f"{of} anchor", _WORDS)
+    return read_fields(given, settings_type(of), f"{of} anchor", _WORDS)
 
 
 def mistakes_of(config: Config) -> Iterator[str]:
@@ -176,10 +184,11 @@ def _place(name: str, settings: Options, config: Config, now: Callable[[], datet
             return DirectoryPlace(name, Path(path))
         case GitSettings(path=path, remote=remote, author=author):
             return GitPlace(name, Path(path), remote, author)
-        case S3Settings():
-            context = Context(name, NamedSecrets(config), now, asyncio.sleep, os.urandom)
-            return S3Place(settings, context)
-    raise AssertionError(f"no place for {type(settings).__name__}")
+    from proxy.anchors.s3 import S3Place, S3Settings  # noqa: PLC0415 - as above
+
+    if not isinstance(settings, S3Settings):
+        raise TypeError(settings)
+    return S3Place(settings, Context(name, NamedSecrets(config), now, asyncio.sleep, os.urandom))
 
 
 def on_record(config: Config) -> dict[str, str]:

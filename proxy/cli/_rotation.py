@@ -18,7 +18,6 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from proxy.anchors.settings import open_anchors
 from proxy.audit_log import AuditLog, Retiring, draft
 from proxy.cli._common import caller
 from proxy.config import Config
@@ -36,7 +35,7 @@ from proxy.keys import (
     settle_pending,
 )
 from proxy.last_checkpoint import LastCheckpoint
-from proxy.program import clock, now, settle
+from proxy.program import anchors_of, clock, settle
 from proxy.storage.reader import newest_signatures
 from proxy.storage.sqlite import SQLiteStore
 from proxy.tlog.checkpoint import verify_checkpoint
@@ -165,7 +164,7 @@ async def _commit(
     async with _opened(config, ring, purpose, new, old, retired) as (store, verifier):
         last = LastCheckpoint(config.data.last_checkpoint, verifier)
         await last.check(store)
-        anchors = open_anchors(config, store, last.verified, now)
+        anchors = anchors_of(config, store, last.verified)
         try:
             await anchors.check()
         finally:

@@ -298,7 +298,7 @@ class Aws:
 
 # By name: the library is imported when the first sink is used.
 _NO_CREDENTIALS: Final = (
-    "can't be asked: there are no credentials; give the server a role, or the sink an access_key_id"
+    "can't be asked: there are no credentials; give the server a role, or set access_key_id"
 )
 _NO_ANSWERS: Final = (
     ("NoCredentialsError", _NO_CREDENTIALS, True),
