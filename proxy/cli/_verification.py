@@ -328,7 +328,9 @@ async def _verify_store(  # noqa: PLR0917 - those of verify_store
     tiles = KeptTiles(store, snapshot.tiles)
     newest = ""
     root = EMPTY_ROOT
-    with Checkers(keys.plain(), processes or processes_for(promised_size)) as checkers:
+    with Checkers(
+        keys.plain(), processes or processes_for(promised_size - start.until)
+    ) as checkers:
         records = checkers.records(store.records(promised_size, start.until))
         pruned = pruned_leaves(store, start.until)
         course = _Course(start, pruned, records, verifier, replay, tiles, advance)
