@@ -73,7 +73,7 @@ def archive_of(
         text: a directory that is there, or ``s3://bucket/prefix``.
         region: of the bucket; None is the environment's.
         endpoint: address that speaks S3's API; None is AWS's.
-        scratch: directory for what is under way; it is emptied.
+        scratch: directory for what is under way, in the data directory.
 
     Raises:
         InvalidInputError: it is neither.
@@ -86,7 +86,13 @@ def archive_of(
             raise InvalidInputError(
                 f"--archive {text} is no directory: make it, or write s3://BUCKET/PREFIX"
             )
-        return DirectoryArchive(directory.resolve())
+        directory = directory.resolve()
+        if directory.is_relative_to(scratch.parent.resolve()):
+            raise InvalidInputError(
+                f"--archive {text} is inside the data directory, and would be lost with it: name "
+                "one elsewhere, best on another machine's disk"
+            )
+        return DirectoryArchive(directory)
     found = _S3_PLACE.fullmatch(text)
     if found is None:
         raise InvalidInputError(f"--archive {text!r} is no place in S3: write s3://BUCKET/PREFIX")

@@ -5,7 +5,6 @@ is pruned, and the next attempt takes the archive that is there; after it the en
 and the next attempt, or a running server, drops what is left of them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -103,16 +102,13 @@ async def require_unneeded(store: Store, until: int) -> None:
         )
 
 
-async def prune(
-    program: "Program", plan: Plan, archive: Archive, advance: Callable[[], None]
-) -> Done:
+async def prune(program: "Program", plan: Plan, archive: Archive) -> Done:
     """Check the log, archive the entries, record that they are pruned, and drop them.
 
     Args:
         program: has the log; a server may run beside it.
         plan: what is to be pruned.
         archive: where to.
-        advance: told about each entry checked.
 
     Raises:
         VerificationError: the log does not hold: what is wrong with it is evidence.
@@ -122,7 +118,7 @@ async def prune(
     await require_unneeded(program.store, plan.until)
     while await program.store.keep_tiles():
         pass
-    mark = await _known_at(program, plan.until, advance)
+    mark = await _known_at(program, plan.until)
     archived = await archive.put(program, plan.first, plan.until - 1)
     await require_unneeded(program.store, plan.until)
     index = await _record(program, plan, mark, archived)
@@ -138,13 +134,13 @@ async def drop(store: Store) -> bool:
     return is_left
 
 
-async def _known_at(program: "Program", until: int, advance: Callable[[], None]) -> Mark:
+async def _known_at(program: "Program", until: int) -> Mark:
     """Check the whole log, and return what is known at an index."""
     # Bodies of states have no part in it.
     keys = replace(TrustedKeys.of_ring(program.keys), masters=())
     mark = Mark(until)
     async with SQLiteReader(program.config.data.database) as reader:
-        await verify_store(reader, keys, [], advance, mark=mark)
+        await verify_store(reader, keys, [], lambda: None, mark=mark)
     if not mark.packed or not mark.tiles.issuperset(range(until // WIDTH)):
         raise MissingError(
             f"The hashes of the entries before {until} are not all kept, so nothing was pruned: "

@@ -50,7 +50,7 @@ def retain(
     ] = None,
     s3_region: Annotated[
         str | None,
-        typer.Option(metavar="REGION", help="Of the bucket. Default: AWS_REGION.", hidden=False),
+        typer.Option(metavar="REGION", help="Of the bucket. Default: AWS_REGION."),
     ] = None,
     s3_endpoint: Annotated[
         str | None,
@@ -98,7 +98,7 @@ def retain(
                     await pruning.require_unneeded(program.store, plan.until)
                 return plan, None
             place = archive_of(archive, s3_region, s3_endpoint, scratch)
-            return plan, await pruning.prune(program, plan, place, lambda: None)
+            return plan, await pruning.prune(program, plan, place)
 
     with _alone(loaded) as scratch:
         plan, done = run(action())

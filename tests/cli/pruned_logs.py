@@ -72,12 +72,14 @@ def days_ago(days: int) -> Iterator[None]:
 def a_past(directory: Path) -> Past:
     """Make the log: of each kind of what verification follows, there is something among the oldest.
 
-    Entries of 500 days ago, from 450 days ago, and of now.
+    Entries of 500 days ago, from 450 days ago, and of now. The public keys of before any rotation
+    stand beside those of now in ``first.json``.
     """
     made = Past(*(directory / name for name in ("data", "archive", "keys.json")))
     made.archive.mkdir(parents=True)
     with days_ago(500):
         run(_work(made.data))
+        made.keys.with_name("first.json").write_text(made.run("key", "show", "--json").stdout)
         made.run("key", "rotate", "entry", "--yes")
         _grow_to(made.data, 300)
     with days_ago(450):

@@ -116,6 +116,13 @@ def test_a_second_pruning_goes_on_from_the_first(twice: Past) -> None:
     assert 1 == len(rows(twice, "SELECT until FROM baseline"))
 
 
+def test_the_first_keys_of_the_log_suffice(twice: Past) -> None:
+    """The rotations that lead from them to those in force are among what stays."""
+    first = twice.keys.with_name("first.json")
+    shown = verified(twice.data, "--key", first, "--no-record", "--archive", twice.archive)
+    assert OLDER == shown["archived_until"]
+
+
 def test_what_is_known_goes_on_from_the_pruned_entries(before: Past, tmp_path: Path) -> None:
     """A lock that was taken before is released, a token revoked, a state written on."""
     past = before.copy(tmp_path)
@@ -195,6 +202,9 @@ def test_nothing_is_pruned_without_an_archive(before: Past) -> None:
             "retain", "--keep", "400d", "--archive", before.data / "nowhere", code=2
         ).stderr
     )
+    inside = ("--archive", before.data)
+    told = before.run("retain", "--keep", "400d", *inside, code=2).stderr
+    assert "is inside the data directory, and would be lost with it" in told
     assert "is not a length of time" in before.retain("400", code=2).stderr
 
 
