@@ -23,7 +23,7 @@ class NotFoundError(TfauditError):
     """The thing named does not exist, and that is certain."""
 
 
-class PrunedError(NotFoundError):
+class EntryPrunedError(NotFoundError):
     """It was there, and was archived and taken away under the retention policy."""
 
 

@@ -9,10 +9,10 @@ from proxy.audit_log import draft
 from proxy.contracts import LogQuery, Store, StoredRecord
 from proxy.cosigned import CosignedCheckpoint
 from proxy.errors import (
+    EntryPrunedError,
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
-    PrunedError,
     UnavailableError,
     VerificationError,
 )
@@ -128,7 +128,7 @@ class ProofService:
         Raises:
             ForbiddenError: the caller may not read the log.
             NotFoundError: there is no such entry, or none for the caller.
-            PrunedError: it was archived and pruned.
+            EntryPrunedError: it was archived and pruned.
             UnavailableError: it could not be proved; perhaps the database was altered.
         """
         await gate(self._store, caller, Permission.LOG_READ)
@@ -142,7 +142,7 @@ class ProofService:
             )
             try:
                 await refuse_pruned(self._store, index, tells_archive=view == EVERYTHING)
-            except PrunedError as pruned:
+            except EntryPrunedError as pruned:
                 error = pruned
             entry = refused("audit.read", "error", error, caller, None, query={"index": index})
             error.audit_index = (await self._store.write(lambda tx: tx.append(entry))).index
@@ -267,7 +267,7 @@ class ProofService:
             ForbiddenError: the log is not public, and the caller may not read it; a bundle holds
                 entries of all workspaces, so whoever may read some gets hashes alone.
             NotFoundError: the newest checkpoint does not cover it.
-            PrunedError: the entries of a bundle were archived and pruned (C2SP tlog-tiles,
+            EntryPrunedError: the entries of a bundle were archived and pruned (C2SP tlog-tiles,
                 *Pruning*); hashes never are.
             UnavailableError: the store can't give it.
         """

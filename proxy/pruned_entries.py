@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from proxy.contracts import LogQuery, Store
-from proxy.errors import PrunedError
+from proxy.errors import EntryPrunedError
 
 EVENT: Final = "audit.pruned"
 LASTING: Final = frozenset({EVENT, "audit.recovered", "key.rotated"})
@@ -80,7 +80,7 @@ async def refuse_pruned(store: Store, index: int, *, tells_archive: bool = True)
         tells_archive: whoever asks may know where all entries are.
 
     Raises:
-        PrunedError: it is; says where it was archived.
+        EntryPrunedError: it is; says where it was archived.
         UnavailableError: the log can't be read.
     """
     if index >= await store.pruned():
@@ -88,5 +88,5 @@ async def refuse_pruned(store: Store, index: int, *, tells_archive: bool = True)
     for each in await prunings(store):
         if each.first <= index < each.until:
             told = str(each) if tells_archive else f"as entry {each.index} records"
-            raise PrunedError(f"entry {index} is not in the log's database any more: {told}")
-    raise PrunedError(f"entry {index} is not in the log's database any more: it was pruned")
+            raise EntryPrunedError(f"entry {index} is not in the log's database any more: {told}")
+    raise EntryPrunedError(f"entry {index} is not in the log's database any more: it was pruned")

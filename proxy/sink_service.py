@@ -19,9 +19,9 @@ from proxy.directory import Object, SinkRecord, document_of
 from proxy.errors import (
     ConfigError,
     ConflictError,
+    EntryPrunedError,
     InvalidInputError,
     NotFoundError,
-    PrunedError,
     TfauditError,
     UnavailableError,
 )
@@ -330,7 +330,7 @@ def _span(
 
     Raises:
         ConflictError: nothing is there to be sent again.
-        PrunedError: it is not there any more.
+        EntryPrunedError: it is not there any more.
     """
     delivery = tx.delivery(found.id)
     cursor = 0 if delivery is None else delivery.cursor
@@ -341,7 +341,7 @@ def _span(
         return bounds
     start, pruned = first or 0, tx.pruned()
     if start < pruned:
-        raise PrunedError(
+        raise EntryPrunedError(
             f"entries before {pruned} were archived and pruned, so the sink {found.name} can't be "
             f"given entry {start} again: begin with --from {pruned}, and see `tfaudit log --event "
             "audit.pruned` for where the others are"

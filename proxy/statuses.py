@@ -21,7 +21,7 @@ STATUSES: Final[Mapping[type[errors.TfauditError], int]] = {
     refusals.SlowUploadError: 408,
     errors.ConflictError: 409,
     refusals.LockGoneError: 410,
-    errors.PrunedError: 410,
+    errors.EntryPrunedError: 410,
     refusals.SerialRegressionError: 412,
     refusals.BodyTooLargeError: 413,
     refusals.EncodedBodyError: 415,

@@ -208,7 +208,7 @@ async def _range(store: Store, asked: Asked, now: datetime) -> tuple[int, int]:
     Raises:
         InvalidInputError: a time or an index is none, or they are the wrong way round.
         NotFoundError: the log has no such entries.
-        PrunedError: they were archived and pruned.
+        EntryPrunedError: they were archived and pruned.
     """
     size, pruned = await store.size(), await store.pruned()
     first = pruned if asked.first is None else await _index(store, asked.first, now, size)

@@ -517,7 +517,9 @@ async def _create(
     config: "Config", fields: Mapping[str, Any], *, is_probed: bool
 ) -> tuple[_Sink, str | None]:
     """Make a sink; return it, and what its probe found."""
-    from proxy.directory import read_record  # noqa: PLC0415 - quick start
+    from proxy.cli._filters import tell_pruned  # noqa: PLC0415 - quick start
+    from proxy.contracts import LogQuery  # noqa: PLC0415
+    from proxy.directory import read_record  # noqa: PLC0415
 
     async with opened(config) as program:
         who = caller("sink create")
@@ -526,6 +528,8 @@ async def _create(
             record = partial(read_record, _KIND, fields)
             said = await _probe(program, who, record, "it was not made")
         made = await program.directory.create(who, _KIND, fields)
+        if (start := fields.get("start")) is not None:
+            await tell_pruned(program.store, LogQuery(after=start - 1 if start else None))
         return await _sink(program, who, made.value.id), said
 
 

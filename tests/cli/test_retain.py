@@ -463,7 +463,9 @@ def test_a_sink_that_has_them_is_no_hindrance_and_can_not_get_them_again(
 def test_a_new_sink_begins_after_what_is_pruned(pruned: Past, tmp_path: Path) -> None:
     """Though it was to begin with the first."""
     past = pruned.copy(tmp_path)
-    with_sink(past, start=0)
+    place = ("--option", f"path={tmp_path / 'sink.jsonl'}", "--from", "beginning")
+    told = past.run("sink", "create", "siem", "--type", "file", *place).stderr
+    assert f"Entries before {OLDEST} were pruned, so they are not among these" in told
 
     async def cursor() -> int:
         async with open_program(settings(past.data, None), create=False) as program:
