@@ -168,10 +168,11 @@ async def test_what_is_no_checkpoint_of_the_log_is_left_alone(scene: Scene, text
 
 async def test_other_files_are_passed_over(scene: Scene) -> None:
     """A README, another log's anchors by other names."""
-    if scene.spot.table["type"] == "file":
-        pytest.skip("a file has no neighbours")
-    scene.spot.add("README.md", "What this is.\n")
-    scene.spot.add("other.checkpoint", sign(at(7), LOG))
+    for name, text in (("README.md", "What this is.\n"), ("x.checkpoint", sign(at(7), LOG))):
+        if scene.spot.table["type"] == "file":
+            scene.spot.path.with_name(name).write_text(text)
+        else:
+            scene.spot.add(name, text)
     async with scene.opened() as (store, anchors):
         await anchors.check()
         await grow(store, 3)
