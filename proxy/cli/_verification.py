@@ -877,7 +877,10 @@ def verify_export(
     verifier = LogVerifier(keys.entry, keys.checkpoint, checkpoints, history)
     findings.unchecked += lost_keys(history)
     for stored in _read_export(path):
-        verifier.add(stored.record)
+        try:
+            verifier.add(stored.record)
+        except MissingError as error:
+            raise _missing_from_export(path, error) from error
         _check_document(stored, orjson.loads(stored.record.entry), required=False)
         advance()
     findings.entries = verifier.size
@@ -893,6 +896,20 @@ def verify_export(
             "the export's own with --checkpoint"
         )
     return findings
+
+
+def _missing_from_export(path: Path, error: MissingError) -> MissingError:
+    """Return why an entry is missing from an export, if an entry of it says that it was pruned."""
+    for stored in _read_export(path):
+        record = stored.record
+        found = pruned_by(record.index, record.entry) if PRUNED in record.entry else None
+        if found is not None and error.index is not None and error.index < found.until:
+            return MissingError(
+                f"{error} Entry {record.index} says that those before {found.until} were pruned. "
+                "What is left proves itself as a bundle: `tfaudit export --format bundle`.",
+                error.index,
+            )
+    return error
 
 
 def _exported_rotations(path: Path) -> list[Rotation]:

@@ -66,7 +66,9 @@ def test_a_jsonl_export_says_that_it_proves_nothing(pruned: Past, tmp_path: Path
     asked = ("--checkpoint-out", tmp_path / "note")
     told = pruned.run("export", "-o", tmp_path / "again", *asked, code=2).stderr
     assert "leave --checkpoint-out away" in told
-    assert "missing" == verified(out, "--key", pruned.keys, code=1)["result"]
+    shown = verified(out, "--key", pruned.keys, code=1)
+    assert "missing" == shown["result"]
+    assert f"those before {OLDEST} were pruned" in str(shown["message"])
 
 
 def test_a_bundle_of_what_is_left_proves_itself(pruned: Past, tmp_path: Path) -> None:

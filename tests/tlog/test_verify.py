@@ -521,3 +521,51 @@ class TestShape:
         found = failure(records, checkpoints_of(records))
 
         assert (3, True) == (found.index, "not an audit entry" in found.message)
+
+
+def after_pruned(until: int, trusted: Sequence[str] = ()) -> LogVerifier:
+    """Give a verifier that knows so many entries by their hashes alone."""
+    log = verifier(trusted)
+    for each in LOG[:until]:
+        log.add_pruned(each.leaf_hash)
+    before = entry_at(until - 1) if until else {"id": "", "time": ""}
+    log.begin(log.root, str(before["id"]), str(before["time"]))
+    return log
+
+
+class TestPruned:
+    """Of the first entries only the hashes are left."""
+
+    @places
+    def test_the_rest_is_proved(self, place: int) -> None:
+        """From any place on, up to the newest checkpoint, and by each that was kept elsewhere."""
+        log = after_pruned(place, list(EACH.values()))
+        for each in LOG[place:]:
+            log.add(each)
+
+        assert SIZE == log.finish(EACH[SIZE]).size
+
+    def test_hashes_of_others_are_found_at_once(self) -> None:
+        """By what is known of the entries that they should be of."""
+        log = verifier()
+        for each in LOG[:5]:
+            log.add_pruned(each.leaf_hash)
+        with pytest.raises(VerificationError, match="hashes that are kept of the first 5"):
+            log.begin(Frontier(each.leaf_hash for each in LOG[:4]).root(), "", "")
+
+    def test_hashes_of_others_are_found_by_a_trusted_checkpoint(self) -> None:
+        """Whatever is known of them."""
+        log = verifier([EACH[3]])
+        for each in (LOG[0], LOG[2], LOG[1]):
+            log.add_pruned(each.leaf_hash)
+        with pytest.raises(VerificationError, match="The first 3 entries are not those"):
+            log.add_pruned(LOG[3].leaf_hash)
+
+    def test_what_is_left_stands_after_what_is_known(self) -> None:
+        """An entry from before, put in a later place, is named."""
+        log = after_pruned(5)
+        moved = replace(LOG[2], index=5)
+        with pytest.raises(VerificationError, match="out of order") as refusal:
+            log.add(moved)
+
+        assert 5 == refusal.value.index
