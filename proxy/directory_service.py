@@ -16,8 +16,6 @@ import orjson
 
 from proxy.access import EVERYWHERE, Caller, Permission
 from proxy.audit_log import draft
-from proxy.certificates import MAX_NAME as MAX_CERTIFICATE
-from proxy.certificates import canonical_name
 from proxy.client_text import client_text, require_plain
 from proxy.contracts import Committed, Draft, Store, Transaction
 from proxy.directory import (
@@ -578,7 +576,10 @@ def cleaned(record: Record, before: Record | None = None) -> Record:
 
 
 def _check_certificate(name: str) -> None:
-    if client_text(name, MAX_CERTIFICATE) != name:
+    # What reads certificates takes long to load, and few commands name one.
+    from proxy.certificates import MAX_NAME, canonical_name  # noqa: PLC0415
+
+    if client_text(name, MAX_NAME) != name:
         raise InvalidInputError("a certificate's name has no credentials in it, nor signs unseen")
     canonical_name(name)
 

@@ -4,10 +4,66 @@ Names are singular nouns. Bodies stand in a table of their own, so that a look a
 reads no body. Times are RFC 3339 text; ``micros`` are microseconds since 1970.
 """
 
-from typing import Final
+from __future__ import annotations
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from sqlite_utils import Database
+
+
+class Migrations:
+    """The migrations in their order, kept as sqlite-utils does in ``_sqlite_migrations``.
+
+    That library takes long to load, and nearly every database has the newest schema: so it is
+    loaded for one that hasn't.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._steps: list[Callable[[Database], None]] = []
+
+    def __call__(self) -> Callable[[Callable[[Database], None]], Callable[[Database], None]]:
+        """Return what adds a function as the newest migration, by its name."""
+
+        def add(step: Callable[[Database], None]) -> Callable[[Database], None]:
+            self._steps.append(step)
+            return step
+
+        return add
+
+    def pending(self, connection: sqlite3.Connection) -> list[str]:
+        """Return the names of what was not applied to a database yet, in their order."""
+        applied: set[str] = set()
+        if connection.execute(
+            "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlite_migrations'"
+        ).fetchone():
+            rows = connection.execute(
+                "SELECT name FROM _sqlite_migrations WHERE migration_set = ?", (self._name,)
+            )
+            applied = {name for (name,) in rows}
+        return [step.__name__ for step in self._steps if step.__name__ not in applied]
+
+    def apply(self, connection: sqlite3.Connection, *, stop_before: str | None = None) -> None:
+        """Apply what is pending, each migration in a transaction of its own.
+
+        Args:
+            connection: to the database.
+            stop_before: the name of the first migration that is left out.
+        """
+        if not self.pending(connection):
+            return
+        from sqlite_utils import Database  # noqa: PLC0415 - see above
+        from sqlite_utils.migrations import Migrations as Library  # noqa: PLC0415
+
+        library = Library(self._name)
+        for step in self._steps:
+            library()(step)
+        library.apply(Database(connection), stop_before=stop_before)
+
 
 MIGRATIONS: Final = Migrations("tfaudit")
 

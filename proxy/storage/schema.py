@@ -7,8 +7,6 @@ import sqlite3
 from contextlib import closing
 from typing import Final, NamedTuple
 
-from sqlite_utils import Database
-
 from proxy.storage.migrations import MIGRATIONS
 
 _OWN: Final = "sqlite_"
@@ -47,11 +45,11 @@ def parts(connection: sqlite3.Connection) -> frozenset[Part]:
 
 def known_schemas() -> list[frozenset[Part]]:
     """Return what a database is made of after each migration, the newest last."""
-    names = [each.name for each in MIGRATIONS.pending(Database(memory=True))]
     found = []
     with closing(sqlite3.connect(":memory:")) as connection:
+        names = MIGRATIONS.pending(connection)
         for following in (*names[1:], None):
-            MIGRATIONS.apply(Database(connection), stop_before=following)
+            MIGRATIONS.apply(connection, stop_before=following)
             found.append(parts(connection))
     return found
 

@@ -21,7 +21,6 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import orjson
 import structlog
-from sqlite_utils import Database
 
 from proxy.access import EVERYTHING, EVERYWHERE
 from proxy.audit_log import AuditLog, Batch, LogHead
@@ -235,7 +234,9 @@ class SQLiteStore:
             self._writer.execute("PRAGMA wal_autocheckpoint=4000")
             # What is destroyed is overwritten. Hardly anything ever is, so it costs nothing.
             self._writer.execute("PRAGMA secure_delete=ON")
-            MIGRATIONS.apply(Database(self._writer))
+            # Also a row that another replaces is deleted, for the triggers.
+            self._writer.execute("PRAGMA recursive_triggers=ON")
+            MIGRATIONS.apply(self._writer)
             self._lookup = self._connect("ro")
             head = self._read_head(self._writer)
             self._check_head(head)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlite_utils import Database
 
 from proxy.cli import _verification
 from proxy.cli._common import caller, opened, run, settings
@@ -376,7 +375,7 @@ def go_back(path: Path) -> None:
         for column in ("run", "pruned", "pruned_by"):
             connection.execute(f"ALTER TABLE state_version DROP COLUMN {column}")
         connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'retention'")
-    assert ["retention"] == [each.name for each in MIGRATIONS.pending(Database(path))]
+        assert ["retention"] == MIGRATIONS.pending(connection)
 
 
 # ---------------------------------------------------------------- killed

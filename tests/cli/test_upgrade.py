@@ -5,8 +5,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from proxy.cli._common import opened, run, settings
 from proxy.storage.migrations import MIGRATIONS
 from tests.cli.conftest import Tfaudit
@@ -20,7 +18,7 @@ def go_back(path: Path) -> None:
     """Make a database of the release before, with all of this one's rows that it has room for."""
     old = path.with_suffix(".old")
     with closing(sqlite3.connect(old, isolation_level=None)) as connection:
-        MIGRATIONS.apply(Database(connection), stop_before=FIRST)
+        MIGRATIONS.apply(connection, stop_before=FIRST)
         connection.execute("DELETE FROM log_head")
         connection.execute("ATTACH ? AS newer", (str(path),))
         tables = connection.execute(

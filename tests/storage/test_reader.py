@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Database
 
 from proxy.contracts import LogQuery
 from proxy.errors import ConfigError, UnavailableError
@@ -20,7 +19,7 @@ def database(tmp_path: Path) -> Path:
     path = tmp_path / "tfaudit.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-        MIGRATIONS.apply(Database(connection))
+        MIGRATIONS.apply(connection)
     return path
 
 
