@@ -15,7 +15,6 @@ from datetime import timedelta
 from functools import partial
 from typing import IO, Any, Final
 
-import structlog
 from aiohttp import web
 
 from proxy.access import Caller, Principal, Role, rights_of
@@ -40,7 +39,7 @@ from proxy.housekeeping import SECONDS as HOUSEKEEPING_SECONDS
 from proxy.housekeeping import Housekeeper
 from proxy.keys import KeyRing
 from proxy.last_checkpoint import Lost, recovered_size
-from proxy.logs import configure_logging
+from proxy.logs import Logger, configure_logging
 from proxy.patterns import parse
 from proxy.preparers import spare_cores
 from proxy.program import Program, now, open_program
@@ -82,7 +81,7 @@ _READ_BUFFER: Final = 1 << 18
 
 SYSTEM: Final = Principal("system", "server", "tfaudit", rights_of(Role.ADMIN))
 
-_log = structlog.get_logger("tfaudit")
+_log = Logger("tfaudit")
 
 
 def create_app(

@@ -9,12 +9,11 @@ import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-import structlog
-
 from proxy.contracts import Draft, Store, Transaction
 from proxy.errors import UnavailableError
+from proxy.logs import Logger
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class Counted(NamedTuple):

@@ -6,16 +6,9 @@ Whatever a library logs through `logging` comes out in the same form.
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol, TextIO
-
-import structlog
-
-_SHARED: Final[tuple[structlog.typing.Processor, ...]] = (
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-)
 
 # The libraries' own access lines and wire dumps would repeat addresses with their queries.
 _QUIET: Final = ("aiohttp.access", "asyncio")
@@ -65,6 +58,55 @@ class _Once(logging.Filter):
 _ONCE: Final = _Once()
 
 
+class Logger:
+    """What our lines are written with; structlog is loaded with the first of them.
+
+    It takes long to load, and commands log nothing.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def info(self, event: str, **fields: object) -> None:
+        """Log what happened, as it should."""
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Log what somebody should look at some day."""
+        self._write("warning", event, fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        """Log what somebody should look at now."""
+        self._write("error", event, fields)
+
+    def exception(self, event: str, **fields: object) -> None:
+        """Log an error with the traceback of what is handled just now."""
+        self._write("exception", event, fields)
+
+    def _write(self, method: str, event: str, fields: dict[str, object]) -> None:
+        if logging.getLogger().level >= logging.CRITICAL:
+            return
+        import structlog  # noqa: PLC0415 - see above
+
+        getattr(structlog.get_logger(self._name), method)(event, **fields)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let nothing of ours or of the libraries be logged, but for what asyncio finds wrong.
+
+    For commands: there what fails is raised, and told once.
+    """
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+
+
 class Settings(Protocol):
     """What config.LogConfig says."""
 
@@ -86,7 +128,15 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         settings: the level and the form.
         stream: where lines go; None is stderr. Never stdout, which is for what commands print.
     """
+    import structlog  # noqa: PLC0415 - quick start of the command line
+
     stream = sys.stderr if stream is None else stream
+    shared: tuple[structlog.typing.Processor, ...] = (
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    )
     renderer: structlog.typing.Processor
     if settings.format == "json":
         # Local variables of a traceback could hold a state or a token: they are left out.
@@ -101,7 +151,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *_SHARED,
+            *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -111,7 +161,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_SHARED,
+            foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 errors,

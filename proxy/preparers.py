@@ -14,9 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Final, Self, cast
 
-import structlog
-
 from proxy.errors import UnavailableError
+from proxy.logs import Logger
 from proxy.preparation import KEPT, SMALL, Failed, Keys, Order, Preparation, Prepared, error_of
 from proxy.tfstate.policy import STANDARD, Policy
 from proxy.worker import LENGTH, Messages, Setup, decode_answer, encode, encode_order, write
@@ -38,7 +37,7 @@ _COMMAND: Final = (sys.executable, "-m", "proxy.worker")
 _ENVIRONMENT: Final = {"PYTHONPATH": str(Path(__file__).parents[1])}
 """Nothing of the server's configuration or secrets, but where its modules are."""
 
-_log = structlog.get_logger("tfaudit.worker")
+_log = Logger("tfaudit.worker")
 
 
 class LocalPreparer:

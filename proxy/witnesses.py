@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-import structlog
-
 from proxy.contracts import Store
 from proxy.cosigned import CosignedCheckpoint
 from proxy.errors import (
@@ -20,6 +18,7 @@ from proxy.errors import (
     VerificationError,
 )
 from proxy.key_history import verify_own
+from proxy.logs import Logger
 from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
 from proxy.tlog.cosignature import Cosignature, add_cosignatures, cosignatures
 from proxy.tlog.note import NoteVerifier
@@ -33,7 +32,7 @@ _TRIES: Final = 3
 _AHEAD_SECONDS: Final = 300
 """By which a witness's clock may be ahead of ours."""
 
-_log = structlog.get_logger("tfaudit.witnesses")
+_log = Logger("tfaudit.witnesses")
 
 
 class Answer(NamedTuple):

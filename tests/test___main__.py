@@ -1,13 +1,17 @@
 """Tests of the program as it is started."""
 
+import asyncio
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import proxy.__main__ as program
 from proxy import cli
+from proxy.program import open_program
+from tests.running import a_config
 
 STARTED = """
 import gc, sys, proxy.__main__
@@ -21,7 +25,8 @@ finally:
 
 def started(*words: str) -> list[str]:
     """Run the command line; return what it imported of the heavy modules and of two verbs'."""
-    heavy = {"aiohttp", "cryptography", "rich", "sqlite3"}
+    heavy = {"aiohttp", "cryptography", "cryptography.x509", "rich", "sqlite3", "sqlite_utils"}
+    heavy |= {"structlog"}
     code = STARTED.format(heavy=heavy, verbs={"proxy.cli.serve", "proxy.cli.token"})
     done = subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
@@ -33,6 +38,17 @@ def test_a_verb_is_imported_when_it_is_asked_for() -> None:
     """Alone, and without what is heavy until it needs that."""
     assert "[]" == started("--version")[0]
     assert "['proxy.cli.token', 'rich']" == started("token", "create", "--help")[0]
+
+
+async def test_a_verb_that_opens_the_data_imports_little(tmp_path: Path) -> None:
+    """Nothing to write log lines with, to migrate a database or to read certificates."""
+    config = a_config(tmp_path)
+    async with open_program(config, create=True):
+        pass
+    asked = await asyncio.to_thread(
+        started, "token", "list", "--json", "--data", str(config.data.directory)
+    )
+    assert "['cryptography', 'proxy.cli.token', 'sqlite3']" == asked[0]
 
 
 def test_what_is_imported_is_not_looked_at_again_and_again() -> None:

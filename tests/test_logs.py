@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from proxy.config import LogConfig
-from proxy.logs import configure_logging
+from proxy.logs import Logger, configure_logging, quiet
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +49,36 @@ def test_lines_of_libraries_have_the_same_form() -> None:
     stream = configured()
     logging.getLogger("aiohttp.server").error("refused %s", "x")
     assert "refused x" == json.loads(stream.getvalue())["event"]
+
+
+def test_a_logger_of_ours_writes_what_was_added() -> None:
+    """With its own name, and with the traceback of what it handles if it is asked for that."""
+    stream = configured()
+    log = Logger("proxy.test")
+    log.info("started", port=8920)
+    log.warning("slow")
+    log.error("full")
+    try:
+        int("x")
+    except ValueError:
+        log.exception("broken")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert ["info", "warning", "error", "error"] == [line["level"] for line in lines]
+    assert ["started", "slow", "full", "broken"] == [line["event"] for line in lines]
+    assert ("proxy.test", 8920) == (lines[0]["logger"], lines[0]["port"])
+    assert "ValueError" == lines[3]["exception"][0]["exc_type"]
+
+
+def test_nothing_is_logged_while_it_is_quiet() -> None:
+    """A command tells what failed by itself, once; asyncio may still say what was forgotten."""
+    stream = configured("info")
+    with quiet():
+        Logger("proxy.test").error("broken")
+        logging.getLogger("other").error("broken")
+        logging.getLogger("asyncio").error("never retrieved")
+    Logger("proxy.test").info("loud")
+    events = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    assert ["never retrieved", "loud"] == events
 
 
 def test_less_important_lines_are_left_out() -> None:

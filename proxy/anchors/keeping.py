@@ -11,12 +11,11 @@ from datetime import datetime
 from traceback import format_tb
 from typing import Final, NamedTuple, TypeAlias
 
-import structlog
-
 from proxy.anchors.anchor import Anchor, ForeignError
 from proxy.contracts import Store
 from proxy.errors import ConfigError, TfauditError, UnavailableError
 from proxy.last_checkpoint import WAY_OUT, Lost, Verify
+from proxy.logs import Logger
 from proxy.sink_status import age_of
 
 PATIENCE: Final = 10.0
@@ -28,7 +27,7 @@ _LONGEST_PAUSE: Final = 300.0
 
 _Call: TypeAlias = Callable[[Anchor, Store, Verify], Awaitable[Lost | None]]
 
-_log = structlog.get_logger("tfaudit.anchors")
+_log = Logger("tfaudit.anchors")
 
 
 class AnchorStatus(NamedTuple):

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import structlog
-
 from proxy.auth.discovery import Discovered, DiscoveryError
 from proxy.auth.key_sets import KeySet
 from proxy.errors import UnavailableError
+from proxy.logs import Logger
 
 FRESH_SECONDS: Final = 600.0
 """For so long keys are used without a question: no longer does a key live that was withdrawn."""
@@ -20,7 +19,7 @@ PAUSE_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 5.0
 """The same after a failure without keys; with keys that still serve, it is PAUSE_SECONDS."""
 
-_log = structlog.get_logger("tfaudit.auth")
+_log = Logger("tfaudit.auth")
 
 
 class Asks(Protocol):

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-import structlog
 from argon2 import PasswordHasher as Argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from proxy.errors import UnavailableError
+from proxy.logs import Logger
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ AT_ONCE: Final = 2
 WAITING: Final = 16
 """How many more wait, of each of the two kinds: some seconds of work."""
 
-_log = structlog.get_logger("tfaudit.people")
+_log = Logger("tfaudit.people")
 
 
 class PasswordHasher:

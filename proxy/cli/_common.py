@@ -6,7 +6,6 @@ import pwd
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
@@ -156,23 +155,22 @@ async def opened(
             f"{config.data.directory} is a backup: whatever was recorded there would contradict "
             "the log it was made of; put it to use with `tfaudit backup restore`"
         )
-    from proxy.logs import configure_logging  # noqa: PLC0415
+    from proxy.logs import quiet  # noqa: PLC0415
     from proxy.program import open_program  # noqa: PLC0415 - quick start of the command line
     from proxy.tfstate.policy import STANDARD  # noqa: PLC0415
 
-    # What fails is raised, and told once.
-    configure_logging(replace(config.log, level="critical"), sys.stderr)
-    async with open_program(config, create=create, is_recovery=is_recovery) as program:
-        if not is_recovery and not create:
-            for name, error in program.anchors.uncompared.items():
-                notice(f"The log could not be compared with the anchor {name}: {error}")
-        asked = config.redaction.policy()
-        if asked not in {program.policy, STANDARD}:
-            notice(
-                "The [redaction] settings here are not in force, so those of the last start are "
-                "used: start the server with them."
-            )
-        yield program
+    with quiet():
+        async with open_program(config, create=create, is_recovery=is_recovery) as program:
+            if not is_recovery and not create:
+                for name, error in program.anchors.uncompared.items():
+                    notice(f"The log could not be compared with the anchor {name}: {error}")
+            asked = config.redaction.policy()
+            if asked not in {program.policy, STANDARD}:
+                notice(
+                    "The [redaction] settings here are not in force, so those of the last start "
+                    "are used: start the server with them."
+                )
+            yield program
 
 
 def require_directory(config: "Config") -> None:

@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
-import structlog
-
 from proxy.access import Caller
 from proxy.client_text import client_text
 from proxy.contracts import Store
@@ -24,6 +22,7 @@ from proxy.forwarding.ledger import GoneError, Ledger
 from proxy.forwarding.pace import Pace
 from proxy.forwarding.source import IsMatch, Source
 from proxy.forwarding.window import Window
+from proxy.logs import Logger
 from proxy.sinks.calls import StuckError, call, close
 from proxy.sinks.contract import (
     Batch,
@@ -47,7 +46,7 @@ _MOST: Final = 1000
 _ERROR: Final = 500
 """Characters of a failure that are kept."""
 
-_log = structlog.get_logger("tfaudit.forwarder")
+_log = Logger("tfaudit.forwarder")
 
 
 @dataclass(frozen=True, slots=True)

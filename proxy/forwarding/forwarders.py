@@ -5,11 +5,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
-import structlog
-
 from proxy.contracts import Store
 from proxy.directory import Object
 from proxy.errors import InvalidInputError, UnavailableError
+from proxy.logs import Logger
 from proxy.sink_status import record_of
 
 POLL: Final = 1.0
@@ -24,7 +23,7 @@ _GATHER: Final = 0.05
 _FAULT_WAIT: Final = 60.0
 """Seconds before a forwarder that failed by a bug of ours is started again."""
 
-_log = structlog.get_logger("tfaudit.forwarder")
+_log = Logger("tfaudit.forwarder")
 
 
 class Bell:

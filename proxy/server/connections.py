@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, Final, Literal
 
-import structlog
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from proxy.certificates import ClientCertificate
+from proxy.logs import Logger
 from proxy.server.appkeys import REQUEST_IDS, SHORTCUT
 
 SERVER_NAME: Final = "tfaudit"
@@ -33,7 +33,7 @@ _RESERVED_FILES: Final = 256
 """Descriptors kept for the store, the workers and connections that are just accepted."""
 _TOLD_SECONDS: Final = 60.0
 
-_log = structlog.get_logger("tfaudit.server")
+_log = Logger("tfaudit.server")
 
 
 def request_ids(prefix: str) -> Iterator[str]:

@@ -11,8 +11,9 @@ import socket
 import ssl
 from typing import Final
 
-import structlog
 from aiohttp import web
+
+from proxy.logs import Logger
 
 HANDSHAKE_SECONDS: Final = 10.0
 """Within which a connection's handshake is over."""
@@ -21,7 +22,7 @@ _RETRY_SECONDS: Final = 0.5
 _TOLD_SECONDS: Final = 1.0
 """A refused certificate is told in the log; of many in a moment one, and how many there were."""
 
-_log = structlog.get_logger("tfaudit.server")
+_log = Logger("tfaudit.server")
 
 
 class TLSSite(web.TCPSite):

@@ -5,15 +5,15 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-import structlog
 from aiohttp import web
 
 from proxy.anchors.keeping import AnchorStatus
 from proxy.cosigned import Cosigned
 from proxy.errors import NotFoundError, UnavailableError
+from proxy.logs import Logger
 from proxy.server.appkeys import ANCHORS, COSIGNED, METRICS, READINESS, SINKS, STORE
 
-_log: Final = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 async def healthz(_: web.Request) -> web.Response:

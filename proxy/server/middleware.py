@@ -8,7 +8,6 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import islice
 from typing import Final
 
-import structlog
 from aiohttp import hdrs, web
 
 from proxy.access import ANONYMOUS, Caller, Principal, parse_workspace, printable
@@ -25,6 +24,7 @@ from proxy.errors import (
     UnavailableError,
 )
 from proxy.gate import record_misdirected
+from proxy.logs import Logger
 from proxy.refusals import (
     ForeignRequestError,
     LockRefusedError,
@@ -56,7 +56,7 @@ _TRACEBACKS: Final = 10
 """In our own log in a minute, of bugs that strangers meet: they decide how often."""
 _STATE: Final = "/state/"
 _WITH_PORT: Final = re.compile(r"\[(?P<v6>[^\]]+)\](?::[0-9]{1,5})?|(?P<v4>[^:]+):[0-9]{1,5}")
-_log = structlog.get_logger("tfaudit.server")
+_log = Logger("tfaudit.server")
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -5,16 +5,16 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-import structlog
 from cryptography import x509
 
 from proxy.certificates import ClientCertificate
 from proxy.config import ServerConfig
 from proxy.errors import ConfigError
+from proxy.logs import Logger
 
 _ONE_LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 
-_log = structlog.get_logger("tfaudit.server")
+_log = Logger("tfaudit.server")
 
 
 def open_tls(server: ServerConfig) -> ssl.SSLContext | None:

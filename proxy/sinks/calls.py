@@ -5,9 +5,8 @@ from collections.abc import Coroutine
 from traceback import format_tb
 from typing import Any, Final, TypeVar
 
-import structlog
-
 from proxy.errors import ConfigError
+from proxy.logs import Logger
 from proxy.sinks.contract import NotTakenError, RefusedError, Sink, SinkGoneError
 
 T = TypeVar("T")
@@ -18,7 +17,7 @@ DEADLINE: Final = 120.0
 PATIENCE: Final = 2.0
 """Seconds that a sink has to let go once it is told to."""
 
-_log = structlog.get_logger("tfaudit.sinks")
+_log = Logger("tfaudit.sinks")
 
 
 class StuckError(NotTakenError):

@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import orjson
-import structlog
 
 from proxy.access import EVERYTHING, EVERYWHERE
 from proxy.audit_log import AuditLog, Batch, LogHead
@@ -46,6 +45,7 @@ from proxy.errors import (
     TfauditError,
     UnavailableError,
 )
+from proxy.logs import Logger
 from proxy.packing import unpack
 from proxy.runs import Run
 from proxy.storage.migrations import MIGRATIONS
@@ -116,7 +116,7 @@ is checked again in the transaction, so that a token revoked in between does not
 
 _OLDER_VERSION_COLUMNS: Final = VERSION_COLUMNS.removesuffix(", v.run, v.pruned, v.pruned_by")
 
-_log = structlog.get_logger("tfaudit.store")
+_log = Logger("tfaudit.store")
 
 
 class _Job(NamedTuple):

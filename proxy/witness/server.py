@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-import structlog
 from aiohttp import web
 
 from proxy.errors import UnavailableError
+from proxy.logs import Logger
 from proxy.tlog.cosignature import Cosigner
 from proxy.tlog.note import NoteVerifier
 from proxy.tlog.witnessing import (
@@ -25,7 +25,7 @@ from proxy.witness.ledger import Ledger
 
 _BODY_SECONDS: Final = 10.0
 
-_log = structlog.get_logger("tfaudit.witness")
+_log = Logger("tfaudit.witness")
 
 
 class WitnessServer:
