@@ -9,6 +9,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Final, NamedTuple
 
 from ahocorasick_rs import AhoCorasick
@@ -33,11 +34,14 @@ class Rule(NamedTuple):
 
 def _shape(pattern: str) -> Callable[[str], Iterator[Span]]:
     """Spans of a pattern: of its first group if it has one."""
-    compiled = re.compile(pattern)
-    group = min(compiled.groups, 1)
+
+    @cache  # hardly any text needs it, and all of them together take long to compile
+    def compiled() -> re.Pattern[str]:
+        return re.compile(pattern)
 
     def spans(text: str) -> Iterator[Span]:
-        return (match.span(group) for match in compiled.finditer(text))
+        group = min(compiled().groups, 1)
+        return (match.span(group) for match in compiled().finditer(text))
 
     return spans
 

@@ -21,7 +21,7 @@ from proxy.tfstate.carriers import (
     xml_text,
     yaml_text,
 )
-from proxy.tfstate.carriers.commands import SPOKEN
+from proxy.tfstate.carriers.command_signs import SPOKEN
 from proxy.tfstate.carriers.place import Carrier, Place, disjoint
 
 __all__ = ["Carrier", "Place", "look", "splice"]

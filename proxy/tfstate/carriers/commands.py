@@ -11,20 +11,6 @@ from typing import Final
 from proxy.tfstate.carriers.place import Place
 from proxy.tfstate.carriers.quoting import WORD, encode_line, encode_quoted, encode_word
 
-SIGNS: Final = (
-    *("-", "/", "pass", "by ", "secure", "login", "configure", "add_user", "kv put", "net user"),
-    *("config set", "etcdctl put", "masterauth", "wpa_"),
-)
-"""One of these stands, in lower case, in every line with a secret that is found here."""
-
-SPOKEN: Final = re.compile(
-    r" (?:set (?:(?<=onfigure set )|(?<=config set ))|put (?:(?<=kv put )|(?<=etcdctl put ))"
-    r"|user (?<=net user )|USER (?<=NET USER )|login (?<=vault login )|passwd (?<=openssl passwd )"
-    r"|add_user |change_password )"
-)
-"""In every command line with a secret in which no other sign stands out; it begins with a space,
-so that a text is searched for spaces first."""
-
 _FLAG: Final = re.compile(
     r"(?<![^\s\"'(`=,])(?:--|(?:-|/)(?=[\w.-]{0,60}?(?:pass|pwd|secret|token|key|cred|auth)))"
     rf"([A-Za-z][\w.-]{{2,63}}+)(?:=|[ \t:]{{1,4}})(?!-)({WORD})"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from proxy.tfstate.carriers import encoded, url
-from proxy.tfstate.carriers.commands import SIGNS, command_places
+from proxy.tfstate.carriers.command_signs import SIGNS
 from proxy.tfstate.carriers.place import MAX_PLACES, Carrier, Path, Place, disjoint, rest
 from proxy.tfstate.carriers.quoting import (
     WORD,
@@ -218,6 +218,8 @@ class _Lines:
         if any(map(line.__contains__, _HEADERS)):
             found += map(_header, _HEADER.finditer(text, start, end))
         if any(map(line.__contains__, SIGNS)):
+            from proxy.tfstate.carriers.commands import command_places  # noqa: PLC0415 - quick start
+
             found += command_places(text, start, end)
         if len(found) > MAX_PLACES:
             found.sort(key=lambda place: place.start)

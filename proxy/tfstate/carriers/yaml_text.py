@@ -5,9 +5,7 @@ a place already, so no document grows.
 """
 
 import re
-from typing import Final, NamedTuple, Protocol
-
-import yaml
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from proxy.tfstate.carriers import pairs
 from proxy.tfstate.carriers.place import MAX_PLACES, Carrier, Path, Place, below, disjoint, rest
@@ -19,6 +17,9 @@ from proxy.tfstate.carriers.yaml_writing import (
     encode_plain,
     encode_single,
 )
+
+if TYPE_CHECKING:
+    import yaml
 
 MAX_CHARACTERS: Final = 4_194_304
 """A longer text is read line by line, as if it were broken."""
@@ -59,10 +60,6 @@ _CLOUD_SECRETS: Final = frozenset(
     }
 )
 _SECRETISH: Final = re.compile(r"pass|pwd|secret|token|key|cred|auth", re.IGNORECASE)
-
-_Loader: Final[type[yaml.CSafeLoader | yaml.SafeLoader]] = getattr(
-    yaml, "CSafeLoader", yaml.SafeLoader
-)
 
 
 def look(text: str) -> Carrier | None:
@@ -126,6 +123,8 @@ def _read_template(text: str) -> _Yaml:
 
 def _read(text: str) -> _Yaml:
     """Parse a text as far as it goes."""
+    import yaml  # noqa: PLC0415 - quick start, and few texts are YAML
+
     reader = _Reader(text)
     broken = len(text)
     try:
@@ -172,7 +171,9 @@ class _Reader:
 
     def run(self) -> None:
         """Read all events, up to a depth and a number of places."""
-        loader = _Loader(self._text)
+        import yaml  # noqa: PLC0415 - quick start, and few texts are YAML
+
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(self._text)
         while True:
             event = loader.get_event()
             if isinstance(event, yaml.ScalarEvent):
@@ -181,7 +182,7 @@ class _Reader:
                 if len(self._stack) >= _DEPTH:
                     self.stopped = self._text.rfind("\n", 0, _index(event.start_mark)) + 1
                     return
-                self._open(event)
+                self._open(event, is_map=isinstance(event, yaml.MappingStartEvent))
             elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
                 self._close()
             elif isinstance(event, yaml.AliasEvent):
@@ -218,7 +219,7 @@ class _Reader:
         frame.index += 1
         return below(frame.path, frame.index - 1)
 
-    def _scalar(self, event: yaml.ScalarEvent) -> None:
+    def _scalar(self, event: "yaml.ScalarEvent") -> None:
         frame = self._stack[-1] if self._stack else None
         value = event.value
         plain = not event.style
@@ -242,8 +243,9 @@ class _Reader:
             frame.key = value.lstrip("-") if value[:1] == "-" and "=" not in value else ""
         self._end_of_value(value)
 
-    def _open(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> None:
-        is_map = isinstance(event, yaml.MappingStartEvent)
+    def _open(
+        self, event: "yaml.MappingStartEvent | yaml.SequenceStartEvent", *, is_map: bool
+    ) -> None:
         self._stack.append(_Frame(self._step(), len(self.places), event.anchor, is_map=is_map))
 
     def _close(self) -> None:
@@ -254,7 +256,7 @@ class _Reader:
             self._anchors[frame.anchor] = (frame.first, len(self.places))
         self._end_of_value(None)
 
-    def _alias(self, event: yaml.AliasEvent) -> None:
+    def _alias(self, event: "yaml.AliasEvent") -> None:
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.is_map and frame.key not in (None, "<<"):
             anchor, key = str(event.anchor), str(frame.key)
@@ -291,7 +293,7 @@ def _index(mark: _Mark | None) -> int:
     return 0 if mark is None else mark.index
 
 
-def _place(text: str, event: yaml.ScalarEvent, path: Path) -> Place:
+def _place(text: str, event: "yaml.ScalarEvent", path: Path) -> Place:
     """The place of a scalar in whatever style."""
     start = _index(event.start_mark)
     end = _index(event.end_mark)
