@@ -9,16 +9,19 @@ that anybody could make the server spend.
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
-from jwt.algorithms import get_default_algorithms
 
 from proxy.auth.key_sets import IssuerKey
 from proxy.client_text import client_text
 from proxy.directory import IssuerRecord
 from proxy.errors import UnauthenticatedError
 from proxy.timestamps import rfc3339
+
+if TYPE_CHECKING:
+    from jwt.algorithms import Algorithm
 
 MAX_TOKEN: Final = 12_000
 """Characters; those of GitHub have some 1,500, those of GitLab up to 4,000."""
@@ -35,7 +38,6 @@ _ADDRESS: Final = re.compile(r"https?://[!-~]{1,300}", re.ASCII)
 _WORD: Final = re.compile(r"[A-Za-z0-9-]{1,20}", re.ASCII)
 _TOKEN: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
 """The compact serialization of RFC 7515 section 7.1."""
-_KNOWN: Final = get_default_algorithms()
 
 
 class Claimed(NamedTuple):
@@ -98,6 +100,14 @@ def read(token: str) -> Claimed:
     return Claimed(issuer, algorithm, key_id)
 
 
+@cache
+def _algorithms() -> Mapping[str, "Algorithm"]:
+    """PyJWT's, loaded for the first token: a server without an issuer starts quicker."""
+    from jwt.algorithms import get_default_algorithms  # noqa: PLC0415
+
+    return get_default_algorithms()
+
+
 def require_signed(token: str, algorithm: str, key: IssuerKey) -> dict[str, Any]:
     """Return the claims when the key signed them.
 
@@ -107,7 +117,7 @@ def require_signed(token: str, algorithm: str, key: IssuerKey) -> dict[str, Any]
     signed, _, signature = token.rpartition(".")
     try:
         # The algorithm is one of the issuer's and the key fits it: there is no telling us another.
-        is_good = key.fits(algorithm) and _KNOWN[algorithm].verify(
+        is_good = key.fits(algorithm) and _algorithms()[algorithm].verify(
             signed.encode("ascii"), key.public, _decoded(signature)
         )
     except ValueError:  # it is no base64

@@ -7,8 +7,6 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
-from jwt.exceptions import PyJWTError
 
 PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
@@ -121,6 +119,10 @@ def _key_of(jwk: dict[str, Any]) -> IssuerKey | None:
     public = {"kty": kty} | {name: jwk.get(name) for name in _PUBLIC_MEMBERS[kty]}
     if not all(isinstance(value, str) for value in public.values()):
         return None
+    # Loaded for the first key: a server without an issuer starts quicker.
+    from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm  # noqa: PLC0415
+    from jwt.exceptions import PyJWTError  # noqa: PLC0415
+
     kind = kty, public.get("crv")
     key: object
     try:
