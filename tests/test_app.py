@@ -31,7 +31,7 @@ from proxy.retention import Retention
 from proxy.tfstate.policy import Policy
 from proxy.tlog.tiles import Tile
 from tests.contracts.store_contract import appends, recorded
-from tests.e2e.server import free_port
+from tests.e2e.server import ONLY_LOCAL, free_port
 from tests.forwarded import an_entry
 from tests.running import SYSTEM, Answer, read_answer
 from tests.samples import a_lock_info, a_state, log_of, until
@@ -91,7 +91,7 @@ async def start(directory: Path, port: int, **settings: Any) -> asyncio.subproce
         "serve",
         "--data",
         directory,
-        env={**os.environ, **environ, "TFAUDIT_SERVER_PORT": str(port)},
+        env={**os.environ, **ONLY_LOCAL, **environ, "TFAUDIT_SERVER_PORT": str(port)},
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
