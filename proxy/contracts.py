@@ -413,17 +413,21 @@ class Transaction(Protocol):
     def add_version(self, version: StateVersion, sealed: bytes) -> None:
         """Make this the workspace's newest version; creates the workspace when it is new."""
 
-    def require_opened(self, is_opened: Callable[[StateVersion, bytes], bool], length: int) -> None:
-        """Pass when a key opens what is stored last, so that something may be stored under it.
+    def require_master(
+        self, key_id: str, is_opened: Callable[[StateVersion, bytes], bool], length: int
+    ) -> None:
+        """Pass when a master key opens what is stored last, so that it may seal something.
 
-        Whoever has a key that was rotated meanwhile would store what nobody can read.
+        Whoever has a key that was rotated meanwhile would store what nobody can read. Where nothing
+        is stored, the newest rotation of the key tells.
 
         Args:
+            key_id: as ``key.rotated`` names the key.
             is_opened: tells it of a version by the first so many bytes of its body.
             length: how many bytes.
 
         Raises:
-            UnavailableError: it opens none of the newest.
+            UnavailableError: it opens none of the newest, or another was brought in.
         """
 
     def destroy_bodies(self, workspace: str, through: int) -> None:

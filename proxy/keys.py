@@ -3,7 +3,6 @@
 import base64
 import binascii
 import contextlib
-import hashlib
 import os
 import re
 import secrets
@@ -206,11 +205,6 @@ def read_master(path: Path) -> bytes:
         ConfigError: there is no such key in it.
     """
     return _read_key(path, _read_bytes)
-
-
-def master_id(master_key: bytes) -> str:
-    """Return what entries name a master key by: nothing leads back from it to the key."""
-    return hashlib.sha256(b"tfaudit-master-key-id-v1\n" + master_key).hexdigest()[:16]
 
 
 @contextlib.contextmanager

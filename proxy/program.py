@@ -24,7 +24,6 @@ from proxy.errors import ConfigError, TfauditError
 from proxy.keys import (
     MASTER,
     KeyRing,
-    master_id,
     open_keys,
     pending_keys,
     pending_master,
@@ -39,7 +38,7 @@ from proxy.preparers import WorkerPool
 from proxy.proof_service import ProofService
 from proxy.reading_log import ReadingLog
 from proxy.retention_service import RetentionService
-from proxy.sealing import HEAD_BYTES
+from proxy.sealing import HEAD_BYTES, master_id
 from proxy.secret_service import SecretService
 from proxy.server_lock import halted, is_served
 from proxy.sink_service import SinkService
@@ -239,20 +238,32 @@ def keys_in_force(config: Config, *, create: bool) -> KeyRing:
 
 
 def _require_opens(config: Config, master_key: bytes) -> None:
-    """Pass when the master key opens what was stored last, or nothing is stored.
+    """Pass when the master key opens what was stored last; where nothing is, it is the newest.
 
     Nothing may be sealed with another one, which would soon be all that opens what is new.
 
     Raises:
         ConfigError: it does not.
     """
-    found = newest_bodies(config.data.database, HEAD_BYTES)
-    if found and not any(is_opened_by(master_key, *each) for each in found):
+    if not _is_in_force(config, master_key, unless_rotated=True):
         raise ConfigError(
             f"the master key does not open the stored states: {master_id(master_key)} is not the "
             "one they are stored under. If it was rotated, give the new one (`tfaudit log --event "
             "key.rotated` tells its ID); else restore the right one from a backup"
         )
+
+
+def _is_in_force(config: Config, master_key: bytes, *, unless_rotated: bool) -> bool:
+    """Tell whether a master key opens what was stored last.
+
+    All states are wrapped anew in one transaction: any tells for all of them. Where none is stored,
+    the newest rotation tells; where there was none, ``unless_rotated`` is the answer.
+    """
+    found = newest_bodies(config.data.database, HEAD_BYTES)
+    if found:
+        return any(is_opened_by(master_key, *each) for each in found)
+    newest = newest_master(config.data.database)
+    return newest == master_id(master_key) if newest else unless_rotated
 
 
 def settle(config: Config) -> None:
@@ -273,13 +284,7 @@ def settle(config: Config) -> None:
         settle_pending(config, purpose, is_in_force=is_in_force)
     master_key = pending_master(config)
     if master_key is not None:
-        # All states are wrapped anew in one transaction: any tells for all of them.
-        found = newest_bodies(config.data.database, HEAD_BYTES)
-        is_in_force = (
-            any(is_opened_by(master_key, *each) for each in found)
-            if found
-            else newest_master(config.data.database) == master_id(master_key)
-        )
+        is_in_force = _is_in_force(config, master_key, unless_rotated=False)
         settle_pending(config, MASTER, is_in_force=is_in_force)
 
 

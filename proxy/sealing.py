@@ -6,6 +6,7 @@ both binds workspace, version and lineage, so that no body can be passed off as 
 master key needs only the head of a body to be made anew, up to its second nonce.
 """
 
+import hashlib
 import os
 import threading
 from functools import lru_cache
@@ -63,6 +64,11 @@ def _bound_to(workspace: str, version_id: str, lineage: str) -> bytes:
         len(third).to_bytes(4, "big"),
         third,
     )
+
+
+def master_id(master_key: bytes) -> str:
+    """Return what entries name a master key by: nothing leads back from it to the key."""
+    return hashlib.sha256(b"tfaudit-master-key-id-v1\n" + master_key).hexdigest()[:16]
 
 
 def seal(

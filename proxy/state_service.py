@@ -39,7 +39,7 @@ from proxy.refusals import (
     PrunedError,
     WorkspaceDeletedError,
 )
-from proxy.sealing import HEAD_BYTES
+from proxy.sealing import HEAD_BYTES, master_id
 from proxy.state_entries import (
     created,
     holder_of,
@@ -123,6 +123,7 @@ class _Attempt(NamedTuple):
     prepared: Prepared
     base: _Base
     salt: bytes
+    master_id: str
     is_opened: Callable[[StateVersion, bytes], bool]
 
 
@@ -157,6 +158,7 @@ class StateService:
     ) -> None:
         self._store = store
         self._keys = keys
+        self._master_id = master_id(keys.master)
         self._is_opened = partial(is_opened_by, keys.master)
         self._clock = clock
         self._random = random
@@ -608,7 +610,7 @@ class StateService:
                 base = present
                 continue
 
-            attempt = _Attempt(version_id, prepared, base, salt, self._is_opened)
+            attempt = _Attempt(version_id, prepared, base, salt, self._master_id, self._is_opened)
             job = partial(_store, caller, attempt, self._policy, decide, event, workspace, lock_id)
             committed = await self._store.write(job)
             value = committed.value
@@ -819,7 +821,7 @@ def _store(  # noqa: PLR0913, PLR0917 - all but the transaction is bound before 
     base = _base(workspace, transaction)
     head = base.head
     _require_in_force(policy, transaction)
-    transaction.require_opened(attempt.is_opened, HEAD_BYTES)
+    transaction.require_master(attempt.master_id, attempt.is_opened, HEAD_BYTES)
     lock = transaction.lock(workspace)
     run = None if lock is None else transaction.run(workspace)
     said = run_of(lock, caller)

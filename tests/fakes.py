@@ -168,9 +168,14 @@ class FakeTransaction(Transaction):
         self._contents.versions.setdefault(version.workspace, []).append(version)
         self._contents.bodies[version.id] = sealed
 
-    def require_opened(self, is_opened: Callable[[StateVersion, bytes], bool], length: int) -> None:
+    def require_master(
+        self, key_id: str, is_opened: Callable[[StateVersion, bytes], bool], length: int
+    ) -> None:
         heads = self.body_heads(length)
-        if heads and not any(is_opened(*each) for each in heads):
+        entries = [orjson.loads(stored.record.entry) for stored in self._contents.records]
+        brought_in = [entry["master"]["new"] for entry in entries if "master" in entry]
+        is_right = any(is_opened(*each) for each in heads) if heads else key_id in brought_in[-1:]
+        if (heads or brought_in) and not is_right:
             raise UnavailableError("the master key does not open what is stored")
 
     def destroy_bodies(self, workspace: str, through: int) -> None:

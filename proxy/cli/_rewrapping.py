@@ -25,13 +25,12 @@ from proxy.keys import (
     MASTER,
     destroy_key,
     make_pending_master,
-    master_id,
     read_master,
     rotating,
     settle_pending,
 )
 from proxy.program import Program, settle
-from proxy.sealing import HEAD_BYTES, rewrap
+from proxy.sealing import HEAD_BYTES, master_id, rewrap
 from proxy.tlog.rotation import EVENT
 
 

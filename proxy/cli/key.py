@@ -61,7 +61,7 @@ def list_keys(
     data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """List all keys of the log, former ones too: what for, from which entry on, where kept."""
-    from proxy.keys import master_id  # noqa: PLC0415 - quick start
+    from proxy.sealing import master_id  # noqa: PLC0415 - quick start
 
     loaded = settings(data, config)
     known = _known(loaded)

@@ -29,6 +29,7 @@ from proxy.storage.transaction import (
     DEAD_LETTER_COLUMNS,
     DELIVERY_COLUMNS,
     NEWEST_BODIES,
+    NEWEST_MASTER,
     OBJECT_COLUMNS,
     REPLAY_COLUMNS,
     SESSION_COLUMNS,
@@ -386,11 +387,7 @@ def newest_master(path: Path) -> str:
     Raises:
         ConfigError: the database can't be read.
     """
-    rows = _asked(
-        path,
-        "SELECT json_extract(CAST(entry AS TEXT), '$.master.new') AS new FROM entry "
-        "WHERE event = 'key.rotated' AND new IS NOT NULL ORDER BY idx DESC LIMIT 1",
-    )
+    rows = _asked(path, NEWEST_MASTER)
     return str(rows[0][0]) if rows else ""
 
 

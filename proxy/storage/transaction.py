@@ -104,6 +104,11 @@ NEWEST_BODIES: Final = (
     "JOIN state_version v ON v.id = b.id ORDER BY b.rowid DESC LIMIT ?"
 )
 """How the bodies begin that were stored last, and whose they are."""
+NEWEST_MASTER: Final = (
+    "SELECT json_extract(CAST(entry AS TEXT), '$.master.new') AS new FROM entry "
+    "WHERE event = 'key.rotated' AND new IS NOT NULL ORDER BY idx DESC LIMIT 1"
+)
+"""The ID of the master key that was brought in last."""
 BODIES_TRIED: Final = 8
 """Bodies that a master key is tried on: one of them may be damaged."""
 _RUN: Final = msgspec.json.Decoder(Run)
@@ -488,18 +493,25 @@ class SQLiteTransaction:
         """Make this the workspace's newest version."""
         self._versions.append((version, sealed))
 
-    def require_opened(self, is_opened: Callable[[StateVersion, bytes], bool], length: int) -> None:
-        """Pass when a key opens what is stored last."""
+    def require_master(
+        self, key_id: str, is_opened: Callable[[StateVersion, bytes], bool], length: int
+    ) -> None:
+        """Pass when a master key opens what is stored last; see contracts.Transaction."""
         if self._known.is_opened:
             return
         self.apply()
         rows = self._connection.execute(NEWEST_BODIES, (length, BODIES_TRIED)).fetchall()
-        if rows and not any(is_opened(StateVersion(*version), head) for *version, head in rows):
+        if rows:
+            is_right = any(is_opened(StateVersion(*version), head) for *version, head in rows)
+        else:
+            newest = self._connection.execute(NEWEST_MASTER).fetchone()
+            is_right = newest is None or newest[0] == key_id
+        if not is_right:
             raise UnavailableError(
                 "the master key here does not open what is stored: it was rotated meanwhile, so "
                 "nothing was stored; start again with the new key"
             )
-        self._known.is_opened = bool(rows)
+        self._known.is_opened = True
 
     def destroy_bodies(self, workspace: str, through: int) -> None:
         """Destroy the bodies of all versions up to this number; ``secure_delete`` overwrites."""

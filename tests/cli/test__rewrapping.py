@@ -14,8 +14,9 @@ import pytest
 from proxy.cli import _rewrapping
 from proxy.cli._common import caller, opened, run, settings
 from proxy.errors import ConfigError, UnavailableError
-from proxy.keys import make_pending_master, master_id, open_keys, pending_master, rotating
+from proxy.keys import make_pending_master, open_keys, pending_master, rotating
 from proxy.program import keys_in_force
+from proxy.sealing import master_id
 from proxy.server_lock import only_server
 from proxy.storage.sqlite import SQLiteStore
 from tests.cli.conftest import Tfaudit, json_lines, state
@@ -247,13 +248,18 @@ def test_nothing_is_settled_while_a_key_is_brought_in(stored: Path) -> None:
 # ---------------------------------------------------------------- whoever has the old key
 
 
-def test_a_process_that_has_the_old_key_can_not_store(data: Path, tfaudit: Tfaudit) -> None:
+@pytest.mark.parametrize("has_states", [True, False])
+def test_a_process_that_has_the_old_key_can_not_store(
+    data: Path, tfaudit: Tfaudit, has_states: bool
+) -> None:
     """It opened the log before, and learns of it in its next transaction."""
-    store_state(data, "prod")
+    if has_states:
+        store_state(data, "prod")
 
     async def work() -> None:
         async with opened(settings(data, None)) as program:
-            await program.states.import_state(caller("test"), "before", state(1))
+            if has_states:
+                await program.states.import_state(caller("test"), "before", state(1))
             await _rewrapping.rotate_master(settings(data, None), None)
             with pytest.raises(UnavailableError, match="it was rotated meanwhile"):
                 await program.states.import_state(caller("test"), "after", state(1))
@@ -274,6 +280,16 @@ def test_another_key_starts_nothing(
     monkeypatch.delenv("TFAUDIT_KEYS_MASTER")
     assert state(1) == pulled(tfaudit, "prod")
     assert stored.exists()
+
+
+def test_a_retired_key_starts_nothing_where_nothing_is_stored(
+    data: Path, tfaudit: Tfaudit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it would store nobody with the new one could open."""
+    old = base64.b64encode(master_of(data)).decode()
+    tfaudit("key", "rotate", "master", "--yes")
+    monkeypatch.setenv("TFAUDIT_KEYS_MASTER", old)
+    assert "does not open the stored states" in tfaudit("state", "list", code=2).stderr
 
 
 def test_a_damaged_state_does_not_hide_the_right_key(stored: Path, tfaudit: Tfaudit) -> None:

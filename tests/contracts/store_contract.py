@@ -106,6 +106,12 @@ def _kept(tx: Transaction) -> list[StateVersion]:
     return tx.kept_versions(WORKSPACE)
 
 
+def _rotate_master(new: str, tx: Transaction) -> None:
+    rotated = a_draft(event="key.rotated")
+    rotated.entry["master"] = {"old": "x", "new": new, "versions": 0}
+    tx.append(rotated)
+
+
 def _set_run(run: runs.Run, tx: Transaction) -> None:
     tx.set_run(run)
 
@@ -746,17 +752,38 @@ class StoreContract:
 
         first = a_version(1)
         await store.write(recorded(partial(_add, first)))
-        await store.write(lambda tx: tx.require_opened(opens, 2))
+        await store.write(lambda tx: tx.require_master("id", opens, 2))
         assert [(first, b"se")] == seen
 
     async def test_a_key_that_opens_nothing_of_what_is_stored_is_refused(
         self, store: Store
     ) -> None:
-        """Nobody could read what would be stored under it; before anything is, any key will do."""
-        await store.write(lambda tx: tx.require_opened(lambda *_: False, 2))
+        """Nobody could read what would be stored under it."""
         await store.write(recorded(partial(_add, a_version(1))))
         with pytest.raises(UnavailableError, match="master key"):
-            await store.write(lambda tx: tx.require_opened(lambda *_: False, 2))
+            await store.write(lambda tx: tx.require_master("id", lambda *_: False, 2))
+
+    async def test_where_nothing_is_stored_the_newest_rotation_tells_the_master_key(
+        self, store: Store
+    ) -> None:
+        """Whoever has the retired one would store what nobody can read."""
+        for new in ("first", "second"):
+            await store.write(partial(_rotate_master, new))
+        await store.write(lambda tx: tx.require_master("second", lambda *_: False, 2))
+
+    async def test_where_nothing_is_stored_and_none_was_rotated_any_master_key_will_do(
+        self, store: Store
+    ) -> None:
+        """It is the log's first."""
+        await store.write(lambda tx: tx.require_master("any", lambda *_: False, 2))
+
+    async def test_where_nothing_is_stored_a_retired_master_key_is_refused(
+        self, store: Store
+    ) -> None:
+        """By the entry that brought in the newest."""
+        await store.write(partial(_rotate_master, "y"))
+        with pytest.raises(UnavailableError, match="master key"):
+            await store.write(lambda tx: tx.require_master("x", lambda *_: True, 2))
 
     async def test_workspaces_that_were_made_ahead_are_listed(self, store: Store) -> None:
         """With their settings; what was destroyed is no newest version."""
