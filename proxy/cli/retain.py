@@ -1,8 +1,10 @@
 """``tfaudit retain``: archives and prunes the entries that are older than the log's retention."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from shutil import rmtree
@@ -14,6 +16,8 @@ from proxy.cli._common import (
     ConfigOption,
     DataOption,
     JsonOption,
+    YesOption,
+    confirm,
     notice,
     opened,
     require_directory,
@@ -24,9 +28,13 @@ from proxy.cli._output import clean, count_text, print_json
 from proxy.errors import ConflictError, InvalidInputError
 
 if TYPE_CHECKING:
+    from proxy.cli._archive import Archive
     from proxy.cli._pruning import Done, Plan
     from proxy.config import Config
 
+_AGE: Final = re.compile(r"(?:[0-9]{1,9}[hdw])+", re.ASCII)
+"""Elsewhere ``m`` are minutes, which somebody who means months must not prune by."""
+_SHORTEST: Final = timedelta(days=1)
 _SCRATCH: Final = ".retain"
 """In the data directory: held by whoever prunes, with what is on its way to S3."""
 
@@ -37,7 +45,8 @@ def retain(
         str,
         typer.Option(
             metavar="LENGTH",
-            help="Prune what is older, such as 400d. Whole 256 entries go, and never the newest.",
+            help="Prune what is older, such as 400d: hours (h), days (d) and weeks (w), a day at "
+            "least. Whole 256 entries go, and never the newest.",
         ),
     ],
     archive: Annotated[
@@ -66,6 +75,7 @@ def retain(
             help="Then make the database file smaller. It is written anew, so no server may run.",
         ),
     ] = False,
+    yes: YesOption = False,
     data: DataOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -77,9 +87,8 @@ def retain(
     """
     from proxy.cli import _pruning as pruning  # noqa: PLC0415 - quick start
     from proxy.cli._archive import archive_of  # noqa: PLC0415
-    from proxy.timestamps import parse_length  # noqa: PLC0415
 
-    parse_length(keep)
+    _require_age(keep)
     loaded = settings(data, config)
     require_directory(loaded)
     if archive is None and not dry_run:
@@ -88,20 +97,26 @@ def retain(
             "--archive"
         )
 
-    async def action() -> "tuple[Plan | None, Done | None]":
+    async def look() -> "Plan | None":
         async with opened(loaded) as program:
             if not dry_run and await pruning.drop(program.store):
                 notice("A pruning that was cut short is finished.")
             plan = await pruning.plan_for(program.store, keep)
-            if plan is None or archive is None or dry_run:
-                if plan is not None:
-                    await pruning.require_unneeded(program.store, plan.until)
-                return plan, None
-            place = archive_of(archive, s3_region, s3_endpoint, scratch)
-            return plan, await pruning.prune(program, plan, place)
+            if plan is not None and (dry_run or not yes):
+                await pruning.require_unneeded(program.store, plan.until)
+            return plan
+
+    async def action(plan: "Plan", place: "Archive") -> "Done":
+        async with opened(loaded) as program:
+            return await pruning.prune(program, plan, place)
 
     with _alone(loaded) as scratch:
-        plan, done = run(action())
+        plan, done = run(look()), None
+        if plan is not None and archive is not None and not dry_run:
+            place = archive_of(archive, s3_region, s3_endpoint, scratch)
+            if not yes:
+                confirm(f"Archive and prune {_which(plan)}? Nothing brings them back into the log.")
+            done = run(action(plan, place))
         _report(plan, done, keep, as_json=as_json)
         if compact and not dry_run:
             _compact(loaded)
@@ -120,12 +135,10 @@ def _report(plan: "Plan | None", done: "Done | None", keep: str, *, as_json: boo
     if plan is None:
         typer.echo(f"Nothing to prune: no whole 256 entries are older than {keep}.")
         return
-    entries = count_text(plan.until - plan.first, "entry", "entries")
-    which = f"{entries}, from {plan.first} to {plan.until - 1}, from before {plan.before}"
     if done is None:
-        typer.echo(f"Would be pruned: {which}. Nothing was done.")
+        typer.echo(f"Would be pruned: {_which(plan)}. Nothing was done.")
         return
-    typer.echo(f"Pruned: {which}. Entry {done.index} records it.")
+    typer.echo(f"Pruned: {_which(plan)}. Entry {done.index} records it.")
     typer.echo(
         f"They are archived in {clean(done.archived.place)} ({done.archived.size:,} bytes, "
         f"SHA-256 {done.archived.sha256})."
@@ -133,6 +146,26 @@ def _report(plan: "Plan | None", done: "Done | None", keep: str, *, as_json: boo
     notice(
         "The room in the database is used by what comes next; --compact gives it back to the disk."
     )
+
+
+def _which(plan: "Plan") -> str:
+    entries = count_text(plan.until - plan.first, "entry", "entries")
+    return f"{entries}, from {plan.first} to {plan.until - 1}, from before {plan.before}"
+
+
+def _require_age(keep: str) -> None:
+    """Pass when it is an age that entries may go at.
+
+    Raises:
+        InvalidInputError: another length, or one of less than a day.
+    """
+    from proxy.timestamps import parse_length  # noqa: PLC0415 - quick start
+
+    if not _AGE.fullmatch(keep) or parse_length(keep) < _SHORTEST:
+        raise InvalidInputError(
+            f"--keep can't be {keep!r}: write hours (h), days (d) or weeks (w), a day at least, "
+            "such as 400d; months and years differ in length, and m would be minutes elsewhere"
+        )
 
 
 @contextmanager

@@ -43,13 +43,14 @@ class Past:
         shutil.copytree(self.data.parent, to, dirs_exist_ok=True)
         return Past(*(to / path.name for path in (self.data, self.archive, self.keys)))
 
-    def run(self, *args: object, code: int = 0) -> Result:
+    def run(self, *args: object, code: int = 0, answer: str | None = None) -> Result:
         """Run the command line on the data directory."""
-        return tfaudit(*args, "--data", self.data, code=code)
+        return tfaudit(*args, "--data", self.data, code=code, answer=answer)
 
     def retain(self, keep: str = "400d", *args: object, code: int = 0) -> Result:
-        """Prune."""
-        return self.run("retain", "--keep", keep, "--archive", self.archive, *args, code=code)
+        """Prune, without a question."""
+        where = ("--archive", self.archive, "--yes")
+        return self.run("retain", "--keep", keep, *where, *args, code=code)
 
     @property
     def bundles(self) -> list[Path]:

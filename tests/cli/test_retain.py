@@ -25,7 +25,7 @@ from proxy.program import open_program
 from proxy.storage.reader import Snapshot, SQLiteReader
 from proxy.storage.sqlite import SQLiteStore
 from tests.cli.conftest import json_lines
-from tests.cli.pruned_logs import OLDER, OLDEST, Past, a_past, a_start
+from tests.cli.pruned_logs import OLDER, OLDEST, Past, a_past, a_start, days_ago
 from tests.cli.tile_logs import grow, verified
 from tests.e2e.server import Server
 from tests.receivers.aws import KEYS, REGION, SECRET, Aws, shared_aws
@@ -181,12 +181,14 @@ def test_a_dry_run_changes_nothing(before: Past) -> None:
     assert size == rows(before, "SELECT size FROM log_head")
 
 
-def test_the_newest_entries_stay_whatever_their_age(before: Past, tmp_path: Path) -> None:
-    """A log of which all is old keeps its last entries, and goes on."""
-    past = before.copy(tmp_path)
-    shown = json.loads(past.retain("1s", "--json").stdout)
-    assert shown["until"] < rows(past, "SELECT size FROM log_head")[0][0]
-    past.run("verify")
+def test_the_newest_entries_stay_whatever_their_age(tmp_path: Path) -> None:
+    """Of a log of which all is old, and which ends with a whole 256, these are kept."""
+    with days_ago(2):
+        grow(tmp_path / "data", OLDER)
+    past = Past(*(tmp_path / name for name in ("data", "archive", "keys.json")))
+    assert [(OLDER,)] == rows(past, "SELECT size FROM log_head")
+    shown = json.loads(past.run("retain", "--keep", "1d", "--dry-run", "--json").stdout)
+    assert OLDEST == shown["until"]
 
 
 # ---------------------------------------------------------------- what is refused
@@ -205,7 +207,26 @@ def test_nothing_is_pruned_without_an_archive(before: Past) -> None:
     inside = ("--archive", before.data)
     told = before.run("retain", "--keep", "400d", *inside, code=2).stderr
     assert "is inside the data directory, and would be lost with it" in told
-    assert "is not a length of time" in before.retain("400", code=2).stderr
+
+
+@pytest.mark.parametrize("keep", ["400", "12m", "1y", "12mo", "90s", "23h"])
+def test_an_age_is_told_in_units_that_nobody_takes_for_another(before: Past, keep: str) -> None:
+    """Somebody who means months would prune by minutes; no entry goes that is not a day old."""
+    told = before.retain(keep, code=2).stderr
+    assert f"--keep can't be {keep!r}: write hours (h), days (d) or weeks (w)" in told
+
+
+def test_it_asks_before_it_prunes(before: Past, tmp_path: Path) -> None:
+    """No is an answer; nobody is asked when there is nothing to prune."""
+    past = before.copy(tmp_path)
+    options = ("retain", "--archive", past.archive, "--keep")
+    assert "nobody answered" in past.run(*options, "480d", code=2).stderr
+    asked = past.run(*options, "480d", code=1, answer="n\n").stderr
+    assert f"Archive and prune {OLDEST} entries, from 0 to {OLDEST - 1}, from before" in asked
+    assert ([], list(range(OLDER))) == (past.bundles, indices(past))
+    assert "Nothing to prune" in past.run(*options, "900d").stdout
+    assert "Pruned: 256 entries" in past.run(*options, "480d", answer="y\n").stdout
+    assert 1 == len(past.bundles)
 
 
 @pytest.mark.parametrize("content", [b"precious", b"PK\x03\x04 no whole archive"])
@@ -554,7 +575,7 @@ def bucket(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> str:
 def to_s3(past: Past, aws: Aws, place: str, *options: str, code: int = 0) -> Result:
     """Prune into a bucket."""
     keep = ("--keep", "480d", "--archive", place, "--s3-region", REGION)
-    return past.run("retain", *keep, "--s3-endpoint", aws.url, *options, code=code)
+    return past.run("retain", "--yes", *keep, "--s3-endpoint", aws.url, *options, code=code)
 
 
 def test_an_archive_in_s3_is_read_back(before: Past, tmp_path: Path, aws: Aws, bucket: str) -> None:

@@ -37,9 +37,9 @@ class Log:
         return Log(*(to / path.name for path in (self.data, self.keys, self.old, self.new)))
 
 
-def tfaudit(*args: object, code: int = 0) -> Result:
-    """Run the command line."""
-    result = CliRunner().invoke(app, [*map(str, args)])
+def tfaudit(*args: object, code: int = 0, answer: str | None = None) -> Result:
+    """Run the command line, which is answered so when it asks."""
+    result = CliRunner().invoke(app, [*map(str, args)], input=answer)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert code == result.exit_code, result.output
