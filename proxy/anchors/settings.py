@@ -155,25 +155,33 @@ def open_anchors(
     Raises:
         ConfigError: with all that is wrong with them.
     """
+    made = []
+    for name, place in open_places(config, now).items():
+        table = config.anchors[name]
+        settings: Any = read_settings(name, table)
+        lock = config.data.directory / f"anchor.{name}.lock"
+        made.append(Anchor(name, table["type"], place, settings.interval, lock))
+    return Anchors(made, store, verify)
+
+
+def open_places(config: Config, now: Callable[[], datetime]) -> dict[str, Place]:
+    """Return the places of the anchors that a configuration names, by their names, without I/O.
+
+    Args:
+        config: has their tables.
+        now: the present, UTC.
+
+    Raises:
+        ConfigError: with all that is wrong with them.
+    """
     mistakes = list(mistakes_of(config))
     if mistakes:
         listed = "\n".join(f"  - {mistake}" for mistake in mistakes)
         raise ConfigError(f"anchors of the configuration can't be used:\n{listed}")
-    made = [_made(name, table, config, now) for name, table in config.anchors.items()]
-    return Anchors(made, store, verify)
-
-
-def _made(
-    name: str, table: Mapping[str, Any], config: Config, now: Callable[[], datetime]
-) -> Anchor:
-    settings: Any = read_settings(name, table)
-    return Anchor(
-        name,
-        table["type"],
-        _place(name, settings, config, now),
-        settings.interval,
-        config.data.directory / f"anchor.{name}.lock",
-    )
+    return {
+        name: _place(name, read_settings(name, table), config, now)
+        for name, table in config.anchors.items()
+    }
 
 
 def _place(name: str, settings: Options, config: Config, now: Callable[[], datetime]) -> Place:

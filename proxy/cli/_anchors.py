@@ -43,7 +43,7 @@ class Anchor:
         note: with its signatures.
     """
 
-    place: Path
+    place: Path | str
     checkpoint: Checkpoint
     note: str
 

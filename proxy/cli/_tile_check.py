@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from proxy.cli._losses import RECOVERED, Loss, loss_in, told
 from proxy.cli._pruned import pruned_by
 from proxy.cli._replay import NOTHING_PRUNED, Pruned
 from proxy.cli._tile_tree import CHECKPOINT, Source, read_all, read_file
@@ -82,7 +83,7 @@ async def verify_tree(
     checked = _Levels(source, newest.size, start)
     until = await _first_entry(source, start, newest.size)
     await _pass_pruned(source, verifier, range(start, until), checked)
-    pruned = NOTHING_PRUNED
+    pruned, lost = NOTHING_PRUNED, list[Loss | None]()
     begin = max(start, until)
     for first in range(begin - begin % WIDTH, newest.size, WIDTH * _AT_ONCE):
         numbers = range(first // WIDTH, min(first // WIDTH + _AT_ONCE, -(-newest.size // WIDTH)))
@@ -93,6 +94,8 @@ async def verify_tree(
                 verifier.add_entry(entries[place], leaf)
                 if PRUNED in entries[place]:
                     pruned = pruned_by(tile.first + place, entries[place]) or pruned
+                if RECOVERED in entries[place]:
+                    lost.append(loss_in(tile.first + place, entries[place]))
                 advance()
             await checked.add(tile, hashes)
     root = verifier.finish(note).root
@@ -100,7 +103,7 @@ async def verify_tree(
     _require_recorded(range(start, until), pruned)
     findings = Findings(entries=newest.size, root=root.hex() if newest.size else "")
     findings.checkpoints = 1 + len(list(trusted)) + (since is not None)
-    findings.unchecked += lost_keys(history)
+    findings.unchecked += [*lost_keys(history), *told(filter(None, lost))]
     findings.unchecked.append(
         "the signatures of single entries, which no tile holds; that of the checkpoint covers all"
     )

@@ -18,6 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from proxy.cli import _losses as losses
 from proxy.cli._checkers import Checkers, Found, Keys, processes_for
 from proxy.cli._kept_tiles import KeptTiles
 from proxy.cli._pruned import (
@@ -362,6 +363,9 @@ async def _verify_store(  # noqa: PLR0917 - those of verify_store
     await _verify_states(store, keys, snapshot, replay, advance)
     _check_tables(snapshot, replay, verifier.size)
     findings.unchecked += lost_keys(history)
+    recorded = store.filed_as(losses.EVENT, verifier.size)
+    found = [losses.loss_in(record.index, record.entry) async for record in recorded]
+    findings.unchecked += losses.told(filter(None, found))
     findings.states = sum(
         not replay.is_destroyed(promise) for promise in replay.by_version.values()
     )
@@ -876,13 +880,17 @@ def verify_export(
     keys, history = keys.follow(_exported_rotations(path))
     verifier = LogVerifier(keys.entry, keys.checkpoint, checkpoints, history)
     findings.unchecked += lost_keys(history)
+    lost = []
     for stored in _read_export(path):
         try:
             verifier.add(stored.record)
         except MissingError as error:
             raise _missing_from_export(path, error) from error
         _check_document(stored, orjson.loads(stored.record.entry), required=False)
+        if losses.RECOVERED in stored.record.entry:
+            lost.append(losses.loss_in(stored.record.index, stored.record.entry))
         advance()
+    findings.unchecked += losses.told(filter(None, lost))
     findings.entries = verifier.size
     findings.checkpoints = len(checkpoints)
     sized = [(verify_checkpoint(note, *keys.checkpoint).size, note) for note in checkpoints]

@@ -36,6 +36,7 @@ from proxy.errors import (
 if TYPE_CHECKING:
     from proxy.cli._anchors import Anchors
     from proxy.cli._archives import Archives
+    from proxy.cli._known import Known
     from proxy.cli._verification import Advance, Findings, TrustedKeys
     from proxy.cli._witnessed import Quorum
     from proxy.config import Config
@@ -180,7 +181,8 @@ def verify(
         findings = _checked(asked)
     except VerificationError as error:
         if is_recorded:
-            _record_failure(loaded, error, is_promised=bool(asked.trusted or against))
+            is_promised = bool(asked.trusted or against or asked.is_contradicted)
+            _record_failure(loaded, error, is_promised=is_promised)
         _report_failure(asked.name, error, as_json=as_json)
         raise typer.Exit(REFUSED) from error
     if is_recorded:
@@ -221,7 +223,7 @@ def _kind(what: str | None) -> _Kind:
     return _Kind.RECEIPT if head == HEADER.encode() else _Kind.EXPORT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Asked:
     """What is to be verified, with what.
 
@@ -236,6 +238,7 @@ class _Asked:
         wanted: which witnesses must have cosigned; None when none must.
         tree_only: of a data directory, the tree alone.
         archives: of what was pruned.
+        is_contradicted: the log is not what is known of it elsewhere, and must not grow.
     """
 
     kind: _Kind
@@ -248,6 +251,7 @@ class _Asked:
     wanted: "Quorum | None"
     tree_only: bool
     archives: list[Path]
+    is_contradicted: bool = False
 
     @property
     def is_tree(self) -> bool:
@@ -269,9 +273,13 @@ def _checked(asked: _Asked) -> "Findings":
     if asked.since is not None and (not asked.is_tree or asked.wanted is not None):
         asked.trusted.append(asked.since)
     # Before the log is read, which goes on growing.
+    known = _known(asked)
     anchors = _anchors(asked) if asked.against else None
     if anchors is not None and not asked.is_compared:
         asked.trusted.extend(each.note for each in anchors.found)
+    if asked.tree_only:  # which checks no hash that they could be compared with later
+        asked.trusted.extend(each.note for each in known.found)
+        asked.trusted.extend(each.note for each in (anchors.found if anchors else ()))
     if asked.wanted is not None:
         asked.trusted.extend(_cosigned(asked, asked.wanted))
     archives = _archives(asked) if asked.archives else None
@@ -279,6 +287,10 @@ def _checked(asked: _Asked) -> "Findings":
     if archives is not None:
         archives.tell(findings)
     findings.notes = findings.notes or tuple(asked.trusted)
+    findings.unchecked += known.unchecked
+    if known.found and not asked.tree_only:
+        _compare_known(asked, known)
+        findings.checkpoints += len(known.found)
     if anchors is not None:
         _compare_anchors(asked, anchors, findings)
     if asked.wanted is not None:
@@ -315,6 +327,45 @@ def _findings(asked: _Asked) -> "Findings":
         _Kind.BUNDLE: _verify_bundle,
     }[asked.kind]
     return check(Path(asked.name), asked.keys, asked.trusted)
+
+
+def _known(asked: _Asked) -> "Known":
+    """Read what is known of a data directory's log outside its database."""
+    from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
+    from proxy.cli._known import Known, is_any_known, read_known  # noqa: PLC0415
+    from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
+
+    if asked.kind is not _Kind.DATA or not is_any_known(asked.config):
+        return Known()
+
+    async def action() -> "Known":
+        async with SQLiteReader(asked.config.data.database) as store:
+            keys = await check.followed_in_store(store, asked.keys)
+            is_copy = is_backup(asked.config.data.directory)
+            return await read_known(asked.config, store, keys.checkpoint, is_backup=is_copy)
+
+    return run(action())
+
+
+def _compare_known(asked: _Asked, known: "Known") -> None:
+    """Compare a log that holds in itself with what is known of it outside its database.
+
+    Raises:
+        VerificationError, MissingError: it is not the one that is known.
+    """
+    from proxy.cli import _anchors as check  # noqa: PLC0415 - quick start
+    from proxy.cli._pruned import leaf_hashes  # noqa: PLC0415
+    from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
+
+    async def action() -> None:
+        async with SQLiteReader(asked.config.data.database) as store:
+            await check.compare(known.found, leaf_hashes(store, await store.size()))
+
+    try:
+        run(action())
+    except VerificationError:
+        asked.is_contradicted = True
+        raise
 
 
 def _anchors(asked: _Asked) -> "Anchors":
@@ -438,7 +489,7 @@ def _compare_anchors(asked: _Asked, anchors: "Anchors", findings: "Findings") ->
         async with SQLiteReader(asked.config.data.database) as store:
             await check.compare(found, leaf_hashes(store, await store.size()))
 
-    if asked.is_compared and found:
+    if asked.is_compared and found and not asked.tree_only:
         run(action())
     findings.checkpoints += len(found)
     findings.unchecked += [f"an anchor that does not hold, {each}" for each in anchors.wrong]
@@ -578,15 +629,14 @@ def _read_checkpoint(path: Path) -> str:
 
 def _verify_database(asked: _Asked) -> "Findings":
     from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
-    from proxy.last_checkpoint import FORK  # noqa: PLC0415
     from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
 
     data, keys = asked.config.data, asked.keys
 
     async def action() -> "Findings":
         # Before the database is opened: a server may write both while we look.
-        beside = (data.last_checkpoint, data.directory / FORK)
-        kept = [_read_checkpoint(each) for each in beside if each.is_file()]
+        last = data.last_checkpoint
+        kept = [_read_checkpoint(last)] if last.is_file() else []
         kept += asked.trusted
         async with SQLiteReader(data.database) as store:
             if asked.tree_only:
