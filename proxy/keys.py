@@ -10,7 +10,7 @@ import shlex
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fcntl import LOCK_EX, LOCK_NB, flock
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -209,21 +209,38 @@ def read_master(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def rotating(config: Config) -> Iterator[None]:
-    """Keep others from deciding what becomes of a pending key.
+    """Keep others from deciding what becomes of a pending key, and from copying keys.
 
     Raises:
         ConfigError: somebody does that now.
     """
+    with _locked(config, LOCK_EX, "a key is being rotated at this moment, or all are being copied"):
+        yield
+
+
+@contextlib.contextmanager
+def not_rotating(config: Config) -> Iterator[None]:
+    """Keep the keys as they are, so that a copy of them fits what is stored.
+
+    Raises:
+        ConfigError: one is being rotated.
+    """
+    with _locked(config, LOCK_SH, "a key is being rotated at this moment"):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(config: Config, how: int, otherwise: str) -> Iterator[None]:
     path = config.data.keys / ".rotation.lock"
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigError(f"{path} can't be made: {error.strerror}") from error
     try:
-        flock(handle, LOCK_EX | LOCK_NB)
+        flock(handle, how | LOCK_NB)
     except OSError as error:
         os.close(handle)
-        raise ConfigError("a key is being rotated at this moment: try again") from error
+        raise ConfigError(f"{otherwise}: try again") from error
     try:
         yield
     finally:
@@ -255,7 +272,8 @@ def make_pending_master(config: Config) -> bytes:
 def _make_pending(config: Config, purpose: str, text: str) -> Path:
     path = pending_path(config, purpose)
     try:
-        path.unlink(missing_ok=True)
+        for each in (path, *path.parent.glob(f".{path.name}.*")):  # also drafts of one cut short
+            each.unlink(missing_ok=True)
         _write_private(path, text)
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}") from error

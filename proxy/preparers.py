@@ -33,7 +33,8 @@ remembers what the resources of a state taught it, so the next upload costs more
 _PATIENCE: Final = 5.0
 """Seconds that a worker may take to end by itself."""
 
-_COMMAND: Final = (sys.executable, "-m", "proxy.worker")
+_COMMAND: Final = (sys.executable, "-P", "-m", "proxy.worker")
+"""Without -P it would take modules from wherever the server was started, and give them the keys."""
 _ENVIRONMENT: Final = {"PYTHONPATH": str(Path(__file__).parents[1])}
 """Nothing of the server's configuration or secrets, but where its modules are."""
 
@@ -214,15 +215,21 @@ class _LargeWorker:
         try:
             if self._process is None:
                 self._process = self._start()
+        except OSError as error:
+            raise UnavailableError(
+                "no process could be started that prepares large uploads: "
+                f"{error.strerror or error}; look at the server's log, and try again"
+            ) from error
+        try:
             source, target = _pipes_of(self._process)
             for piece in encode_order(order):
                 write(target.fileno(), piece)
             length = int.from_bytes(source.read(LENGTH), "big")
             answer = source.read(length)
-        except OSError as error:
-            raise _lost(order, error.strerror or str(error)) from error
+        except BrokenPipeError as error:
+            raise _lost(order) from error
         if not answer or len(answer) < length:
-            raise _lost(order, "it was ended")
+            raise _lost(order)
         return decode_answer(answer)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -244,11 +251,11 @@ def _pipes_of(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
     return cast("IO[bytes]", process.stdout), cast("IO[bytes]", process.stdin)
 
 
-def _lost(order: Order, why: str) -> UnavailableError:
+def _lost(order: Order) -> UnavailableError:
     return UnavailableError(
-        f"the process that prepares large uploads could not do so with one of {len(order.body)} "
-        f"bytes: {why}; try again, and give the machine more memory if it stays so: an upload "
-        "needs several times its size"
+        f"the process that prepares large uploads ended before it was done with one of "
+        f"{len(order.body)} bytes: try again; if it stays so, look at the server's log, and give "
+        "the machine more memory: an upload needs several times its size"
     )
 
 

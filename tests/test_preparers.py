@@ -228,7 +228,7 @@ async def test_a_large_upload_whose_worker_is_killed_is_not_tried_here() -> None
         upload = asyncio.create_task(pool.prepare(Order("w", SALT, "l", large(2))))
         await asyncio.sleep(0.01)
         os.kill(worker, signal.SIGKILL)
-        with pytest.raises(UnavailableError, match="give the machine more memory"):
+        with pytest.raises(UnavailableError, match="the machine more memory"):
             await upload
         assert 3 == (await pool.prepare(Order("w", SALT, "next", large(3)))).serial
 
@@ -256,6 +256,22 @@ async def test_without_a_process_a_large_upload_is_refused_for_now(
     async with WorkerPool(KEYS, 0) as pool:
         with pytest.raises(UnavailableError, match="No such file"):
             await pool.prepare(Order("w", SALT, "l", large(1)))
+
+
+@pytest.mark.parametrize("body", [state(1), large(1)])
+async def test_no_worker_takes_modules_from_where_the_server_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    """Whoever can write there would be given the keys."""
+    for name in ("msgspec", "zstandard", "proxy"):
+        (tmp_path / f"{name}.py").write_text("open('taken', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    async with WorkerPool(KEYS, 1) as pool:
+        assert 1 == len(children())
+        assert 1 == (await pool.prepare(Order("w", SALT, "i", body))).serial
+        assert [] != children()
+
+    assert not (tmp_path / "taken").exists()
 
 
 async def test_an_idle_worker_for_large_uploads_gives_its_memory_back(

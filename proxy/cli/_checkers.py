@@ -92,6 +92,10 @@ def _notes(chunk: Sequence[str]) -> list[Checkpoint | None]:
     return [_own[0].note(each) for each in chunk]
 
 
+_SAFE_PATH: Final = "PYTHONSAFEPATH"
+"""Python's own: https://docs.python.org/3/using/cmdline.html#envvar-PYTHONSAFEPATH."""
+
+
 class Checkers:
     """Checks in other processes, or in this one.
 
@@ -103,6 +107,7 @@ class Checkers:
     def __init__(self, keys: Keys, processes: int) -> None:
         self._processes = processes
         self._here = _Checks(keys)
+        self._outer: str | None = None
         self._pool: ProcessPoolExecutor | None = None
         if processes > 1:
             self._pool = ProcessPoolExecutor(
@@ -110,6 +115,9 @@ class Checkers:
             )
 
     def __enter__(self) -> Self:
+        """Let no process take modules from the directory that something is verified in."""
+        self._outer = os.environ.get(_SAFE_PATH)
+        os.environ[_SAFE_PATH] = "1"
         return self
 
     def __exit__(
@@ -119,6 +127,10 @@ class Checkers:
         traceback: TracebackType | None,
     ) -> None:
         """End the processes; what waits is not checked any more."""
+        if self._outer is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = self._outer
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -148,6 +149,7 @@ def restore(
 async def _create(program: "Program", config: "Config", target: Path, *, with_keys: bool) -> int:
     """Record the backup, then copy; return the number of entries in the copy."""
     from proxy.audit_log import draft  # noqa: PLC0415 - quick start of the command line
+    from proxy.keys import not_rotating  # noqa: PLC0415
     from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
 
     who = caller("backup create")
@@ -160,9 +162,10 @@ async def _create(program: "Program", config: "Config", target: Path, *, with_ke
         export={"format": "backup", "keys": with_keys},
     )
     await program.store.write(lambda transaction: transaction.append(entry))
-    await program.store.backup(target / DATABASE)
-    if with_keys and config.data.keys.is_dir():
-        _copy_keys(config.data.keys, target / KEYS)
+    with not_rotating(config) if with_keys else nullcontext():
+        await program.store.backup(target / DATABASE)
+        if with_keys and config.data.keys.is_dir():
+            _copy_keys(config.data.keys, target / KEYS)
     async with SQLiteReader(target / DATABASE) as copy:
         (target / BACKUP_CHECKPOINT).write_text(await copy.checkpoint(), "utf-8")
         return await copy.size()

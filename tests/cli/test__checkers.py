@@ -1,5 +1,6 @@
 """Tests of the checks in other processes: the same answers in the same order as in this one."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -55,6 +56,20 @@ async def test_a_true_log_holds_in_processes(database: Path) -> None:
     async with SQLiteReader(database) as reader:
         findings = await verify_store(reader, KEYS, (), lambda: None, 2)
     assert (600, 4) == (findings.entries, findings.checkpoints)
+
+
+async def test_no_process_takes_modules_from_where_something_is_verified(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as from the directory that a stranger's bundle was unpacked into."""
+    for name in ("multiprocessing", "pickle", "cryptography"):
+        (tmp_path / f"{name}.py").write_text("open('taken', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    async with SQLiteReader(database) as reader:
+        found = await verify_store(reader, KEYS, (), lambda: None, 2)
+    assert 600 == found.entries
+    assert not (tmp_path / "taken").exists()
+    assert "PYTHONSAFEPATH" not in os.environ
 
 
 async def test_what_is_asked_is_answered_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,13 @@ import pytest
 from proxy.cli import _rewrapping
 from proxy.cli._common import caller, opened, run, settings
 from proxy.errors import ConfigError, UnavailableError
-from proxy.keys import make_pending_master, open_keys, pending_master, rotating
+from proxy.keys import (
+    make_pending_master,
+    not_rotating,
+    open_keys,
+    pending_master,
+    rotating,
+)
 from proxy.program import keys_in_force
 from proxy.sealing import master_id
 from proxy.server_lock import only_server
@@ -243,6 +249,29 @@ def test_nothing_is_settled_while_a_key_is_brought_in(stored: Path) -> None:
             keys_in_force(config, create=False)
     assert keys_in_force(config, create=False).pending_master is None
     assert pending_master(config) is None
+
+
+def test_what_a_killed_rotation_left_of_a_key_is_removed(stored: Path, tfaudit: Tfaudit) -> None:
+    """It never was in force."""
+    left = stored / "keys" / ".master.next.key.0123456789abcdef"
+    left.write_text(NEW)
+    tfaudit("key", "rotate", "master", "--yes")
+    assert not left.exists()
+
+
+def test_no_key_is_brought_in_while_all_are_copied(
+    stored: Path, tfaudit: Tfaudit, tmp_path: Path
+) -> None:
+    """The backup would have states and keys that don't belong together."""
+    config = settings(stored, None)
+    with not_rotating(config):
+        assert "all are being copied" in tfaudit("key", "rotate", "master", "--yes", code=2).stderr
+        tfaudit("backup", "create", "--with-keys", tmp_path / "one")
+    with rotating(config):
+        refused = tfaudit("backup", "create", "--with-keys", tmp_path / "two", code=2)
+        assert "being rotated at this moment" in refused.stderr
+        tfaudit("backup", "create", tmp_path / "without")
+    assert not (tmp_path / "two").exists()
 
 
 # ---------------------------------------------------------------- whoever has the old key
