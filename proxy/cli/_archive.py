@@ -1,10 +1,12 @@
 """Where pruned entries go: a bundle in a directory, or in a bucket of Amazon S3.
 
 A file or an object that is there already is never replaced: it is taken as the archive when it is
-one of exactly these entries, as after an attempt that was cut short, and else refused.
+one of exactly these entries of this very log, as after an attempt that was cut short, and else
+refused.
 """
 
 import asyncio
+import hashlib
 import os
 import re
 from base64 import b64encode
@@ -13,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from proxy.cli._bundle.checking import check_bundle
+from proxy.cli._bundle.checking import Proved, check_bundle
 from proxy.cli._bundle.writing import digest_of
 from proxy.cli._bundle_export import write_bundle_file
+from proxy.cli._regular import open_regular
 from proxy.cli._verification import TrustedKeys
 from proxy.errors import ConflictError, InvalidInputError, VerificationError
 
@@ -109,25 +112,49 @@ def name_of(origin: str, first: int, last: int) -> str:
     return f"{_STRANGE.sub('_', origin)}-{first:012d}-{last:012d}.zip"
 
 
-def _checked(program: "Program", path: Path, first: int, last: int, where: str) -> Archived:
-    """Read an archive and pass when it is one of exactly these entries.
+async def _checked(program: "Program", path: Path, first: int, last: int, where: str) -> Archived:
+    """Read an archive and pass when it is one of exactly these entries of this very log.
 
     Raises:
         ConflictError: it is something else.
+        UnavailableError: the log can't be read.
     """
     keys = TrustedKeys.of_ring(program.keys)
     try:
-        proved = check_bundle(path, keys.entry, keys.checkpoint, [], lambda: None)
-        is_it = (proved.first, proved.last, proved.is_whole) == (first, last, True)
-        why = f"it is of entries {proved.first} to {proved.last}"
-    except VerificationError as error:
-        is_it, why = False, str(error)
-    if not is_it:
-        raise ConflictError(
-            f"{where} is there and is not the archive of entries {first} to {last}: {why} Nothing "
-            "was pruned; see what it is, and move it away or name another place with --archive"
-        )
-    return Archived(where, digest_of(path), path.stat().st_size)
+        proved, archived = await asyncio.to_thread(_read, path, keys, where)
+        if (proved.first, proved.last, proved.is_whole) == (first, last, True):
+            if proved.root == (await program.proofs.root(proved.size) or b"").hex():
+                return archived
+            why = (
+                f"its entries are of another history of the log, in which other entries were among "
+                f"the first {proved.size}, as before an older backup was restored: it may be all "
+                "that is left of them."
+            )
+        else:
+            why = f"it is of entries {proved.first} to {proved.last}."
+    except (InvalidInputError, VerificationError) as error:
+        why = str(error)
+    except FileNotFoundError:
+        why = "it is a link that leads nowhere."
+    raise ConflictError(
+        f"{where} is there and is not the archive of entries {first} to {last}: {why} Nothing was "
+        "pruned; see what it is, and move it away or name another place with --archive"
+    )
+
+
+def _read(path: Path, keys: TrustedKeys, where: str) -> tuple[Proved, Archived]:
+    """Check a bundle and take its digest, of one and the same file whatever gets its name.
+
+    Raises:
+        InvalidInputError: it is no file.
+        VerificationError: it is no bundle, or does not hold.
+        OSError: it can't be read.
+    """
+    with open_regular(path) as file:
+        proved = check_bundle(file, keys.entry, keys.checkpoint, [], lambda: None)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return proved, Archived(where, digest, file.tell())
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +170,9 @@ class DirectoryArchive:
     async def put(self, program: "Program", first: int, last: int) -> Archived:
         """Write a bundle; see ``Archive``."""
         path = self.directory / name_of(program.keys.origin, first, last)
-        if not path.exists():
+        if not path.exists() and not path.is_symlink():
             await write_bundle_file(program, path, first, last, verb="retain")
-        return await asyncio.to_thread(_checked, program, path, first, last, str(path))
+        return await _checked(program, path, first, last, str(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +211,7 @@ class S3Archive:
                 await self._send(client, key, sent)
                 if not await self._get(client, key, got):
                     raise ConflictError(f"{where} was sent, and is not there: nothing was pruned")
-            return await asyncio.to_thread(_checked, program, got, first, last, where)
+            return await _checked(program, got, first, last, where)
         finally:
             await client.aclose()
             for path in (sent, got):

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from typer.testing import Result
 
 from proxy.cli import _archive, _pruning, _verification, retain
+from proxy.cli._bundle.checking import check_bundle
 from proxy.cli._common import caller, run, settings
 from proxy.cli._pruned import Start, read_start
 from proxy.cli._verification import TrustedKeys, verify_store
@@ -259,6 +261,92 @@ def test_the_archive_of_another_log_is_not_taken(before: Past, tmp_path: Path) -
     assert list(range(OLDER)) == indices(past)
 
 
+def test_the_archive_of_a_history_that_was_lost_is_not_taken(
+    before: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log's own keys signed it, but what stands here now is in no archive."""
+    monkeypatch.setattr(_pruning, "parse_moment", lambda *_: "2999-01-01T00:00:00.000000Z")
+    past = before.copy(tmp_path)
+    grow(past.data, 250)
+    dies(monkeypatch, _pruning, "_record", past)
+    (lost,) = past.bundles
+    (past.data / "tfaudit.db").write_bytes((before.data / "tfaudit.db").read_bytes())
+    for name in ("tfaudit.db-wal", "tfaudit.db-shm"):
+        (past.data / name).unlink(missing_ok=True)
+    past.run("log", "recover", "--accept-loss")
+    grow(past.data, 250)
+    there = rows(past, "SELECT count(*) FROM entry")
+    told = past.retain(code=1).stderr
+    assert f"{lost} is there and is not the archive of entries 0 to 767" in told
+    assert "its entries are of another history of the log" in told
+    assert "move it away or name another place with --archive" in told
+    assert there == rows(past, "SELECT count(*) FROM entry")
+
+
+def test_a_written_archive_must_be_of_this_log_too(
+    before: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can write there may have put another in its place before it was read back."""
+    lost = before.copy(tmp_path / "lost")
+    lost.retain("480d")
+    past = before.copy(tmp_path / "past")
+
+    async def write(_: object, output: Path, *__: object, **___: object) -> None:
+        output.write_bytes(lost.bundles[0].read_bytes())
+
+    monkeypatch.setattr(_archive, "write_bundle_file", write)
+    assert "of another history of the log" in past.retain("480d", code=1).stderr
+    assert list(range(OLDER)) == indices(past)
+
+
+def test_the_digest_is_that_of_the_file_that_was_checked(
+    before: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though another got its name right after the check."""
+    past = before.copy(tmp_path)
+    checked: list[bytes] = []
+
+    def swapped(*args: Any) -> object:
+        proved = check_bundle(*args)
+        (bundle,) = past.bundles
+        checked.append(bundle.read_bytes())
+        bundle.unlink()
+        bundle.write_bytes(b"another")
+        return proved
+
+    monkeypatch.setattr("proxy.cli._archive.check_bundle", swapped)
+    past.retain("480d")
+    said = recorded(past)[0]["pruning"]
+    assert (sha256(checked[0]).hexdigest(), len(checked[0])) == (said["sha256"], said["size"])
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _link(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(_pipe, "is no regular file"), (Path.mkdir, "is no regular file"), (_link, "leads nowhere")],
+)
+def test_what_has_the_archives_name_and_is_no_file_is_refused(
+    before: Past, tmp_path: Path, make: Callable[[Path], None], said: str
+) -> None:
+    """At once: nobody will ever write into a pipe of that name."""
+    past = before.copy(tmp_path)
+    with closing(sqlite3.connect(past.data / "tfaudit.db")) as connection:
+        origin = connection.execute("SELECT note FROM checkpoint").fetchone()[0].split("\n")[0]
+    path = past.archive / _archive.name_of(origin, 0, OLDEST - 1)
+    make(path)
+    told = past.retain("480d", code=1).stderr
+    assert f"{path} is there and is not the archive" in told
+    assert said in told
+    assert list(range(OLDER)) == indices(past)
+
+
 def test_a_log_that_does_not_hold_is_not_pruned(before: Past, tmp_path: Path) -> None:
     """What is wrong with it is evidence."""
     past = before.copy(tmp_path)
@@ -339,12 +427,14 @@ def killed(*_: object, **__: object) -> None:
     raise KilledError
 
 
-def dies(monkeypatch: pytest.MonkeyPatch, where: object, name: str, past: Past) -> None:
+def dies(
+    monkeypatch: pytest.MonkeyPatch, where: object, name: str, past: Past, keep: str = "400d"
+) -> None:
     """Prune, and die where it comes to that."""
     with monkeypatch.context() as patch:
         patch.setattr(where, name, killed)
         with pytest.raises(KilledError):
-            past.retain()
+            past.retain(keep)
 
 
 def dies_dropping(patch: pytest.MonkeyPatch, chunks: int) -> None:
@@ -594,20 +684,37 @@ def test_an_archive_in_s3_is_read_back(before: Past, tmp_path: Path, aws: Aws, b
 
 
 def test_another_object_of_the_name_is_never_replaced(
-    before: Past, tmp_path: Path, aws: Aws, bucket: str
+    before: Past, tmp_path: Path, aws: Aws, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is pruned then; an archive of these entries is taken."""
     past = before.copy(tmp_path / "past")
-    again = before.copy(tmp_path / "again")
     place = f"s3://{bucket}"
-    first = json.loads(to_s3(past, aws, place, "--json").stdout)
-    second = json.loads(to_s3(again, aws, place, "--json").stdout)
-    assert first["sha256"] == second["sha256"]
-    third = before.copy(tmp_path / "third")
-    key = first["archive"].rpartition("/")[2]
-    aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"precious")
-    assert "is not the archive of entries" in to_s3(third, aws, place, code=1).stderr
-    assert list(range(OLDER)) == indices(third)
+    with monkeypatch.context() as patch:
+        patch.setattr(_pruning, "_record", killed)
+        with pytest.raises(KilledError):
+            to_s3(past, aws, place)
+    client = aws.client("s3")
+    (found,) = client.list_objects_v2(Bucket=bucket)["Contents"]
+    content = client.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()
+    assert (
+        sha256(content).hexdigest()
+        == json.loads(to_s3(past, aws, place, "--json").stdout)["sha256"]
+    )
+    other = before.copy(tmp_path / "other")
+    client.put_object(Bucket=bucket, Key=found["Key"], Body=b"precious")
+    assert "is not the archive of entries" in to_s3(other, aws, place, code=1).stderr
+    assert list(range(OLDER)) == indices(other)
+
+
+def test_an_object_of_another_history_is_not_taken(
+    before: Past, tmp_path: Path, aws: Aws, bucket: str
+) -> None:
+    """Though the keys are this log's, and the entries of these indices are, too."""
+    lost, past = (before.copy(tmp_path / name) for name in ("lost", "past"))
+    to_s3(lost, aws, f"s3://{bucket}")
+    told = to_s3(past, aws, f"s3://{bucket}", code=1).stderr
+    assert "its entries are of another history of the log" in told
+    assert list(range(OLDER)) == indices(past)
 
 
 def test_a_bucket_that_takes_nothing_leaves_the_log_as_it_is(

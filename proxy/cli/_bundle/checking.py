@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, BinaryIO, Final, Literal, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -123,7 +123,7 @@ class _Trust:
 
 
 def check_bundle(
-    path: Path,
+    bundle: Path | BinaryIO,
     entry_keys: Mapping[str, Ed25519PublicKey],
     checkpoint_verifiers: Iterable[NoteVerifier],
     kept: Iterable[str],
@@ -132,7 +132,8 @@ def check_bundle(
     """Check all that a bundle says.
 
     Args:
-        path: the archive, or the directory that it was unpacked into; from anybody.
+        bundle: the archive, also as an open file, or the directory that it was unpacked into;
+            from anybody.
         entry_keys: trusted ones; without any, those that the bundle names are taken, and what an
             entry says is proved by the checkpoint alone.
         checkpoint_verifiers: trusted ones, at least one.
@@ -143,7 +144,7 @@ def check_bundle(
         VerificationError: the first thing that does not hold, with its entry's index.
         OSError: the bundle can't be read.
     """
-    with open_bundle(path) as files:
+    with open_bundle(bundle) as files:
         about = _decoded(files.read(layout.MANIFEST), _Manifest, layout.MANIFEST)
         named = _decoded(files.read(layout.KEYS), _Keys, layout.KEYS)
         trust = _trust(named, entry_keys, tuple(checkpoint_verifiers))

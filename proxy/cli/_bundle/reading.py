@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, BinaryIO, Final
 from zipfile import BadZipFile, ZipFile
 
 from proxy.cli._bundle import layout
@@ -22,17 +22,13 @@ class BundleFiles:
 
     Args:
         names: of all of them.
-        archive: that holds them; None when they stand in a directory.
-        directory: that directory.
+        place: the archive that holds them, or the directory.
         after: closes what is still open in the end.
     """
 
-    def __init__(
-        self, names: set[str], archive: ZipFile | None, directory: Path, after: ExitStack
-    ) -> None:
+    def __init__(self, names: set[str], place: ZipFile | Path, after: ExitStack) -> None:
         self.names = names
-        self._archive = archive
-        self._directory = directory
+        self._place = place
         self._after = after
 
     @contextmanager
@@ -47,10 +43,10 @@ class BundleFiles:
             raise MissingError(f"{name} is missing from the bundle.")
         try:
             with ExitStack() as after:
-                if self._archive is None:
-                    yield after.enter_context((self._directory / name).open("rb"))
+                if isinstance(self._place, Path):
+                    yield after.enter_context((self._place / name).open("rb"))
                 else:
-                    yield after.enter_context(self._archive.open(name))
+                    yield after.enter_context(self._place.open(name))
         except _DAMAGED as error:
             raise VerificationError(f"{name} can't be read from the bundle: {error}") from error
 
@@ -84,29 +80,29 @@ class BundleFiles:
 
 
 @contextmanager
-def open_bundle(path: Path) -> Iterator[BundleFiles]:
-    """Open a bundle: an archive, or the directory into which somebody unpacked one.
+def open_bundle(bundle: Path | BinaryIO) -> Iterator[BundleFiles]:
+    """Open a bundle: an archive, which may be open, or the directory it was unpacked into.
 
     Raises:
         VerificationError: it holds what no bundle does, or was made to do harm.
         OSError: it can't be read.
     """
-    if path.is_dir():
-        found = [each for each in path.rglob("*") if each.is_symlink() or not each.is_dir()]
+    if isinstance(bundle, Path) and bundle.is_dir():
+        found = [each for each in bundle.rglob("*") if each.is_symlink() or not each.is_dir()]
         odd = [str(each) for each in found if each.is_symlink() or not each.is_file()]
-        names = [each.relative_to(path).as_posix() for each in found]
+        names = [each.relative_to(bundle).as_posix() for each in found]
         with ExitStack() as after:
-            yield BundleFiles(_checked(names, odd), None, path, after)
+            yield BundleFiles(_checked(names, odd), bundle, after)
         return
     with ExitStack() as after:
         try:
-            archive = after.enter_context(ZipFile(path))
+            archive = after.enter_context(ZipFile(bundle))
         except _DAMAGED as error:
-            raise VerificationError(f"{path} is no whole archive: {error}") from error
+            raise VerificationError(f"It is no whole archive: {error}.") from error
         members = archive.infolist()
         odd = [each.filename for each in members if not layout.is_plain(each)]
         names = [each.filename for each in members]
-        yield BundleFiles(_checked(names, odd), archive, path, after)
+        yield BundleFiles(_checked(names, odd), archive, after)
 
 
 def _checked(names: list[str], odd: list[str]) -> set[str]:
