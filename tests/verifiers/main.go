@@ -11,7 +11,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -148,8 +150,13 @@ func tiles(dir string, older []string, verifier note.Verifier) error {
 	if root, err := tlog.TreeHash(tree.N, reader); err != nil || root != tree.Hash {
 		return fmt.Errorf("another root than the checkpoint's: %v %v", root, err)
 	}
+	pruned := int64(0)
 	for first := int64(0); first < tree.N; first += 1 << height {
 		entries, err := bundle(dir, first, tree.N)
+		if errors.Is(err, fs.ErrNotExist) && first == pruned && tree.N-first > 1<<height {
+			pruned = first + 1<<height // retention drops whole files, from the first one on
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -179,6 +186,9 @@ func tiles(dir string, older []string, verifier note.Verifier) error {
 		}
 	}
 	fmt.Printf("%d entries, root %v\n", tree.N, tree.Hash)
+	if pruned > 0 {
+		fmt.Printf("NOT CHECKED: the entries before %d, whose files are not there\n", pruned)
+	}
 	return nil
 }
 

@@ -113,6 +113,20 @@ def test_go_proves_every_entry_out_of_our_tiles(go: Go, whole: Log, vkey: str) -
     assert taken.stdout.startswith("802 entries")
 
 
+def test_go_proves_what_is_left_of_a_pruned_log(
+    go: Go, whole: Log, vkey: str, tmp_path: Path
+) -> None:
+    """And says what is not; a gap is none that retention makes."""
+    tiles = tmp_path / "tiles"
+    shutil.copytree(whole.new, tiles)
+    (tiles / "tile/entries/000").unlink()
+    taken = go("tiles", vkey, tiles, whole.old / "checkpoint")
+    assert 0 == taken.returncode, taken.stderr
+    assert "NOT CHECKED: the entries before 256, whose files are not there" in taken.stdout
+    (tiles / "tile/entries/002").unlink()
+    assert 1 == go("tiles", vkey, tiles).returncode
+
+
 def test_go_refuses_a_changed_file(go: Go, whole: Log, vkey: str, tmp_path: Path) -> None:
     """A bit of a hash, of an entry, of the checkpoint."""
     for number, (path, at) in enumerate(CHANGES):

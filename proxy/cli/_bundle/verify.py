@@ -1,4 +1,4 @@
-"""Check a bundle of a tfaudit log: ``python verify.py BUNDLE.zip --key KEYS``.
+"""Check a bundle of a tfaudit log: ``python3 verify.py BUNDLE.zip --key KEYS``.
 
 It needs Python 3.11 and ``cryptography`` alone. Get the keys from the log's owner, not from the
 bundle, whose maker could put others there. Exit codes: 0 it holds; 1 not, and why; 2 can't tell.
@@ -13,17 +13,19 @@ import json
 import re
 import stat
 import sys
+import zipfile
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from zipfile import Path as ZipPath
-from zipfile import ZipFile, ZipInfo
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+try:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+except ImportError:  # exits with 2
+    argparse.ArgumentParser().error("needs a package that is missing: pip install cryptography")
 
 NAMES = re.compile(
     r"README\.txt|verify\.py|index\.html|entries\.csv|(manifest|keys|events|entry\.schema)\.json"
@@ -49,16 +51,21 @@ class UnknownError(Exception):
 class Files:
     """The files of a zip, or of a directory it was unpacked into; what no bundle has is refused."""
 
-    def __init__(self, path: Path, archive: ZipFile | None) -> None:
+    def __init__(self, path: Path, archive: zipfile.ZipFile | None) -> None:
         if archive is None:
+            self.root: zipfile.Path | Path = path
             found = [each for each in path.rglob("*") if each.is_symlink() or not each.is_dir()]
             names = [each.relative_to(path).as_posix() for each in found]
             odd = [str(each) for each in found if each.is_symlink() or not each.is_file()]
-            self.root: ZipPath | Path = path
         else:
             names = archive.namelist()
-            odd = [each.filename for each in archive.infolist() if is_odd(each)]
-            self.root = ZipPath(archive)
+            odd = [
+                each.filename  # a link or a device, or a zip bomb
+                for each in archive.infolist()
+                if each.file_size > 300 * each.compress_size + 10_000
+                or stat.S_IFMT(each.external_attr >> 16) not in {0, stat.S_IFREG}
+            ]
+            self.root = zipfile.Path(archive)
         odd += [name for name in names if not NAMES.fullmatch(name)]
         if odd or len(set(names)) < len(names):
             raise BadError(f"no bundle holds {min(odd or names)!r}, or holds a file twice")
@@ -77,25 +84,19 @@ class Files:
         return b"".join(islice(self.lines(name), 99))
 
 
-def is_odd(info: ZipInfo) -> bool:
-    """Tell whether a member of a zip is a link or a device, or a zip bomb."""
-    is_bomb = info.file_size > 300 * info.compress_size + 10_000
-    return is_bomb or stat.S_IFMT(info.external_attr >> 16) not in {0, stat.S_IFREG}
-
-
 class Keys:
     """Public keys that are trusted, 32 bytes each, and where which of them signs."""
 
     def __init__(self) -> None:
-        self.origin = ""  # the log's name
+        self.origin, self.quorum = "", 0  # the log's name; how many witnesses must have cosigned
         self.trusted: dict[str, set[bytes]] = {"entry": set(), "checkpoint": set()}
         self.rotations: list[dict[str, Any]] = []
         self.witnesses: dict[bytes, str] = {}  # keys of those who vouch for the log, and names
-        self.quorum = 0  # so many of them must have cosigned
 
     def add(self, given: str, kind: bytes) -> None:
         """Trust a verifier key, ``name+id+base64``, or a file: of such, or of tfaudit's JSON."""
-        text = Path(given).read_text("utf-8") if Path(given).is_file() else given
+        is_key = re.fullmatch(r"\S+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*", given)
+        text = given if is_key else Path(given).read_text("utf-8")
         if text.startswith("{"):
             shown = json.loads(text)
             for each in (shown["entry"], shown["checkpoint"], *shown.get("keys", [])):
@@ -126,8 +127,8 @@ class Keys:
             old, new = b64decode(each["old"]), b64decode(each["new"])
             how, giver = ("lost", "vouched") if each["lost"] else ("handed over", "old")
             said = [each[name] for name in ("purpose", "origin", "index", "old", "new")]
-            lines = ("tfaudit-key-rotation-v1", *said, how)
-            message = "".join(f"{line}\n" for line in lines).encode()
+            said = ["tfaudit-key-rotation-v1", *said, how]
+            message = "".join(f"{line}\n" for line in said).encode()
             given, taken = (b64decode(each["signatures"].get(name, "")) for name in (giver, "new"))
             givers = self.trusted[other] if each["lost"] else {old}
             holds = any(is_signed(key, given, message) for key in givers)
@@ -225,7 +226,7 @@ def check_entry(line: bytes, index: int, keys: Keys, files: Files) -> bytes:
     """Check the line in which an entry should stand, and return its leaf hash."""
     found = LINE.fullmatch(line)
     if not found or int(found[1]) != index:
-        raise BadError(f"entry {index} is missing: in its place stands {line[:40]!r}")
+        raise BadError(f"entry {index} is missing: here is {int(found[1]) if found else 'none'}")
     entry, key_id = found[2], found[4].decode()
     leaf = hashlib.sha256(b"\x00" + entry).digest()
     if leaf.hex().encode() != found[3]:
@@ -261,9 +262,8 @@ def check_entries(files: Files, keys: Keys, newest: tuple[int, bytes]) -> str:
         if tree.fill(newest[0], proof["right"]) != newest[1]:
             raise BadError(f"entry {start}, or one up to {end}, is not in the log promised")
         following, count = end + 1, count + end + 1 - start
-    extra = [*islice(lines, 1), *(name for name in files.names if name.startswith("documents/"))]
-    if extra:
-        raise BadError(f"after entry {following - 1} stands what has no proof: {extra[0][:40]!r}")
+    if odd := [*islice(lines, 1), *(name for name in files.names if name.startswith("documents/"))]:
+        raise BadError(f"after entry {following - 1} stands what has no proof: {odd[0][:40]!r}")
     if following > last + 1 or (is_whole and following <= last):
         raise BadError(f"entry {following} is missing, or too much: the last should be {last}")
     told = f"{count} entries from {first} to {last} are in the log {keys.origin} of {newest[0]}."
@@ -278,8 +278,9 @@ def check(files: Files, keys: Keys, since: Path | None) -> str:
     keys.follow(sorted(shown["rotations"], key=lambda each: int(each["index"])))
     note = ""
     if not keys.trusted["entry"]:
-        of_entries = [each for each in shown["keys"] if each["purpose"] == "entry"]
-        keys.trusted["entry"] = {b64decode(each["public_key"]) for each in of_entries}
+        keys.trusted["entry"] = {
+            b64decode(k["public_key"]) for k in shown["keys"] if "vkey" not in k
+        }
         note = "\nThe entries' own signatures were checked with the keys in the bundle."
     notes = [files.read("checkpoints/newest")]
     newest = open_checkpoint(notes[0], keys)
@@ -295,15 +296,16 @@ def check(files: Files, keys: Keys, since: Path | None) -> str:
         roots[size] = root
         told += f"\nThe log only grew from {size} entries to {newest[0]}."
     if since is not None:
-        size, root = open_checkpoint(since.read_bytes(), keys)
+        size, root = -1, b""
+        with suppress(ValueError):  # some other file
+            size, root = open_checkpoint(since.read_bytes(), keys)
         if size not in roots:
-            raise UnknownError(f"no proof of growth from {size} entries: ask for a bundle with it")
+            raise UnknownError(f"no proof leads from {since}: is it the right one? Or ask for one")
         if roots[size] != root:
             raise BadError(f"the log was rewritten: its first {size} entries are others")
     if keys.witnesses:
         who = f"{keys.quorum} of your {len(keys.witnesses)} witnesses"
-        size = cosigned(notes, keys)
-        if not size:
+        if not (size := cosigned(notes, keys)):
             raise BadError(f"missing: no checkpoint in the bundle is cosigned by {who}")
         if size <= json.loads(files.read("manifest.json"))["to"]:
             raise UnknownError(f"{who} cosigned no more than the first {size} entries of the log")
@@ -320,21 +322,20 @@ def main() -> int:
     parser.add_argument("--witness", action="append", default=[], help="a witness's key, or a file")
     parser.add_argument("--quorum", type=int, help="so many of the witnesses must have cosigned")
     given, keys, code = parser.parse_args(), Keys(), 0
-    try:
-        for kind, named in ((LOG, given.key), (WITNESS, given.witness)):
-            for each in named:
-                keys.add(each, kind)
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        parser.error(f"--key or --witness holds no such key: {error}")
+    for each, kind in [(key, LOG) for key in given.key] + [(key, WITNESS) for key in given.witness]:
+        try:
+            keys.add(each, kind)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            said = getattr(error, "strerror", "it holds none of this kind")
+            parser.error(f"{each} is no public key, nor a file of such: {said}")
     if not keys.trusted["checkpoint"]:
         parser.error("name the log's key with --key; one from the bundle itself proves nothing")
     keys.quorum = len(keys.witnesses) if given.quorum is None else given.quorum
     if given.quorum is not None and not 1 <= given.quorum <= len(keys.witnesses):
         parser.error(f"--quorum is {given.quorum}; --witness names {len(keys.witnesses)}")
     try:
-        with nullcontext() if given.bundle.is_dir() else ZipFile(given.bundle) as archive:
-            told = check(Files(given.bundle, archive), keys, given.since)
-            told = f"VERIFIED: {told}\n{EVIDENCE}"
+        with nullcontext() if given.bundle.is_dir() else zipfile.ZipFile(given.bundle) as archive:
+            told = f"VERIFIED: {check(Files(given.bundle, archive), keys, given.since)}\n{EVIDENCE}"
     except (OSError, UnknownError) as error:
         code, told = 2, f"COULD NOT TELL: {error}"
     except BadError as error:

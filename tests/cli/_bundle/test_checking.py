@@ -1,6 +1,7 @@
 """Tests that `verify.py` and `tfaudit verify` find whatever is changed in a bundle."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +77,58 @@ def test_a_bundle_alone_proves_nothing(
     monkeypatch.setattr(sys, "argv", ["verify.py", str(tmp_path), *key])
     with pytest.raises(SystemExit, match="2"):
         verify.main()
+
+
+def test_a_mistyped_key_or_witness_is_none_of_the_bundle(
+    sample: Sample,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Which file it is, and what is wrong with it."""
+    (tmp_path / "audit.csv").write_text("index,time\n")
+    command = ["verify.py", str(pack(sample.whole, tmp_path / "b.zip")), "--key"]
+    for words, said in (
+        (
+            ["nope.json"],
+            "nope.json is no public key, nor a file of such: No such file or directory",
+        ),
+        ([str(tmp_path / "audit.csv")], "audit.csv is no public key, nor a file of such: it holds"),
+        (
+            [str(sample.keys), "--witness", "w.txt"],
+            "w.txt is no public key, nor a file of such: No",
+        ),
+        ([str(sample.keys), "--witness", str(sample.keys)], "it holds none of this kind"),
+    ):
+        monkeypatch.setattr(sys, "argv", [*command, *words])
+        with pytest.raises(SystemExit, match="2"):
+            verify.main()
+        assert said in capsys.readouterr().err
+
+
+def test_a_since_that_is_no_checkpoint_does_not_accuse_the_bundle(
+    sample: Sample, both: Verifiers, tmp_path: Path
+) -> None:
+    """Whichever file was taken for it, it is named."""
+    bundle = pack(sample.whole, tmp_path / "b.zip")
+    wrong = tmp_path / "audit.csv"
+    for text in ("index,time\n", "", "a\nb\nc\n\n\N{EM DASH} d e\n"):
+        wrong.write_text(text)
+        told = f"COULD NOT TELL: no proof leads from {wrong}: is it the right one? Or ask for one"
+        code, said = both.theirs(bundle, "--since", wrong)
+        assert (2, told) == (code, said.strip())
+    wrong.unlink()
+    assert 2 == both.theirs(bundle, "--since", wrong)[0]
+
+
+def test_keys_are_taken_from_a_pipe(sample: Sample, both: Verifiers, tmp_path: Path) -> None:
+    """As a shell gives them: ``--key <(…)``."""
+    bundle = pack(sample.whole, tmp_path / "b.zip")
+    reading, writing = os.pipe()
+    os.write(writing, sample.keys.read_bytes())
+    os.close(writing)
+    assert 0 == both.theirs(bundle, key=f"/dev/fd/{reading}")[0]
+    os.close(reading)
 
 
 def _swap(files: Content) -> Content:
