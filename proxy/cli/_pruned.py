@@ -13,6 +13,8 @@ import orjson
 
 from proxy.cli._baseline import Known, digest_of
 from proxy.cli._replay import NOTHING_PRUNED, Pruned, Replay
+from proxy.cli._stored import check_document, check_kinds
+from proxy.contracts import StoredRecord
 from proxy.errors import MissingError, VerificationError
 from proxy.pruned_entries import EVENT
 from proxy.storage.reader import Snapshot, SQLiteReader
@@ -181,9 +183,32 @@ async def pass_pruned(store: SQLiteReader, start: Start, verifier: LogVerifier) 
 async def check_left(
     store: SQLiteReader, start: Start, keys: Mapping[str, IsSigned], history: KeyHistory
 ) -> None:
-    """Check the entries before the start that are there all the same.
+    """Check the entries before the start that are there all the same, with all that they say.
+
+    Raises:
+        VerificationError: one is not the entry that was there.
+        MissingError: one is missing that stays, or its change document.
+    """
+    async for stored, filed in left_records(store, start):
+        record = stored.record
+        members = check_record(record, keys)
+        history.check_entry(record.index, record.key_id, members)
+        if not is_filed_as(members, filed):
+            raise VerificationError(
+                f"Entry {record.index} is filed as something it does not say.", record.index
+            )
+        check_document(stored, members)
+
+
+async def left_records(
+    store: SQLiteReader, start: Start
+) -> AsyncIterator[tuple[StoredRecord, tuple[object, ...]]]:
+    """Yield the entries before the start that are there all the same, compared by their hashes.
 
     Some stay for good; others may be left of a pruning that was cut short.
+
+    Yields:
+        Oldest first, each with the columns it is filed as.
 
     Raises:
         VerificationError: one is not the entry that was there.
@@ -194,23 +219,20 @@ async def check_left(
     missing = set(start.known.kept)
     tile, hashes = Tile(0, -1), b""
     async for stored, filed in store.records(start.until):
-        record = stored.record
-        index = record.index
+        check_kinds(stored.record)
+        index = stored.record.index
         if tile.number != index // WIDTH:
             tile = Tile(0, index // WIDTH)
             hashes = _hashes(tile, (await store.kept_tiles([tile]))[tile])
         at = (index - tile.first) * HASH_SIZE
-        if leaf_hash(record.entry) != hashes[at : at + HASH_SIZE]:
+        if leaf_hash(stored.record.entry) != hashes[at : at + HASH_SIZE]:
             raise VerificationError(
                 f"Entry {index} was changed: its hash is not the one that the log has in its "
                 "place.",
                 index,
             )
-        members = check_record(record, keys)
-        history.check_entry(index, record.key_id, members)
-        if not is_filed_as(members, filed):
-            raise VerificationError(f"Entry {index} is filed as something it does not say.", index)
         missing.discard(index)
+        yield stored, filed
     if missing:
         raise MissingError(
             f"Entry {min(missing)} is missing, which stays when those around it are pruned.",

@@ -25,12 +25,14 @@ from proxy.cli._pruned import (
     Start,
     check_left,
     known_at,
+    left_records,
     pass_pruned,
     pruned_by,
     pruned_leaves,
     read_start,
 )
 from proxy.cli._replay import NOTHING_PRUNED, Promise, Pruned, Replay
+from proxy.cli._stored import check_document, check_kinds
 from proxy.cli._witnessed import Witnessed
 from proxy.contracts import StateVersion, StoredRecord
 from proxy.errors import InvalidInputError, MissingError, UnavailableError, VerificationError
@@ -47,6 +49,7 @@ from proxy.tlog.merkle import EMPTY_ROOT, Frontier
 from proxy.tlog.note import NoteVerifier
 from proxy.tlog.rotation import EVENT, PURPOSES, KeyHistory, Rotation
 from proxy.tlog.signing import public_key_of
+from proxy.tlog.tiles import WIDTH
 from proxy.tlog.verify import LogVerifier, signature_checks
 
 _PUBLIC_KEY_BYTES: Final = 32
@@ -56,9 +59,6 @@ _ROOT_PAGE: Final = 4096
 
 ROTATED: Final = b'"key.rotated"'
 PRUNED: Final = b'"audit.pruned"'
-
-_KINDS: Final = [bytes, bytes, bytes, str]
-"""Types of a record's parts after its index."""
 
 Advance = Callable[[], None]
 """Told about each entry and each stored state that was checked."""
@@ -495,7 +495,7 @@ async def _name_exactly(
     try:
         await pass_pruned(store, start, fresh)
         async for stored, _ in store.records(snapshot.promised, start.until):
-            _check_kinds(stored.record)
+            check_kinds(stored.record)
             fresh.add(stored.record)
     except VerificationError as better:
         named, first = better.index, error.index
@@ -577,7 +577,8 @@ async def verify_root(
     """Check the tree alone: that the entries' bytes make the root that the newest checkpoint signs.
 
     It finds whatever was done to an entry, to their order or their number, as long as the
-    checkpoint key was not in the hands of whoever did it; and names no entry.
+    checkpoint key was not in the hands of whoever did it; and names no entry. Of those that are
+    there though others around them were pruned, each is compared with its hash in the tree.
 
     Args:
         store: nothing it says is believed.
@@ -612,7 +613,7 @@ async def _verify_root(
     promised = [verify_checkpoint(each, *keys.checkpoint) for each in notes[1:]]
     waiting = sorted((*promised, newest), key=lambda each: each.size)
     tree = Frontier()
-    until = await store.pruned()
+    until = await _pruned_until(store)
     pruned = pruned_leaves(store, until)
     recorded = NOTHING_PRUNED
     for checkpoint in waiting:
@@ -635,10 +636,7 @@ async def _verify_root(
                 f"The first {checkpoint.size} entries are not those that a signed checkpoint "
                 "promises: leave --tree-only away to see which is the first that is not."
             )
-    if recorded.until != until:
-        raise MissingError(
-            f"The entries before {until} are missing, and no entry says that they were pruned.", 0
-        )
+    await _check_pruned(store, until, recorded, advance)
     root = tree.root().hex()
     findings = Findings(entries=tree.size, checkpoints=len(waiting), root=root)
     _tell_pruned(findings, Start(recorded))
@@ -647,6 +645,41 @@ async def _verify_root(
         "tree: leave --tree-only away for that"
     )
     return findings
+
+
+async def _pruned_until(store: SQLiteReader) -> int:
+    """Return where the database says that a pruning ended.
+
+    Raises:
+        VerificationError: none can have ended there.
+    """
+    until = await store.pruned()
+    if until < 0 or until % WIDTH:
+        raise VerificationError(
+            f"The database says that the entries before {until} were pruned, which nothing does: "
+            f"only whole {WIDTH} entries are.",
+            0,
+        )
+    return until
+
+
+async def _check_pruned(
+    store: SQLiteReader, until: int, recorded: Pruned, advance: Advance
+) -> None:
+    """Check that an entry says what was pruned, and what is left of it by the tree's hashes.
+
+    Raises:
+        MissingError: no entry says so, or one is missing that stays.
+        VerificationError: what is left was altered.
+    """
+    if recorded.until != until:
+        raise MissingError(
+            f"The entries before {until} are missing, and no entry says that they were pruned.", 0
+        )
+    if until:
+        start = await read_start(store, await store.snapshot())
+        async for _ in left_records(store, start):
+            advance()
 
 
 def _pruned_in(rows: Iterable[tuple[object, object]]) -> Pruned | None:
@@ -718,7 +751,7 @@ class _Course:
                 return
             (stored, filed), holds = found
             index = stored.record.index
-            _check_kinds(stored.record)
+            check_kinds(stored.record)
             entry: dict[str, Any] | None = orjson.loads(stored.record.entry) if holds else None
             self.verifier.add(stored.record, entry)  # which says what it is that does not hold
             if entry is None or not is_filed_as(entry, filed):
@@ -727,7 +760,7 @@ class _Course:
                     "miss it or find it wrongly.",
                     index,
                 )
-            _check_document(stored, entry)
+            check_document(stored, entry)
             self.replay.note(index, entry)
             await self._keep(stored.record.leaf_hash)
 
@@ -745,31 +778,6 @@ class _Course:
         if self.tiles.is_due:
             await self.tiles.compare()
         self.advance()
-
-
-def _check_kinds(record: Record) -> None:
-    """Refuse what SQLite was made to hold in place of bytes; whoever edits by SQL leaves text."""
-    parts = (record.entry, record.leaf_hash, record.signature, record.key_id)
-    if [type(part) for part in parts] != _KINDS:
-        raise VerificationError(
-            f"Entry {record.index} was changed: it is not stored as it was written.", record.index
-        )
-
-
-def _check_document(
-    stored: StoredRecord, entry: Mapping[str, Any], *, required: bool = True
-) -> None:
-    """Compare the change document beside an entry with the digest in it."""
-    index = stored.record.index
-    changes = entry.get("changes")
-    digest = changes.get("sha256") if isinstance(changes, dict) else None
-    document: object = stored.document
-    if document is None:
-        if digest is not None and required:
-            raise MissingError(f"The change document of entry {index} is missing.", index)
-        return
-    if not isinstance(document, bytes) or hashlib.sha256(document).hexdigest() != digest:
-        raise VerificationError(f"The change document of entry {index} was changed.", index)
 
 
 async def _verify_states(
@@ -886,7 +894,7 @@ def verify_export(
             verifier.add(stored.record)
         except MissingError as error:
             raise _missing_from_export(path, error) from error
-        _check_document(stored, orjson.loads(stored.record.entry), required=False)
+        check_document(stored, orjson.loads(stored.record.entry), required=False)
         if losses.RECOVERED in stored.record.entry:
             lost.append(losses.loss_in(stored.record.index, stored.record.entry))
         advance()

@@ -117,6 +117,11 @@ def more_pruned(connection: sqlite3.Connection) -> None:
         (sql("DELETE FROM entry WHERE idx = 0"), "missing at 0: Entry 0 is missing, which stays"),
         (sql("UPDATE entry SET entry = x'7b7d' WHERE idx = 0"), "Entry 0 was changed"),
         (sql("UPDATE entry SET actor = 'nobody' WHERE idx = 0"), "Entry 0 is filed as something"),
+        (sql("UPDATE entry SET entry = 'text' WHERE idx = 0"), "Entry 0 was changed"),
+        (
+            sql("UPDATE entry SET document = x'7b7d' WHERE idx = 0"),
+            "document of entry 0 was changed",
+        ),
         (put_back_altered, "invalid at 100: Entry 100 was changed"),
         (
             sql("UPDATE tile SET hashes = zeroblob(8192) WHERE level = 0 AND number = 0"),
@@ -208,3 +213,39 @@ def test_by_the_tree_alone_a_pruning_needs_its_entry(
     with closing(sqlite3.connect(past.data / "tfaudit.db")) as connection, connection:
         sql(*statements)(connection)
     assert "missing" == verified("--data", past.data, "--tree-only", code=1)["result"]
+
+
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (sql("UPDATE baseline SET until = 257"), "only whole 256 entries are"),
+        (sql("UPDATE baseline SET until = -256"), "only whole 256 entries are"),
+        (sql("DELETE FROM entry WHERE idx = 0"), "Entry 0 is missing, which stays"),
+        (sql("UPDATE entry SET entry = x'7b7d' WHERE idx = 0"), "Entry 0 was changed"),
+        (put_back_altered, "Entry 100 was changed"),
+        (sql("UPDATE baseline SET packed = x'00'"), "is not what entry"),
+    ],
+)
+def test_by_the_tree_alone_what_is_left_of_pruned_entries_is_compared(
+    pruned: Past, tmp_path_factory: pytest.TempPathFactory, alter: Alter, said: str
+) -> None:
+    """With the hashes that the tree has; and a place where no pruning ends is named."""
+    past = pruned.copy(tmp_path_factory.mktemp("copy"))
+    with closing(sqlite3.connect(past.data / "tfaudit.db")) as connection, connection:
+        alter(connection)
+    assert said in str(verified("--data", past.data, "--tree-only", code=1)["message"])
+
+
+def test_a_forged_change_document_of_what_a_pruning_left_is_found(
+    before: Past, pruned: Past, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Beside an entry that was put back as it was, with its signature."""
+    past = pruned.copy(tmp_path_factory.mktemp("copy"))
+    with closing(sqlite3.connect(before.data / "tfaudit.db")) as connection:
+        row = connection.execute("SELECT * FROM entry WHERE idx = 100").fetchone()
+
+    def alter(connection: sqlite3.Connection) -> None:
+        connection.execute(f"INSERT INTO entry VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - marks
+        connection.execute("UPDATE entry SET document = x'7b7d' WHERE idx = 100")
+
+    assert "invalid at 100: The change document of entry 100 was changed" in altered(past, alter)
