@@ -126,7 +126,8 @@ def export_bundle(asked: Asked, config: "Config", *, force: bool, as_json: bool)
             f"{written.cosigned - 1}, or export again in a while."
         )
     notice(
-        "Give the public keys on another way than the bundle: tfaudit key show --json > KEYS.json"
+        "Give the public keys on another way than the bundle: tfaudit key export-public --json > "
+        "KEYS.json"
     )
 
 

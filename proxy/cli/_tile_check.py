@@ -8,6 +8,7 @@ from proxy.cli._losses import RECOVERED, Loss, loss_in, told
 from proxy.cli._pruned import pruned_by
 from proxy.cli._replay import NOTHING_PRUNED, Pruned
 from proxy.cli._tile_tree import CHECKPOINT, Source, read_all, read_file
+from proxy.cli._unknown_keys import could_not_tell, is_claimed
 from proxy.cli._verification import (
     PRUNED,
     ROTATED,
@@ -28,7 +29,7 @@ from proxy.tlog.proof import (
     verify_consistency,
 )
 from proxy.tlog.receipt import Receipt, verify_receipt
-from proxy.tlog.rotation import KeyHistory, Rotation, key_ids_of
+from proxy.tlog.rotation import KeyHistory, Rotation
 from proxy.tlog.tiles import (
     WIDTH,
     Bundle,
@@ -174,6 +175,20 @@ async def _pass_pruned(
         await checked.add(tile, hashes)
     # What proves them is the checkpoint, in the end.
     verifier.begin(verifier.root, "", "")
+
+
+async def require_claimed(source: Source, keys: TrustedKeys) -> None:
+    """Pass when the checkpoint of static files names a key that is trusted, or is none at all.
+
+    Raises:
+        UnavailableError: neither a trusted key nor one that follows from it.
+        VerificationError, MissingError: as ``verify_tree``.
+    """
+    note = await source.read(CHECKPOINT)
+    if not is_claimed(note, keys.checkpoint):
+        followed = (await followed_in_tiles(source, keys)).checkpoint
+        if not is_claimed(note, followed):
+            raise could_not_tell("the log", note, followed)
 
 
 async def followed_in_tiles(source: Source, keys: TrustedKeys) -> TrustedKeys:
@@ -354,19 +369,12 @@ def verify_one(receipt: Receipt, keys: TrustedKeys, trusted: Iterable[str]) -> C
 
     Raises:
         VerificationError: it proves nothing.
+        UnavailableError: it names none of the keys.
         InvalidInputError: it can't be checked.
     """
-    try:
-        checkpoint = verify_receipt(receipt, keys.checkpoint)
-    except VerificationError as error:
-        if not _is_by_another_key(receipt.checkpoint, keys):
-            raise
-        raise VerificationError(
-            f"{error} It is signed by another key of the same name: if the log's "
-            "key was rotated, give all of its keys, as `tfaudit key export-public --json` prints "
-            "them. A receipt alone can't show the way from one to the next.",
-            error.index,
-        ) from error
+    if not is_claimed(receipt.checkpoint, keys.checkpoint):
+        raise could_not_tell("the receipt", receipt.checkpoint, keys.checkpoint)
+    checkpoint = verify_receipt(receipt, keys.checkpoint)
     for note in trusted:
         other = verify_checkpoint(note, *keys.checkpoint)
         if other.size != checkpoint.size:
@@ -382,12 +390,3 @@ def verify_one(receipt: Receipt, keys: TrustedKeys, trusted: Iterable[str]) -> C
                 receipt.index,
             )
     return checkpoint
-
-
-def _is_by_another_key(note: str, keys: TrustedKeys) -> bool:
-    """Tell whether a note is signed in the log's name, by keys that are not trusted."""
-    known = {each.key_id for each in keys.checkpoint}
-    signed_by = {
-        each for name in {key.name for key in keys.checkpoint} for each in key_ids_of(note, name)
-    }
-    return bool(signed_by) and signed_by.isdisjoint(known)

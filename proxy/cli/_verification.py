@@ -150,9 +150,11 @@ def parse_keys(given: Iterable[str]) -> tuple[list[Ed25519PublicKey], list[NoteV
     checkpoint: list[NoteVerifier] = []
     for each in given:
         path = Path(each)
-        if not path.is_file():
+        if not path.exists() or path.is_dir():  # a pipe is as good as a file
             if "+" not in each:
-                raise InvalidInputError(f"{each} is neither a file nor a verifier key")
+                raise InvalidInputError(
+                    f"--key {each}: there is no such file, and it is no verifier key"
+                )
             checkpoint.append(NoteVerifier.parse(each))
             continue
         text = path.read_text("utf-8", "replace").strip()

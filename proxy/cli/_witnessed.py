@@ -126,7 +126,11 @@ def parse_quorum(given: Sequence[str], wanted: int | None) -> Quorum:
 
 def _verifiers(given: str) -> list[CosignatureVerifier]:
     path = Path(given)
-    if not path.is_file():
+    if not path.exists() or path.is_dir():  # a pipe is as good as a file
+        if "+" not in given:
+            raise InvalidInputError(
+                f"--witness {given[:100]}: there is no such file, and it is no witness's key"
+            )
         return [_verifier(given, given)]
     lines = (line.strip() for line in path.read_text("utf-8", "replace").splitlines())
     return [

@@ -1,7 +1,7 @@
 """``tfaudit verify``: proves that nothing in the log was changed, removed, moved or cut off."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -153,9 +153,8 @@ def verify(
         raise InvalidInputError("--tree-only is for a data directory: leave it away")
     if kind is _Kind.DATA:
         require_directory(loaded)
-    needs_entry_keys = kind in {_Kind.DATA, _Kind.EXPORT}
     keys = _trusted_keys(
-        loaded, key or (), entry_key or (), checkpoint_key or (), needs_entry_keys=needs_entry_keys
+        loaded, kind, str(what), (key or (), entry_key or (), checkpoint_key or ())
     )
     asked = _Asked(
         kind,
@@ -201,6 +200,17 @@ class _Kind(StrEnum):
     TILES = "tiles"
     BUNDLE = "bundle"
     URL = "address"
+
+    @property
+    def needs_entry_keys(self) -> bool:
+        """Whether nothing is proved without the keys that sign entries."""
+        return self in {_Kind.DATA, _Kind.EXPORT}
+
+    @property
+    def wanted_keys(self) -> str:
+        """Which keys are wanted, for people."""
+        both = "the keys of its checkpoints and of its entries"
+        return both if self.needs_entry_keys else "the key of its checkpoints"
 
 
 def _kind(what: str | None) -> _Kind:
@@ -533,20 +543,33 @@ def _result(error: VerificationError) -> str:
 
 def _verify_export(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Findings":
     from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
+    from proxy.cli._unknown_keys import could_not_tell, is_claimed  # noqa: PLC0415
 
     beside = path.with_name(path.name + CHECKPOINT_SUFFIX)
     if beside.is_file():
-        trusted.append(_read_checkpoint(beside))
+        note = _read_checkpoint(beside)
+        followed = check.followed_in_export(path, keys).checkpoint
+        if not is_claimed(note, followed):
+            raise could_not_tell(f"the export with {beside}", note, followed)
+        trusted.append(note)
     with _progress(None) as advance:
         return check.verify_export(path, keys, trusted, advance)
 
 
 def _verify_bundle(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Findings":
-    from proxy.cli._bundle.checking import check_bundle  # noqa: PLC0415 - quick start
+    from proxy.cli._bundle.checking import (  # noqa: PLC0415 - quick start
+        check_bundle,
+        require_claimed,
+    )
     from proxy.cli._verification import Findings  # noqa: PLC0415
 
-    with _progress(None) as advance:
-        proved = check_bundle(path, keys.entry, keys.checkpoint, trusted, advance)
+    try:
+        with _progress(None) as advance:
+            proved = check_bundle(path, keys.entry, keys.checkpoint, trusted, advance)
+    except VerificationError:
+        with suppress(VerificationError):  # of which the first is told
+            require_claimed(path, keys.entry, keys.checkpoint)
+        raise
     return Findings(
         entries=proved.size,
         checkpoints=1 + len(proved.grown_from),
@@ -577,42 +600,72 @@ def _verify_receipt(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Fin
 
 
 def _verify_tiles(asked: _Asked) -> "Findings":
-    from proxy.cli._tile_check import verify_tree  # noqa: PLC0415 - quick start
+    from proxy.cli._tile_check import require_claimed, verify_tree  # noqa: PLC0415 - quick start
     from proxy.cli._tile_tree import source_of  # noqa: PLC0415
 
     async def action() -> "Findings":
-        with _progress(None) as advance:
-            async with source_of(asked.name) as source:
-                return await verify_tree(source, asked.keys, asked.trusted, asked.since, advance)
+        async with source_of(asked.name) as source:
+            try:
+                with _progress(None) as advance:
+                    return await verify_tree(
+                        source, asked.keys, asked.trusted, asked.since, advance
+                    )
+            except VerificationError:
+                with suppress(VerificationError):  # of which the first is told
+                    await require_claimed(source, asked.keys)
+                raise
 
     return run(action())
 
 
 def _trusted_keys(
-    config: "Config",
-    given: Sequence[str],
-    entry: Sequence[str],
-    checkpoint: Sequence[str],
-    *,
-    needs_entry_keys: bool,
+    config: "Config", kind: "_Kind", what: str, options: tuple[Sequence[str], ...]
 ) -> "TrustedKeys":
-    """Return the keys from outside; those of the data directory for a kind that was not given."""
+    """Return the keys from outside, else those of the data directory.
+
+    Of a data directory they are also what was not given; anything else is checked with exactly the
+    keys that were.
+
+    Args:
+        config: names the data directory.
+        kind: of what is verified.
+        what: is verified.
+        options: what --key, --entry-key and --checkpoint-key say.
+    """
     from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
     from proxy.keys import open_keys  # noqa: PLC0415
     from proxy.tlog.note import NoteVerifier  # noqa: PLC0415
 
+    given, entry, checkpoint = options
     entry_keys, checkpoint_keys = check.parse_keys(given)
     entry_keys += [check.parse_entry_key(text) for text in entry]
     checkpoint_keys += [NoteVerifier.parse(text) for text in checkpoint]
+    public = check.TrustedKeys(check.keys_by_id(entry_keys), tuple(checkpoint_keys))
+    is_enough = bool(checkpoint_keys and (entry_keys or not kind.needs_entry_keys))
+    if kind is not _Kind.DATA and (entry_keys or checkpoint_keys):
+        # Whose keys are given is asked about another log, perhaps, than the one that is here.
+        if not is_enough:
+            raise InvalidInputError(
+                f"to verify {what}, give {kind.wanted_keys}: `tfaudit key export-public --json` "
+                "prints all keys of a log in one file for --key"
+            )
+        return public
     try:
         own = check.TrustedKeys.of_ring(open_keys(config, create=False))
     except ConfigError as error:
-        if checkpoint_keys and (entry_keys or not needs_entry_keys):
-            return check.TrustedKeys(check.keys_by_id(entry_keys), tuple(checkpoint_keys))
-        raise ConfigError(
-            f"no keys to verify with: {error}\nname public keys with --key, or with --entry-key "
-            "and --checkpoint-key"
-        ) from error
+        if is_enough:
+            return public
+        advice = (
+            "give the log's public keys with --key FILE, as `tfaudit key export-public --json` "
+            "prints them where the log is"
+        )
+        if kind is not _Kind.DATA:
+            raise ConfigError(
+                f"no keys to verify {what} with, and none in {config.data.directory}: {advice}"
+            ) from error
+        raise ConfigError(f"no keys to verify with: {advice}\n{error}") from error
+    if kind is not _Kind.DATA:
+        notice(f"Keys: your own, those of {config.data.directory}, as --key names no others.")
     return check.TrustedKeys(
         check.keys_by_id(entry_keys) or own.entry,
         tuple(checkpoint_keys) or own.checkpoint,

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from proxy.cli._bundle import layout
 from proxy.cli._bundle.reading import BundleFiles, open_bundle
+from proxy.cli._unknown_keys import could_not_tell, is_claimed
 from proxy.cli._verification import _read_line
 from proxy.errors import InvalidInputError, MissingError, VerificationError
 from proxy.records import json_line
@@ -195,6 +196,25 @@ def check_bundle(
         is_kept_proved,
         tuple(notes),
     )
+
+
+def require_claimed(
+    path: Path,
+    entry_keys: Mapping[str, Ed25519PublicKey],
+    checkpoint_verifiers: Iterable[NoteVerifier],
+) -> None:
+    """Pass when the newest checkpoint of a bundle names a key that is trusted, or is none at all.
+
+    Raises:
+        UnavailableError: neither a trusted key nor one that follows from it.
+        VerificationError, OSError: as ``check_bundle``.
+    """
+    with open_bundle(path) as files:
+        named = _decoded(files.read(layout.KEYS), _Keys, layout.KEYS)
+        verifiers = _trust(named, entry_keys, tuple(checkpoint_verifiers)).verifiers
+        note = files.read(layout.NEWEST)
+    if not is_claimed(note, verifiers):
+        raise could_not_tell("the bundle", note, verifiers)
 
 
 def _trust(
