@@ -278,6 +278,10 @@ def _check_entries(
     advance: Callable[[], None],
 ) -> int:
     """Check every entry and its place in the log, and return how many there are."""
+    if not 0 <= about.first <= about.last < newest.size:
+        raise VerificationError(
+            f"{layout.MANIFEST}: the log has no entries from {about.first} to {about.last}."
+        )
     lines = files.lines(layout.ENTRIES)
     following, count = about.first, 0
     documents = {name for name in files.names if layout.is_document(name)}

@@ -250,6 +250,8 @@ def check_entries(files: Files, keys: Keys, newest: tuple[int, bytes]) -> str:
     """Check all entries, and that each run of neighbours makes the root with what is around it."""
     about = json.loads(files.read("manifest.json"))
     first, last, is_whole = about["from"], about["to"], about["complete"]
+    if not (type(first) is type(last) is int and 0 <= first <= last < newest[0]):
+        raise BadError(f"manifest.json: the log has no entries from {first} to {last}")
     lines, following, count = files.lines("entries.jsonl"), first, 0
     for text in files.lines("proofs/entries.jsonl"):
         proof, tree = json.loads(text), Tree()
@@ -277,10 +279,8 @@ def check(files: Files, keys: Keys, since: Path | None) -> str:
     shown = json.loads(files.read("keys.json"))
     keys.follow(sorted(shown["rotations"], key=lambda each: int(each["index"])))
     note = ""
-    if not keys.trusted["entry"]:
-        keys.trusted["entry"] = {
-            b64decode(k["public_key"]) for k in shown["keys"] if "vkey" not in k
-        }
+    if not (own := keys.trusted["entry"]):
+        own |= {b64decode(k["public_key"]) for k in shown["keys"] if "vkey" not in k}
         note = "\nThe entries' own signatures were checked with the keys in the bundle."
     notes = [files.read("checkpoints/newest")]
     newest = open_checkpoint(notes[0], keys)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -311,3 +312,31 @@ def test_every_bit_of_a_line_counts(sample: Sample, both: Verifiers) -> None:
         both.refuse(
             with_lines(sample.chosen, "entries.jsonl", [all_lines[0], changed, *all_lines[2:]])
         )
+
+
+@pytest.mark.parametrize("name", ["from", "to"])
+@pytest.mark.parametrize(
+    "number", ["NaN", "1e400", "-Infinity", "-1", "60.0", "true", '"9"', "999"]
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_index_in_the_manifest_is_a_number_of_an_entry(
+    sample: Sample, both: Verifiers, name: str, number: str, *, whole: bool
+) -> None:
+    """Comparisons with NaN are all false: what can't be told would be called proved."""
+    files = sample.whole if whole else sample.chosen
+    written = b'"%s":%d' % (name.encode(), json.loads(files["manifest.json"])[name])
+    assert written in files["manifest.json"]
+    forged = files["manifest.json"].replace(written, f'"{name}":{number}'.encode())
+    both.refuse({**files, "manifest.json": forged}, "manifest.json")
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e400", "289.0", "true", "-1"])
+@pytest.mark.parametrize("name", ["from", "to"])
+def test_an_index_in_a_proof_is_a_number_of_an_entry(
+    sample: Sample, both: Verifiers, name: str, number: str
+) -> None:
+    """As those in the manifest."""
+    *proofs, last = lines(sample.whole, "proofs/entries.jsonl")
+    forged = re.sub(rb'"%s":\d+' % name.encode(), f'"{name}":{number}'.encode(), last)
+    assert forged != last
+    both.refuse(with_lines(sample.whole, "proofs/entries.jsonl", [*proofs, forged]))
