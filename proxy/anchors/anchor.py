@@ -8,7 +8,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Final
 
-from proxy.anchors.place import Label, Place, hint_of, label_of
+from proxy.anchors.place import MAX_BYTES, Label, Place, hint_of, label_of
 from proxy.contracts import Store
 from proxy.errors import (
     InvalidInputError,
@@ -33,7 +33,12 @@ class Anchor:
         kind: of place.
         place: where checkpoints go.
         interval: seconds between two, at least.
-        lock: a file that is held while the place is compared and written.
+        lock: a file that is held while the place is compared and written. It says what was put
+            there last, ``SIZE WHERE``: whoever empties the place does not empty that.
+
+    Attributes:
+        gone: how many entries the checkpoint covered that was put there, before this program
+            began, and stands there no more; None when there is none.
     """
 
     def __init__(self, name: str, kind: str, place: Place, interval: float, lock: Path) -> None:
@@ -44,6 +49,7 @@ class Anchor:
         self.size: int | None = None
         self.is_compared = False
         self.error = ""
+        self.gone: int | None = None
         self._place = place
         self._lock = lock
 
@@ -57,8 +63,8 @@ class Anchor:
             UnavailableError: it can't be told.
             ForeignError: something else stands there.
         """
-        async with self._held():
-            return (await self._compare(store, verify))[0]
+        async with self._held() as held:
+            return (await self._compare(store, verify, held))[0]
 
     async def keep(self, store: Store, verify: Verify) -> Lost | None:
         """Compare, then put the newest checkpoint there if it is newer than what is.
@@ -70,15 +76,15 @@ class Anchor:
             UnavailableError: it can't be told whether it was put.
             ForeignError: something else stands there, and was left.
         """
-        async with self._held():
+        async with self._held() as held:
             # Before the look: whoever put a newer one meanwhile is not undone.
             note = await store.checkpoint()
             if not note:
-                return (await self._compare(store, verify))[0]
+                return (await self._compare(store, verify, held))[0]
             newest = label_of(await verify(store, note))
             if self.is_compared and self._place.is_settled and self.size == newest.size:
                 return None
-            lost, present = await self._compare(store, verify)
+            lost, present = await self._compare(store, verify, held)
             if lost is not None:
                 return lost
             if present is not None and present.size > newest.size:
@@ -86,9 +92,12 @@ class Anchor:
             if present != newest or not self._place.is_settled:
                 await self._place.put(newest, note)
             self.size = newest.size
+            self._note(held, newest.size)
             return None
 
-    async def _compare(self, store: Store, verify: Verify) -> tuple[Lost | None, Label | None]:
+    async def _compare(
+        self, store: Store, verify: Verify, held: int
+    ) -> tuple[Lost | None, Label | None]:
         """Return what the log should have and has not, else the newest that it has."""
         try:
             labels = await self._place.seen(await store.size())
@@ -104,6 +113,10 @@ class Anchor:
                 "there: is the right one mounted? Put it back, or start the server anew if it is "
                 "lost"
             )
+        if lost is None and not self.is_compared:
+            put = self._noted(held)
+            if (0 if present is None else present.size) < put and put > await recovered_size(store):
+                self.gone = put
         self.is_compared = True
         if lost is None and present is not None:
             self.size = present.size
@@ -123,9 +136,10 @@ class Anchor:
             note = await self._place.read(label)
             try:
                 seen = await verify(store, note)
-            except VerificationError as error:
+            except (InvalidInputError, VerificationError) as error:
+                file = self.where if self.kind == "file" else f"{label.name} in {self.where}"
                 raise InvalidInputError(
-                    f"{self.where} holds a checkpoint that this log's key did not sign: {error}"
+                    f"{file} is no checkpoint that this log's key signed: {error}"
                 ) from error
             if label_of(seen) != label:
                 raise InvalidInputError(f"{self.where} holds {label.name} with another's content")
@@ -134,14 +148,27 @@ class Anchor:
             return None, label
         return None, None
 
+    def _noted(self, held: int) -> int:
+        """Return how many entries that covers which was put there last; 0 when nothing was."""
+        size, _, where = os.pread(held, MAX_BYTES, 0).decode("utf-8", "replace").partition(" ")
+        is_here = where == f"{self.where}\n" and size.isascii() and size.isdecimal()
+        return int(size) if is_here else 0
+
+    def _note(self, held: int, size: int) -> None:
+        os.ftruncate(held, 0)
+        os.pwrite(held, f"{size} {self.where}\n".encode(), 0)
+
     @asynccontextmanager
-    async def _held(self) -> AsyncIterator[None]:
+    async def _held(self) -> AsyncIterator[int]:
         """Let no other process of this data directory write there meanwhile.
+
+        Yields:
+            The lock's file.
 
         Raises:
             UnavailableError: one does.
         """
-        number = os.open(self._lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        number = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             for _ in range(_TRIES):
                 with suppress(BlockingIOError):
@@ -152,7 +179,7 @@ class Anchor:
                 raise UnavailableError(
                     f"another tfaudit is at the anchor {self.name} at this moment: try again"
                 )
-            yield
+            yield number
         finally:
             os.close(number)
 

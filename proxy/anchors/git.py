@@ -63,10 +63,12 @@ class GitPlace:
         }
         self._thread = OneThread(name)
         self._fetched = ""
+        self._is_tree = False
 
     async def seen(self, size: int) -> list[Label]:  # noqa: ARG002 - one look shows them all
         """Return all in the working tree, and in the remote's branch; see ``Place``."""
         found = set(await in_thread(self._thread, lambda: labels_in(self._path)))
+        await self._require_tree()
         if self._remote is not None:
             found |= await self._fetch(self._remote)
         return sorted(found, reverse=True)
@@ -105,6 +107,22 @@ class GitPlace:
     async def aclose(self) -> None:
         """Let the thread end."""
         await self._thread.aclose(lambda: None)
+
+    async def _require_tree(self) -> None:
+        """Pass when something can be committed there.
+
+        Raises:
+            InvalidInputError: it is a bare repository, or the inside of one.
+            UnavailableError: it is none, or git can't be run.
+        """
+        if not self._is_tree:
+            said = await self._git("rev-parse", "--is-inside-work-tree")
+            if said.strip() != b"true":
+                raise InvalidInputError(
+                    f"{self._path} is no working tree but a bare repository, in which nothing can "
+                    'be committed: clone it, name the clone, and set remote = "origin"'
+                )
+            self._is_tree = True
 
     async def _fetch(self, remote: str) -> set[Label]:
         """Return what the remote's branch has in this directory."""

@@ -43,6 +43,8 @@ class AnchorStatus(NamedTuple):
         age: seconds since the oldest of those was committed; infinite until it was compared.
         is_compared: whether the log was compared with it since the start.
         error: why the last round failed; empty if it did not.
+        gone: how many entries the checkpoint covered that was put there once, and stood there no
+            more when the log was first compared with it; None when all was there.
     """
 
     name: str
@@ -53,6 +55,7 @@ class AnchorStatus(NamedTuple):
     age: float
     is_compared: bool
     error: str
+    gone: int | None = None
 
 
 class Anchors:
@@ -99,6 +102,14 @@ class Anchors:
         foreign: list[str] = []
         for lost in await self._all(Anchor.compare, foreign):
             raise ConfigError(why(lost))
+        for each in self._anchors:
+            if each.gone is not None:
+                _log.warning(
+                    "AN ANCHOR HAS NO MORE WHAT WAS PUT THERE: find out who took it away",
+                    anchor=each.name,
+                    place=each.where,
+                    entries=each.gone,
+                )
         if foreign:
             raise ConfigError(foreign[0])
         for name, error in self.uncompared.items():
@@ -179,6 +190,7 @@ class Anchors:
                     age if each.is_compared else float("inf"),
                     each.is_compared,
                     each.error,
+                    each.gone,
                 )
             )
         return found

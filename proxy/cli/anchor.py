@@ -35,7 +35,7 @@ def list_anchors(
     """Compare the log with all anchors, and list how far each is; nothing is written.
 
     Exits with 1 when one knows something that is not in the log any more, with 2 when one can't be
-    asked.
+    asked, or has no more what was put there.
     """
     found, is_lost = run(_compared(settings(data, config)))
     if as_json:
@@ -44,7 +44,13 @@ def list_anchors(
         if not found:
             notice("There are no anchors: name some in the configuration, as [anchors.NAME].")
         print_table(("NAME", "TYPE", "WHERE", ">ENTRIES", ">BEHIND", "ERROR"), map(_row, found))
-    if is_lost or any(each.error for each in found):
+    for each in found:
+        if each.gone is not None:
+            notice(
+                f"The anchor {each.name} has no more the checkpoint of {each.gone} entries that "
+                f"was put there: find out who emptied {each.where}, or what is mounted there."
+            )
+    if is_lost or any(each.error or each.gone is not None for each in found):
         raise typer.Exit(1 if is_lost else UNKNOWN)
 
 

@@ -52,6 +52,11 @@ def _anchor_line(anchor: AnchorStatus) -> str:
     """Return how far an anchor is; of no weight for whether all is ready."""
     if not anchor.is_compared:
         return f"the anchor {anchor.name} could not be compared with the log since the start"
+    if anchor.gone is not None:
+        return (
+            f"the anchor {anchor.name} had no more the checkpoint of {anchor.gone} entries that "
+            "was put there before the start"
+        )
     if anchor.lag:
         return f"the anchor {anchor.name} is {anchor.age:.0f} s behind the log"
     return f"the anchor {anchor.name} has the newest checkpoint"

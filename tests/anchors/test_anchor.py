@@ -1,6 +1,7 @@
 """Tests of what holds of anchors of every kind: what is put, found, and never undone."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -190,8 +191,33 @@ async def test_an_anchor_that_lost_all_is_not_written_anew(scene: Scene) -> None
         assert [] == await anchors.keep()
         assert "has no more the checkpoint of 3 entries" in anchors.failures[NAME]
         assert {} == scene.spot.contents()
+    async with scene.opened() as (_, anchors):
+        await anchors.check()
+        assert [3] == [each.gone for each in await anchors.statuses(datetime.now(UTC))]
     await scene.grown(1)
     assert [5] == sizes(scene)
+
+
+async def test_only_what_was_put_into_this_place_is_missed_there(scene: Scene) -> None:
+    """Not in another that the anchor was given, nor what is on record as lost."""
+    await scene.grown(3)
+    record = scene.data / f"anchor.{NAME}.lock"
+    size, _, where = record.read_text().partition(" ")
+    for text, gone in (
+        (f"{size} /elsewhere\n", None),
+        (f"9 {where}", 9),
+        (f"nine {where}", None),
+        ("", None),
+    ):
+        record.write_text(text)
+        async with scene.opened() as (_, anchors):
+            await anchors.check()
+            assert [gone] == [each.gone for each in await anchors.statuses(datetime.now(UTC))]
+    record.write_text(f"9 {where}")
+    async with scene.opened() as (store, anchors):
+        await recover(store, 9)
+        await anchors.check()
+        assert [None] == [each.gone for each in await anchors.statuses(datetime.now(UTC))]
 
 
 @pytest.mark.parametrize("landed", [False, True])

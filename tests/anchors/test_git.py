@@ -208,3 +208,15 @@ async def test_no_git_no_repository_and_no_branch_are_told(
     with pytest.raises(UnavailableError, match="there is no program git: install it"):
         await place._git("status")
     await place.aclose()
+
+
+async def test_a_bare_repository_is_refused(scene: Scene, tmp_path: Path) -> None:
+    """At the start, whatever loose files lie in it."""
+    bare = tmp_path / "bare.git"
+    bare.mkdir()
+    git(bare, "init", "--quiet", "--bare")
+    (bare / LABEL.name).write_text("note\n")
+    async with scene.opened(path=str(bare)) as (_, anchors):
+        with pytest.raises(ConfigError, match="is no working tree but a bare repository"):
+            await anchors.check()
+        assert "clone it, name the clone" in anchors.failures[NAME]

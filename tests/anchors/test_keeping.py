@@ -234,7 +234,7 @@ async def test_how_far_each_is(world: World) -> None:
     now = datetime.now(UTC)
     await world.anchors.check()
     one, two = await world.anchors.statuses(now)
-    assert ("one", "shelf", "a shelf", 3, 2, True, "") == (*one[:5], *one[6:])
+    assert ("one", "shelf", "a shelf", 3, 2, True, "", None) == (*one[:5], *one[6:])
     assert ("two", None, 5, True) == (two.name, two.size, two.lag, two.is_compared)
     await world.anchors.keep()
     assert [(5, 0, 0.0)] * 2 == [

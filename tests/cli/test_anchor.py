@@ -192,3 +192,22 @@ def test_a_backup_that_lacks_nothing_is_restored_as_ever(tfaudit: Tfaudit, data:
     shutil.rmtree(data)
     tfaudit("backup", "restore", backup)
     tfaudit("anchor", "list")
+
+
+def test_an_anchor_that_was_emptied_is_told(tfaudit: Tfaudit, data: Path, place: Path) -> None:
+    """Though the log holds: somebody took away what would find out the next loss."""
+    grow(data, 9)
+    tfaudit("anchor", "now")
+    for each in place.iterdir():
+        each.unlink()
+    told = tfaudit("anchor", "list", code=2).stderr
+    assert "The anchor share has no more the checkpoint of 9 entries that was put there" in told
+    assert [9, None] == [each["gone"] for each in listed(tfaudit, code=2)]
+
+
+def test_junk_in_an_anchor_is_told_with_its_file(tfaudit: Tfaudit, data: Path, place: Path) -> None:
+    """Among many it would have to be looked for."""
+    grow(data, 3)
+    name = f"{7:020d}-{'0' * 16}.checkpoint"
+    (place / name).write_text("junk\n")
+    assert f"{name} in {place} is no checkpoint" in tfaudit("log", code=2).stderr

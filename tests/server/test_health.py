@@ -233,3 +233,15 @@ async def test_how_far_anchors_are_is_told(
         found["tfaudit_anchor_compared share"],
     )
     assert seconds in {None, found["tfaudit_anchor_lag_seconds share"]}
+
+
+async def test_an_anchor_that_was_emptied_is_told(client: Client) -> None:
+    """Also when it was given the newest again."""
+    await World(client.app[appkeys.STORE]).append(3)
+    anchor = Anchor("share", "file", FilePlace("share", Path("note")), 60.0, Path("lock"))
+    anchor.size, anchor.is_compared, anchor.gone = 3, True, 2
+    client.app[appkeys.ANCHORS].__dict__["_anchors"] = [anchor]
+    said = (
+        "ready\nthe anchor share had no more the checkpoint of 2 entries that was put there before"
+    )
+    assert (await (await client.get("/readyz")).text()).startswith(said)
