@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy.cli._bundle.checking import check_bundle
+from proxy.cli._bundle.layout import NEWEST
+from proxy.cli._bundle.reading import open_bundle
 from proxy.cli._verification import Advance, Findings, TrustedKeys
 from proxy.errors import InvalidInputError, VerificationError
 
@@ -16,20 +18,28 @@ class Archives:
     Attributes:
         until: they hold all entries before this index.
         notes: the checkpoints that prove each of them: the log has to have been so.
+        ranges: first and last index of each of them, in order.
+        others: names of files that are archives of other logs.
     """
 
     until: int
     notes: tuple[str, ...]
+    ranges: tuple[tuple[int, int], ...] = ()
+    others: tuple[str, ...] = ()
 
     def tell(self, findings: Findings) -> None:
         """Say of a log that holds, and was so, whether the archives are all that was pruned."""
         findings.archived_until = min(self.until, findings.pruned_until)
-        if self.until < findings.pruned_until:
-            findings.is_proved = False
-            findings.unchecked.append(
-                f"the entries from {self.until} to {findings.pruned_until - 1}, which were pruned "
-                "and are in none of the archives that were given"
-            )
+        findings.unchecked += [f"{each}, an archive of another log" for each in self.others]
+        following = 0
+        for first, last in (*self.ranges, (findings.pruned_until, findings.pruned_until)):
+            if following < min(first, findings.pruned_until):
+                findings.is_proved = False
+                findings.unchecked.append(
+                    f"the entries from {following} to {min(first, findings.pruned_until) - 1}, "
+                    "which were pruned and are in none of the archives that were given"
+                )
+            following = max(following, last + 1)
 
 
 def read_archives(paths: Sequence[Path], keys: TrustedKeys, advance: Advance) -> Archives:
@@ -45,9 +55,13 @@ def read_archives(paths: Sequence[Path], keys: TrustedKeys, advance: Advance) ->
         InvalidInputError: there is none, or one is a choice of entries.
         OSError: one can't be read.
     """
-    found = []
+    found, others = [], []
     notes: list[str] = []
+    names = {each.name for each in keys.checkpoint}
     for path in _files(paths):
+        if _origin(path) not in {*names, ""}:
+            others.append(str(path))
+            continue
         try:
             proved = check_bundle(path, keys.entry, keys.checkpoint, [], advance)
         except VerificationError as error:
@@ -56,11 +70,24 @@ def read_archives(paths: Sequence[Path], keys: TrustedKeys, advance: Advance) ->
             raise InvalidInputError(f"{path} is a choice of entries, and no archive: leave it out")
         found.append((proved.first, proved.last))
         notes += proved.notes
+    if not found:
+        raise InvalidInputError(
+            f"--archive names no archive of this log, only of others: {', '.join(others)[:500]}"
+        )
     until = 0
     for first, last in sorted(found):
         if first <= until:
             until = max(until, last + 1)
-    return Archives(until, tuple(notes))
+    return Archives(until, tuple(notes), tuple(sorted(found)), tuple(others))
+
+
+def _origin(path: Path) -> str:
+    """Return which log an archive says that it is of; empty if it says nothing that can be read."""
+    try:
+        with open_bundle(path) as files:
+            return files.read(NEWEST).decode("utf-8", "replace").split("\n", 1)[0]
+    except VerificationError:
+        return ""
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:

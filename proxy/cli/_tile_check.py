@@ -18,7 +18,7 @@ from proxy.cli._verification import (
     lost_keys,
     rotations_in,
 )
-from proxy.errors import InvalidInputError, MissingError, VerificationError
+from proxy.errors import InvalidInputError, MissingError, UnavailableError, VerificationError
 from proxy.tlog.checkpoint import Checkpoint, parse, verify_checkpoint
 from proxy.tlog.merkle import HASH_SIZE
 from proxy.tlog.proof import (
@@ -175,6 +175,21 @@ async def _pass_pruned(
         await checked.add(tile, hashes)
     # What proves them is the checkpoint, in the end.
     verifier.begin(verifier.root, "", "")
+
+
+async def require_log(source: Source, address: str) -> None:
+    """Pass when there is a log at all; without a checkpoint nothing is promised.
+
+    Raises:
+        UnavailableError: there is none, or it could not be told.
+    """
+    try:
+        await source.read(CHECKPOINT)
+    except MissingError as error:
+        raise UnavailableError(
+            f"there is no log at {address}: {error} Give the address of the server alone, as "
+            "https://tfaudit.example.com"
+        ) from error
 
 
 async def require_claimed(source: Source, keys: TrustedKeys) -> None:

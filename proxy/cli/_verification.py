@@ -35,7 +35,13 @@ from proxy.cli._replay import NOTHING_PRUNED, Promise, Pruned, Replay
 from proxy.cli._stored import check_document, check_kinds
 from proxy.cli._witnessed import Witnessed
 from proxy.contracts import StateVersion, StoredRecord
-from proxy.errors import InvalidInputError, MissingError, UnavailableError, VerificationError
+from proxy.errors import (
+    InvalidInputError,
+    MissingError,
+    TfauditError,
+    UnavailableError,
+    VerificationError,
+)
 from proxy.keys import KeyRing
 from proxy.preparation import is_opened_by
 from proxy.sealing import HEAD_BYTES, unseal
@@ -787,6 +793,7 @@ async def _verify_states(
 ) -> None:
     """Compare what is stored with what the log promises."""
     listed = dict(snapshot.versions)
+    await _require_opens(store, keys, snapshot, replay)
     for version_id, promise in replay.by_version.items():
         version = listed.pop(version_id, None)
         if version is None:
@@ -809,6 +816,33 @@ async def _verify_states(
             "log: it was put there behind its back."
         )
     replay.check_newest(snapshot.heads)
+
+
+async def _require_opens(
+    store: SQLiteReader, keys: TrustedKeys, snapshot: Snapshot, replay: Replay
+) -> None:
+    """Pass when a master key opens any of the stored states, or there is none of either.
+
+    Raises:
+        UnavailableError: none does: it is more likely the wrong key than that all were replaced.
+    """
+    if not keys.masters:
+        return
+    kept = {name for name, each in replay.by_version.items() if not replay.is_destroyed(each)}
+    bodies = {name: snapshot.versions.get(name) for name in kept & snapshot.bodies}
+    for version_id, version in bodies.items():
+        if version is None:
+            return  # its row is gone, which is told of
+        with suppress(TfauditError, TypeError):  # each that can't be read is told of later
+            head = (await store.sealed(version_id))[:HEAD_BYTES]
+            if any(is_opened_by(key, version, head) for key in keys.masters):
+                return
+    if bodies:
+        raise UnavailableError(
+            "could not tell whether the stored states hold: the master key opens none of them. Is "
+            "it the wrong one (TFAUDIT_KEYS_MASTER_FILE, keys/master.key)? If it was lost, verify "
+            "the log alone with --key, where no key files are"
+        )
 
 
 def _require_no_body(version: StateVersion, promise: Promise, snapshot: Snapshot) -> None:

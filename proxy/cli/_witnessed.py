@@ -16,6 +16,10 @@ _LATEST: Final = 253_402_300_799
 """Seconds from 1970 to the end of the year 9999; a witness may sign any time."""
 
 
+class NotCosignedError(MissingError):
+    """The log holds, and too few of those who were named said so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Witnessed:
     """What a quorum of witnesses said.
@@ -66,12 +70,12 @@ class Quorum:
             notes: signed checkpoints, each proved to be one of the log.
 
         Raises:
-            MissingError: a quorum cosigned none of them.
+            NotCosignedError: a quorum cosigned none of them.
             VerificationError: the cosignature of a witness that is named is wrong.
         """
         found = [each for note in notes if (each := self._said(note)) is not None]
         if not found:
-            raise MissingError(
+            raise NotCosignedError(
                 f"No checkpoint that was found is cosigned by {self.wanted} of the "
                 f"{len(self.witnesses)} witnesses named with --witness: they were not asked, or "
                 "did not answer, or the cosigned checkpoint (/checkpoint/cosigned) is not there. "

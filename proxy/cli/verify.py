@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -176,11 +176,14 @@ def verify(
     # Whoever has public keys alone can't sign an entry, and a backup must stay what it was.
     is_recorded = record and kind is _Kind.DATA and bool(keys.masters)
     is_recorded = is_recorded and not is_backup(loaded.data.directory) and not tree_only
+    from proxy.cli._witnessed import NotCosignedError  # noqa: PLC0415 - quick start
+
     try:
         findings = _checked(asked)
     except VerificationError as error:
         if is_recorded:
             is_promised = bool(asked.trusted or against or asked.is_contradicted)
+            is_promised = is_promised and not isinstance(error, NotCosignedError)
             _record_failure(loaded, error, is_promised=is_promised)
         _report_failure(asked.name, error, as_json=as_json)
         raise typer.Exit(REFUSED) from error
@@ -230,7 +233,34 @@ def _kind(what: str | None) -> _Kind:
         head = file.read(len(HEADER))
     if head.startswith(b"PK"):
         return _Kind.BUNDLE
-    return _Kind.RECEIPT if head == HEADER.encode() else _Kind.EXPORT
+    kind = _Kind.RECEIPT if head == HEADER.encode() else _Kind.EXPORT
+    if kind is _Kind.EXPORT and not _is_export(path):
+        raise InvalidInputError(
+            f"{path} is nothing that can be verified: name a bundle, a log exported as jsonl, a "
+            "receipt, tiles or a data directory. A checkpoint goes to --checkpoint, keys to --key"
+        )
+    return kind
+
+
+_LONGEST: Final = 1 << 26
+"""Bytes of a line that are looked at: a document may stand in it."""
+_LINES: Final = 100
+"""Lines of a file in which one of an export is looked for: some may be damaged."""
+
+
+def _is_export(path: Path) -> bool:
+    """Tell whether a file holds lines of an export, or is empty as one of an empty log."""
+    import orjson  # noqa: PLC0415 - quick start
+
+    is_empty = True
+    with path.open("rb") as file:
+        for _ in range(_LINES):
+            line = file.readline(_LONGEST)
+            is_empty = is_empty and not line
+            with suppress(orjson.JSONDecodeError, TypeError):
+                if "entry" in orjson.loads(line) and "leaf_hash" in orjson.loads(line):
+                    return True
+    return is_empty
 
 
 @dataclass(slots=True)
@@ -557,12 +587,19 @@ def _verify_export(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Find
 
 
 def _verify_bundle(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Findings":
-    from proxy.cli._bundle.checking import (  # noqa: PLC0415 - quick start
+    from zipfile import is_zipfile  # noqa: PLC0415 - quick start
+
+    from proxy.cli._bundle.checking import (  # noqa: PLC0415
         check_bundle,
         require_claimed,
     )
     from proxy.cli._verification import Findings  # noqa: PLC0415
 
+    if path.is_file() and not is_zipfile(path):
+        raise InvalidInputError(
+            f"{path} is no whole archive: it was cut, perhaps on its way here. Get it anew, and "
+            "compare its SHA-256 with the one on record (`audit.exported`)"
+        )
     try:
         with _progress(None) as advance:
             proved = check_bundle(path, keys.entry, keys.checkpoint, trusted, advance)
@@ -600,11 +637,17 @@ def _verify_receipt(path: Path, keys: "TrustedKeys", trusted: list[str]) -> "Fin
 
 
 def _verify_tiles(asked: _Asked) -> "Findings":
-    from proxy.cli._tile_check import require_claimed, verify_tree  # noqa: PLC0415 - quick start
+    from proxy.cli._tile_check import (  # noqa: PLC0415 - quick start
+        require_claimed,
+        require_log,
+        verify_tree,
+    )
     from proxy.cli._tile_tree import source_of  # noqa: PLC0415
 
     async def action() -> "Findings":
         async with source_of(asked.name) as source:
+            if asked.kind is _Kind.URL:
+                await require_log(source, asked.name)
             try:
                 with _progress(None) as advance:
                     return await verify_tree(

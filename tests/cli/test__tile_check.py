@@ -155,10 +155,17 @@ def test_a_file_that_was_cut_is_invalid(log: Log, path: str, cut: int) -> None:
 
 @pytest.mark.parametrize("path", ["checkpoint", "tile/0/002", "tile/entries/000", "tile/1/000.p/3"])
 def test_a_file_that_is_gone_is_missing(log: Log, path: str) -> None:
-    """The checkpoint promises it: that is a no, and another one than invalid; also over HTTP."""
+    """The checkpoint promises it: that is a no, and another one than invalid; also over HTTP.
+
+    There, without a checkpoint, it is no log at all: the address may be mistyped.
+    """
     (log.new / path).unlink()
     assert "missing" == verified(log.new, "--key", log.keys, code=1)["result"]
     with served(log.new) as url:
+        if path == "checkpoint":
+            told = tfaudit("verify", url, "--key", log.keys, code=2)
+            assert f"there is no log at {url}" in told.stderr
+            return
         assert "missing" == verified(url, "--key", log.keys, code=1)["result"]
 
 

@@ -766,15 +766,24 @@ def test_a_gap_between_archives_is_told(twice: Past) -> None:
     """It could not be told what is in it."""
     shown = verified(twice.data, "--no-record", "--archive", twice.bundles[1], code=2)
     assert "unknown" == shown["result"]
-    assert f"the entries from 0 to {OLDER - 1}, which were pruned" in str(shown["unchecked"])
+    gap = f"the entries from 0 to {OLDEST - 1}, which were pruned"
+    assert gap in str(shown["unchecked"])
+    assert f"to {OLDER - 1}," not in str(shown["unchecked"])
 
 
 def test_an_archive_of_another_log_is_found(twice: Past, tmp_path: Path) -> None:
-    """And one that was altered, or is a choice of entries."""
+    """And one that was altered, or is a choice of entries.
+
+    It is passed over where archives of this log stand too.
+    """
     other = a_past(tmp_path / "other")
     other.retain("480d")
-    shown = verified(twice.data, "--no-record", "--archive", other.archive, code=1)
-    assert "does not hold" in str(shown["message"])
+    told = twice.run("verify", "--no-record", "--archive", other.archive, code=2).stderr
+    assert "names no archive of this log" in told
+    both = ("--archive", other.archive, "--archive", twice.archive)
+    shown = verified(twice.data, "--no-record", *both)
+    assert "verified" == shown["result"]
+    assert "an archive of another log" in str(shown["unchecked"])
     broken = tmp_path / "broken.zip"
     broken.write_bytes(twice.bundles[0].read_bytes()[:-100])
     assert 1 == twice.run("verify", "--no-record", "--archive", broken, code=1).exit_code
