@@ -944,8 +944,12 @@ def verify_export(
     else:
         findings.is_proved = False
         findings.unchecked.append(
-            f"whether entries are missing after the first {size}: no checkpoint covers them; give "
-            "the export's own with --checkpoint"
+            (
+                f"whether entries are missing after the first {size}"
+                if size
+                else "whether any are missing"
+            )
+            + ": no checkpoint covers them; give the export's own with --checkpoint"
         )
     return findings
 

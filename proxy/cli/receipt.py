@@ -8,6 +8,7 @@ import typer
 
 from proxy.cli._common import ConfigOption, DataOption, caller, notice, opened, run, settings
 from proxy.cli._output import print_bytes
+from proxy.errors import InvalidInputError
 
 
 def receipt(
@@ -51,8 +52,14 @@ def write_new(path: Path, content: bytes) -> None:
     """Write a file that others can't read and that was not there before.
 
     Raises:
-        OSError: it is there, or can't be written.
+        InvalidInputError: it is there.
+        OSError: it can't be written.
     """
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError as error:
+        raise InvalidInputError(
+            f"{path} is there already, and stays as it is: name another file with -o"
+        ) from error
     with os.fdopen(handle, "wb") as file:
         file.write(content)

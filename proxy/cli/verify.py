@@ -717,10 +717,14 @@ def _trusted_keys(
 
 
 def _read_checkpoint(path: Path) -> str:
+    from proxy.tlog.note import split_note  # noqa: PLC0415 - quick start
+
     try:
-        return path.read_bytes().decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{path} is not a signed checkpoint") from error
+        note = path.read_bytes().decode()
+        split_note(note)
+    except (UnicodeDecodeError, InvalidInputError) as error:
+        raise InvalidInputError(f"{path} is not a signed checkpoint: {error}") from error
+    return note
 
 
 def _verify_database(asked: _Asked) -> "Findings":

@@ -58,7 +58,8 @@ def test_a_receipt_file_is_new_and_its_owners_alone(busy: Tfaudit, tmp_path: Pat
     busy("receipt", "0", "-o", file)
     assert 0o600 == stat.S_IMODE(file.stat().st_mode)
     before = file.read_bytes()
-    busy("receipt", "1", "-o", file, code=2)
+    told = busy("receipt", "1", "-o", file, code=2).stderr
+    assert f"{file} is there already, and stays as it is" in told
     assert before == file.read_bytes()
 
 

@@ -371,7 +371,8 @@ def test_a_checkpoint_of_another_log_is_not_taken(
     (tmp_path / "other").write_text("example.com/x\n1\nAAAA\n\n— example.com/x AAAAAAAA\n")
     tfaudit("verify", "--checkpoint", tmp_path / "other", code=1)
     (tmp_path / "other").write_text("nonsense")
-    tfaudit("verify", "--checkpoint", tmp_path / "other", code=2)
+    told = tfaudit("verify", "--checkpoint", tmp_path / "other", code=2).stderr
+    assert f"{tmp_path / 'other'} is not a signed checkpoint" in told
 
 
 @pytest.mark.parametrize(
@@ -880,6 +881,7 @@ def test_an_export_without_a_checkpoint_is_not_proved_whole(
     Path(f"{exported}.checkpoint").unlink()
     shown = json.loads(tfaudit("verify", exported, "--json", code=2).stdout)
     assert "unknown" == shown["result"]
+    assert "whether any are missing: no checkpoint covers them" in shown["unchecked"][0]
 
 
 def edit(lines: list[str]) -> None:
