@@ -471,7 +471,8 @@ def load_config(
         values["data", "directory"] = data
     mistakes += _server_mistakes(values)
     mistakes += _secrets_mistakes(values)
-    mistakes += _witness_mistakes(values)
+    is_wrong = any("[witness] ask" in each or "WITNESS_ASK" in each for each in mistakes)
+    mistakes += _witness_mistakes(values, is_wrong=is_wrong)
     patterns = [
         text
         for (section, _), value in values.items()
@@ -554,9 +555,11 @@ def _secrets_mistakes(values: Mapping[tuple[str, str], object]) -> Iterator[str]
         yield "[secrets] directory is that of the keys, which are no sink's: name another"
 
 
-def _witness_mistakes(values: Mapping[tuple[str, str], object]) -> Iterator[str]:
-    """Yield what is wrong with the witnesses beside each other."""
+def _witness_mistakes(values: Mapping[tuple[str, str], object], *, is_wrong: bool) -> Iterator[str]:
+    """Yield what is wrong with the witnesses beside each other, once none is by itself."""
     asked = values.get(("witness", "ask"), ())
+    if is_wrong:
+        return
     quorum = values.get(("witness", "quorum"), 0)
     listed = [parse_listed(text) for text in asked] if isinstance(asked, tuple) else []
     if isinstance(quorum, int) and quorum > len(listed):

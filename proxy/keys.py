@@ -506,7 +506,9 @@ class _Keychain:
         if self._database.exists():
             raise _UnusableError(
                 f"is missing while {self._database} exists: restore it from a backup; "
-                "a new key would not fit what is stored"
+                "a new key would not fit what is stored. If there is none: for a key that signs, "
+                "`tfaudit key rotate entry --lost PUBLIC` (or checkpoint) goes on with another; "
+                "docs/keys.md has the drill for each"
             )
         raise _UnusableError("does not exist: start the server once, which makes it")
 

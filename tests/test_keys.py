@@ -115,7 +115,10 @@ def test_a_lost_key_is_never_replaced_beside_a_database(tmp_path: Path, name: st
     open_keys(config, create=True)
     config.data.database.touch()
     (config.data.keys / name).unlink()
-    assert f"{name} is missing while" in refusal(config, create=True)
+    said = refusal(config, create=True)
+    assert f"{name} is missing while" in said
+    assert "docs/keys.md has the drill" in said
+    assert "--lost" in said
     assert not (config.data.keys / name).exists()
 
 

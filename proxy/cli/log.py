@@ -13,6 +13,7 @@ from proxy.cli._common import (
     ConfigOption,
     DataOption,
     caller,
+    notice,
     opened,
     run,
     settings,
@@ -114,20 +115,40 @@ def log(
                 await tell_pruned(program.store, query)
                 print_counts(counts, count_by, as_json=as_json)
                 return
-            shown = 0
+            shown, last, size = 0, -1, await program.store.size()
             async for stored in records:
-                shown += 1
+                shown, last = shown + 1, stored.record.index
                 if as_json:
                     typer.echo(clean(json_line(stored).decode()))
                 else:
                     typer.echo(people_line(stored))
             if not shown:
                 await tell_nothing(program.store, filters)
-            if limit is None or shown < limit:
+            if not query.newest_first or limit is None or shown < limit:
                 await tell_pruned(program.store, query)
+            await _tell_more(program, query, last, size)
 
     with suppress(*([KeyboardInterrupt] if follow else [])):
         run(action())
+
+
+async def _tell_more(program: "Program", query: LogQuery, last: int, size: int) -> None:
+    """Say on stderr that newer entries match than those that were shown, if any do.
+
+    Args:
+        program: open.
+        query: that was asked; with the oldest first and a limit some may be left.
+        last: index of the last that was shown.
+        size: of the log before it was read: the reading itself is not counted.
+    """
+    if query.newest_first or query.limit is None:
+        return
+    following = replace(query, after=last, limit=1)
+    if [each async for each in program.store.entries(following) if each.record.index < size]:
+        notice(
+            "These are the oldest that match, and there are more: raise --limit, or leave --since "
+            "away for the newest."
+        )
 
 
 def _matching(program: "Program", query: LogQuery) -> AsyncIterator[StoredRecord]:

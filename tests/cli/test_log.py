@@ -41,6 +41,14 @@ def test_oldest_come_first_with_since(busy: Tfaudit) -> None:
     assert [0, 1, 2, 3, 4] == indices(busy("log", "--json", "--since", "1h").stdout)
 
 
+def test_it_is_told_when_newer_entries_match_than_are_shown(busy: Tfaudit) -> None:
+    """With --since the oldest come first, and a limit cuts off the newest."""
+    said = "These are the oldest that match, and there are more"
+    options = ("log", "--since", "1h", "--event", "token.*", "--limit")
+    assert said in busy(*options, "3").stderr
+    assert said not in busy(*options, "4").stderr
+
+
 def test_a_line_can_be_checked_by_anybody(busy: Tfaudit) -> None:
     """Hash and signature follow from the entry's RFC 8785 form and the public key."""
     shown = json.loads(busy("key", "show", "--json").stdout)
