@@ -4,12 +4,15 @@ An anchor is a signed checkpoint wherever it stands: in a file of its own, in a 
 repository of such, or in whatever a sink wrote, where JSON has escaped it.
 """
 
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
+from proxy.cli._regular import open_regular
 from proxy.errors import InvalidInputError, MissingError, VerificationError
 from proxy.tlog.checkpoint import Checkpoint, verify_checkpoint
 from proxy.tlog.merkle import Frontier
@@ -17,6 +20,8 @@ from proxy.tlog.note import NoteVerifier
 
 _PIECE: Final = 1 << 24
 """Characters of a file that are looked at in one go."""
+MAX_BYTES: Final = 1 << 34
+"""Bytes of the largest file that is looked through, which takes some minutes."""
 _LONGEST: Final = 1 << 16
 """Characters of the longest anchor: pieces overlap by so many."""
 
@@ -67,10 +72,12 @@ def read_anchors(paths: Sequence[Path], verifiers: Sequence[NoteVerifier]) -> An
     """Read all checkpoints in files, and in all files of directories.
 
     Args:
-        paths: files or directories; what is hidden in a directory (``.git``) is passed over.
+        paths: files or directories; what is hidden in a directory (``.git``), or no regular file,
+            is passed over.
         verifiers: the log's checkpoint key, and its former ones.
 
     Raises:
+        InvalidInputError: one that is named is no regular file, or one is too large.
         OSError: one can't be read.
     """
     names = {each.name for each in verifiers}
@@ -164,13 +171,23 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
         return
     for each in path.iterdir():
-        if not each.name.startswith(_HIDDEN) and not each.is_symlink():
+        is_looked_at = not each.name.startswith(_HIDDEN) and not each.is_symlink()
+        if is_looked_at and (each.is_dir() or each.is_file()):
             yield from _files(each)
 
 
 def _notes(path: Path) -> Iterator[str]:
     """Yield what looks like a signed checkpoint, as it was before JSON escaped it."""
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+    with (
+        open_regular(path) as raw,
+        TextIOWrapper(raw, encoding="utf-8", errors="replace", newline="") as file,
+    ):
+        size = os.fstat(raw.fileno()).st_size
+        if size > MAX_BYTES:
+            raise InvalidInputError(
+                f"{path} has {size:,} bytes, of {MAX_BYTES:,} that are looked through for "
+                "checkpoints: name the files that hold them one by one"
+            )
         kept = ""
         while piece := file.read(_PIECE):
             text = kept + piece

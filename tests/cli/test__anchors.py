@@ -1,13 +1,14 @@
 """Tests of the reading of anchors, wherever they stand, and of what they find."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from proxy.cli._anchors import compare, read_anchors
-from proxy.errors import MissingError, VerificationError
+from proxy.cli._anchors import MAX_BYTES, compare, read_anchors
+from proxy.errors import InvalidInputError, MissingError, VerificationError
 from proxy.tlog.checkpoint import Checkpoint, sign
 from proxy.tlog.cosignature import add_cosignatures
 from proxy.tlog.note import NoteSigner
@@ -69,6 +70,25 @@ def test_directories_are_read_whole_and_what_is_hidden_is_not(tmp_path: Path) ->
         (tmp_path / name).write_text(sign(at(size), LOG))
     (tmp_path / "binary").write_bytes(bytes(range(256)))
     assert [3, 9] == sizes(tmp_path)
+
+
+def test_what_would_be_read_for_ever_is_not(tmp_path: Path) -> None:
+    """A pipe is passed over in a directory, and named when it was named, as a device is."""
+    (tmp_path / "anchor").write_text(NOTE)
+    os.mkfifo(tmp_path / "pipe")
+    assert [7] == sizes(tmp_path)
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(InvalidInputError, match=f"{path} is no regular file"):
+            sizes(path)
+
+
+def test_a_file_without_an_end_in_sight_is_named(tmp_path: Path) -> None:
+    """As one that is nothing but a hole."""
+    (tmp_path / "anchor").write_text(NOTE)
+    with (tmp_path / "hole").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(InvalidInputError, match="hole has 17,179,869,185 bytes"):
+        sizes(tmp_path)
 
 
 def test_other_logs_and_what_does_not_hold_are_told(tmp_path: Path) -> None:
