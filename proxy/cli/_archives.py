@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from proxy.cli._bundle.checking import check_bundle
 from proxy.cli._bundle.layout import NEWEST
 from proxy.cli._bundle.reading import open_bundle
+from proxy.cli._regular import open_regular
 from proxy.cli._verification import Advance, Findings, TrustedKeys
 from proxy.errors import InvalidInputError, VerificationError
 
@@ -52,18 +54,19 @@ def read_archives(paths: Sequence[Path], keys: TrustedKeys, advance: Advance) ->
 
     Raises:
         VerificationError: one does not hold.
-        InvalidInputError: there is none, or one is a choice of entries.
+        InvalidInputError: there is none, or one is no file or a choice of entries.
         OSError: one can't be read.
     """
     found, others = [], []
     notes: list[str] = []
     names = {each.name for each in keys.checkpoint}
     for path in _files(paths):
-        if _origin(path) not in {*names, ""}:
-            others.append(str(path))
-            continue
         try:
-            proved = check_bundle(path, keys.entry, keys.checkpoint, [], advance)
+            with open_regular(path) as file:
+                if _origin(file) not in {*names, ""}:
+                    others.append(str(path))
+                    continue
+                proved = check_bundle(file, keys.entry, keys.checkpoint, [], advance)
         except VerificationError as error:
             raise VerificationError(f"{path} does not hold. {error}", error.index) from error
         if not proved.is_whole:
@@ -81,10 +84,10 @@ def read_archives(paths: Sequence[Path], keys: TrustedKeys, advance: Advance) ->
     return Archives(until, tuple(notes), tuple(sorted(found)), tuple(others))
 
 
-def _origin(path: Path) -> str:
+def _origin(archive: BinaryIO) -> str:
     """Return which log an archive says that it is of; empty if it says nothing that can be read."""
     try:
-        with open_bundle(path) as files:
+        with open_bundle(archive) as files:
             return files.read(NEWEST).decode("utf-8", "replace").split("\n", 1)[0]
     except VerificationError:
         return ""
@@ -93,7 +96,10 @@ def _origin(path: Path) -> str:
 def _files(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
-        found += sorted(path.glob("*.zip")) if path.is_dir() else [path]
+        if path.is_dir():
+            found += sorted(each for each in path.glob("*.zip") if each.is_file())
+        else:
+            found.append(path)
     if not found:
         raise InvalidInputError("--archive names no archive: no file there ends in .zip")
     return found

@@ -120,15 +120,27 @@ def export_bundle(asked: Asked, config: "Config", *, force: bool, as_json: bool)
             "through can't be: for that, leave the filters away."
         )
     if written.cosigned is not None and written.cosigned <= written.last:
-        notice(
-            f"The witnesses cosigned the first {count_text(written.cosigned, 'entry', 'entries')} "
-            "so far: to whoever asks for their word it can't be told of the later ones. Give --to "
-            f"{written.cosigned - 1}, or export again in a while."
-        )
+        notice(_not_cosigned(written.cosigned, written.first))
     notice(
         "Give the public keys on another way than the bundle: tfaudit key export-public --json > "
         "KEYS.json"
     )
+
+
+def _not_cosigned(cosigned: int, first: int) -> str:
+    """Say what witnesses did not cosign of entries that begin with one, and what to do."""
+    if not cosigned:
+        return (
+            "The witnesses have cosigned nothing yet: to whoever asks for their word it can't be "
+            "told of any entry. The server's log and /readyz tell why; export again once they have."
+        )
+    told = (
+        f"The witnesses cosigned the first {count_text(cosigned, 'entry', 'entries')} so far: to "
+        "whoever asks for their word it can't be told of the later ones. "
+    )
+    if cosigned <= first:
+        return f"{told}Export again in a while."
+    return f"{told}Give --to {cosigned - 1}, or export again in a while."
 
 
 async def write_bundle_file(

@@ -262,6 +262,18 @@ def test_of_a_bundle_that_goes_further_it_can_not_be_told(seen: Seen, both: Veri
     assert f"COULD NOT TELL: 2 of your 2 witnesses cosigned no more than the first {SEEN}" in told
 
 
+def test_before_witnesses_cosigned_any_of_it_no_end_is_proposed(seen: Seen) -> None:
+    """Neither one below zero, nor one before the first entry of the bundle."""
+    told = seen.run(
+        "export", "--format", "bundle", "-o", seen.data.with_name("b.zip"), "--from", SEEN
+    )
+    assert "told of the later ones. Export again in a while." in told
+    seen.file.unlink()
+    told = seen.run("export", "--format", "bundle", "-o", seen.data.with_name("c.zip"))
+    assert "The witnesses have cosigned nothing yet" in told
+    assert "--to" not in told
+
+
 def test_too_few_in_a_bundle_are_missing(seen: Seen, both: Verifiers) -> None:
     """Or none at all, when the checkpoint was taken out with its proof."""
     path = bundle(seen, "--to", 2)

@@ -771,6 +771,17 @@ def test_a_gap_between_archives_is_told(twice: Past) -> None:
     assert f"to {OLDER - 1}," not in str(shown["unchecked"])
 
 
+def test_a_pipe_is_no_archive(twice: Past, tmp_path: Path) -> None:
+    """It is passed over in a directory of archives, and named when it was named."""
+    past = twice.copy(tmp_path)
+    pipe = past.archive / "pipe.zip"
+    os.mkfifo(pipe)
+    shown = verified(past.data, "--no-record", "--archive", past.archive)
+    assert OLDER == shown["archived_until"]
+    told = past.run("verify", "--no-record", "--archive", pipe, code=2).stderr
+    assert "pipe.zip is no regular file" in told
+
+
 def test_an_archive_of_another_log_is_found(twice: Past, tmp_path: Path) -> None:
     """And one that was altered, or is a choice of entries.
 
