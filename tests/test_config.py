@@ -38,6 +38,16 @@ def mistakes_of(text: str = "", environ: dict[str, str] | None = None) -> list[s
     return [line.removeprefix("  - ") for line in str(caught.value).split("\n")[1:]]
 
 
+def test_a_witness_that_can_not_be_read_is_told_alone(tmp_path: Path) -> None:
+    """Without a quorum that would be too large of none."""
+    path = tmp_path / "c.toml"
+    path.write_text('[witness]\nask = ["https://w.example"]\nquorum = 1\n')
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {})
+    assert "have the witness's key after its address" in str(caught.value)
+    assert "quorum" not in str(caught.value)
+
+
 def test_nothing_set_gives_the_defaults() -> None:
     """Without file and environment the documented defaults hold."""
     config = load_config(None, {"PATH": "/bin"})
