@@ -429,6 +429,9 @@ async def require_address(config: Config) -> None:
             asyncio.Protocol, server.host, server.port, ssl=tls, start_serving=False
         )
     except OSError as error:
+        if config.data.database.exists():
+            # The one that is there already may be that of this very directory: then that is told.
+            only_server(config).close()
         raise _no_address(config, error) from error
     listener.close()
     await listener.wait_closed()

@@ -317,6 +317,7 @@ async def test_a_second_server_on_one_directory_is_refused(data: Path) -> None:
         code, said = await failed_start(data)
         assert code != 0
         assert "another server is running" in said
+        assert "another server is running" in (await failed_start(data, port=server.port))[1]
         assert "Traceback" not in said
         assert 404 == (await server.ask("GET", "/state/a")).status
         await server.stop()
