@@ -359,9 +359,27 @@ async def _witnessing(program: Program, halt: Callable[[str], None]) -> AsyncIte
             f"recover --known-size {size}`, which puts that on record"
         )
 
+    async with open_witnesses(program, on_ahead, on_fork) as witnesses:
+        if config.ask:
+            # One that does not answer in time delays no start.
+            with suppress(TimeoutError, TfauditError, OSError):
+                async with asyncio.timeout(_WITNESS_PATIENCE):
+                    await witnesses.ask()
+        if reasons:
+            raise ConfigError(reasons[0])
+        yield witnesses
+
+
+@asynccontextmanager
+async def open_witnesses(
+    program: Program,
+    on_ahead: Callable[[str, int], None],
+    on_fork: Callable[[str, str], None],
+) -> AsyncIterator[Witnesses]:
+    """Give what asks the witnesses that the configuration names; see ``Witnesses``."""
     async with open_client() as client:
-        witnesses = Witnesses(
-            config.listed,
+        yield Witnesses(
+            program.config.witness.listed,
             program.cosigned,
             program.store,
             NoteVerifier.parse(program.keys.vkey),
@@ -374,14 +392,6 @@ async def _witnessing(program: Program, halt: Callable[[str], None]) -> AsyncIte
             on_ahead=on_ahead,
             on_fork=on_fork,
         )
-        if config.ask:
-            # One that does not answer in time delays no start.
-            with suppress(TimeoutError, TfauditError, OSError):
-                async with asyncio.timeout(_WITNESS_PATIENCE):
-                    await witnesses.ask()
-        if reasons:
-            raise ConfigError(reasons[0])
-        yield witnesses
 
 
 @asynccontextmanager

@@ -47,6 +47,23 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class Word(NamedTuple):
+    """What a witness knows of the log.
+
+    Attributes:
+        witness: its name.
+        size: how many entries it knows; None when that could not be told.
+        note: the checkpoint that it showed, which a key of this log signed; empty when it showed
+            none, and the size is its word alone.
+        error: why it could not be told.
+    """
+
+    witness: str
+    size: int | None
+    note: str = ""
+    error: str = ""
+
+
 class Prove(Protocol):
     """Gives the proof that the log only grew from a size to another."""
 
@@ -148,6 +165,38 @@ class Witnesses:
             return
         await self._cosigned.keep(add_cosignatures(note, lines))
 
+    async def tell(self) -> list[Word]:
+        """Ask all at once how far they know the log, and let none of them stop anything.
+
+        One that shows no checkpoint is asked to cosign the newest, as at each start of a server:
+        if it knows more it says so, and cosigns nothing.
+
+        Raises:
+            UnavailableError: the log can't be read.
+        """
+        note = await self._store.checkpoint()
+        return await asyncio.gather(*(self._tell(each, note) for each in self._listed))
+
+    async def _tell(self, witness: ListedWitness, note: str) -> Word:
+        name = witness.verifier.name
+        shown = await self._shown(witness)
+        if shown is not None:
+            return Word(name, shown[1].size, shown[0])
+        if not note:
+            return Word(name, None, error="the log here has no entry yet to ask it about")
+        try:
+            size = verify_checkpoint(note, self._log).size
+            answer = await self._post(witness.address, AddCheckpoint(0, (), note).body())
+            if answer.status == 409:
+                return Word(name, parse_size(answer.body))
+        except (UnavailableError, InvalidInputError, VerificationError) as error:
+            return Word(name, None, error=str(error))
+        if answer.status == 200:
+            return Word(name, size)
+        return Word(
+            name, None, error=f"it answered {answer.status}{_MEANING.get(answer.status, '')}"
+        )
+
     async def _ask(
         self, witness: ListedWitness, note: str, checkpoint: Checkpoint
     ) -> Cosignature | None:
@@ -216,12 +265,10 @@ class Witnesses:
             VerificationError: it showed one; whoever has to know was told.
             UnavailableError: the log can't be read.
         """
-        try:
-            answer = await self._get(witness.latest(self._log.name))
-            note = answer.body.decode() if answer.status == 200 else ""
-            shown = await verify_own(self._store, note, self._log, self._entry_key)
-        except (UnavailableError, UnicodeDecodeError, InvalidInputError, VerificationError):
+        found = await self._shown(witness)
+        if found is None:
             return
+        note, shown = found
         if await self._root(shown.size) in {None, shown.root}:
             return
         self._on_fork(witness.verifier.name, note)
@@ -229,6 +276,19 @@ class Witnesses:
             f"it showed a checkpoint of {shown.size} entries that is signed with this log's key "
             "and has another root: the log was forked"
         )
+
+    async def _shown(self, witness: ListedWitness) -> tuple[str, Checkpoint] | None:
+        """Return the checkpoint of this log that a witness shows; None when it shows none.
+
+        Raises:
+            UnavailableError: the log can't be read.
+        """
+        try:
+            answer = await self._get(witness.latest(self._log.name))
+            note = answer.body.decode() if answer.status == 200 else ""
+            return note, await verify_own(self._store, note, self._log, self._entry_key)
+        except (UnavailableError, UnicodeDecodeError, InvalidInputError, VerificationError):
+            return None
 
     def _checked(self, witness: ListedWitness, note: str, body: bytes) -> Cosignature:
         try:

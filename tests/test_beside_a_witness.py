@@ -155,15 +155,17 @@ def test_after_a_loss_on_record_cosigning_begins_anew(world: World, tmp_path: Pa
         seen = (world.data / "checkpoint.cosigned").read_text()
         shutil.rmtree(world.data)
         shutil.copytree(backup, world.data)
+        # The word of a witness that is not asked: no checkpoint is kept with it.
+        loss = ("--known-size", 7, "--accept-loss", "--yes")
+        tfaudit("log", "recover", *loss, "--data", world.data)
         (world.data / "checkpoint.cosigned").write_text(seen)
-        tfaudit("log", "recover", "--known-size", 7, "--accept-loss", "--data", world.data)
         size, told = world.cosigned()
         assert (None, True) == (size, "it knows 7 entries of this log, which has 4" in told)
         # Grown to another history of that size, which is on record as well.
         commit(world.data, appends(range(3)))
         with pytest.raises(ConfigError, match="the log was forked"):
             world.cosigned()
-        tfaudit("log", "recover", "--accept-loss", "--data", world.data)
+        tfaudit("log", "recover", "--accept-loss", "--yes", "--data", world.data)
         size, told = world.cosigned()
         assert (None, True) == (size, "the log was forked" in told)
         origin = seen.split("\n")[0]

@@ -312,3 +312,20 @@ async def test_a_disk_that_is_full_ends_nothing(
     with pytest.raises(asyncio.CancelledError):
         await world.witnesses.run(5.0, sleep)
     assert 1 == world.size()
+
+
+async def test_a_witness_tells_how_far_it_knows_the_log(world: World) -> None:
+    """By what it shows, which the log's key signed; else by its word; one that is down by nothing.
+
+    None of them stops anything.
+    """
+    await world.grow(5)
+    await world.witnesses.ask()
+    world.asked.shown = {n: Answer(404, b"none\n") for n in (1, 2)}
+    world.asked.down = {2}
+    told = {each.witness: each for each in await world.witnesses.tell()}
+    names = [each.verifier.name for each in world.asked.cosigners]
+    assert [5, 5, None] == [told[name].size for name in names]
+    assert [True, False, False] == [bool(told[name].note) for name in names]
+    assert "can't be reached" in told[names[2]].error
+    assert [] == [*world.ahead, *world.forks]

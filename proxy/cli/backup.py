@@ -20,7 +20,7 @@ from proxy.cli._common import (
     settings,
 )
 from proxy.cli._output import clean, count_text, print_json
-from proxy.errors import ConfigError, InvalidInputError, NotFoundError
+from proxy.errors import ConfigError, ConflictError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from proxy.cli._verification import Findings
@@ -99,7 +99,8 @@ def restore(
         bool,
         typer.Option(
             "--accept-loss",
-            help="Restore it though an anchor knows entries after it: they are lost for good.",
+            help="Restore it though an anchor or a witness knows entries after it, which are lost "
+            "for good.",
         ),
     ] = False,
     data: DataOption = None,
@@ -210,21 +211,20 @@ def _restore(source: Path, keys: Path | None, config: "Config") -> "Findings":
 
 
 def _settle_loss(config: "Config", findings: "Findings", *, accept: bool) -> None:
-    """Pass when no anchor knows more of the log than the backup has, or that is put on record.
+    """Pass when nobody knows more of the log than the backup has, or that is put on record.
 
     Raises:
-        ConfigError: one does.
+        ConflictError: an anchor or a witness does.
     """
     from proxy.cli._recovery import known_of_lost, record_loss  # noqa: PLC0415 - quick start
 
     async def action() -> None:
         async with opened(config, is_recovery=True) as program:
-            lost = await known_of_lost(program) if program.anchors else []
-        if not lost:
+            known = await known_of_lost(program)
+        if not known.size:
             return
         if not accept:
-            known = max(lost, key=lambda each: each.size)
-            raise ConfigError(
+            raise ConflictError(
                 f"{known.by} knows the log with {known.size} entries, and the backup has "
                 f"{findings.entries}, or others: nothing was restored. Restore the newest backup. "
                 "If what came after this one is lost for good, say so with --accept-loss, which "

@@ -1,7 +1,6 @@
 """Tests of `tfaudit log recover`: the only way on from an older database, and always on record."""
 
 import json
-import re
 import shutil
 import time
 from collections.abc import Callable
@@ -41,8 +40,8 @@ def put_back(data: Path) -> None:
 def test_nothing_is_done_without_the_word(tfaudit: Tfaudit, older: Path) -> None:
     """It is told what is lost, and that the newest database would be better."""
     before = {each.name: each.read_bytes() for each in older.glob("checkpoint.*")}
-    told = tfaudit("log", "recover", code=2).stderr
-    assert re.search(r"has 3 entries, where it once had 7: put the newest database", told)
+    told = tfaudit("log", "recover", code=1).stderr
+    assert "as checkpoint.last tells, the log has 3 entries, where it once had 7: put the" in told
     assert before == {each.name: each.read_bytes() for each in older.glob("checkpoint.*")}
     assert "tfaudit log recover" in tfaudit("log", code=2).stderr
 
@@ -50,7 +49,7 @@ def test_nothing_is_done_without_the_word(tfaudit: Tfaudit, older: Path) -> None
 def test_a_recovery_is_on_record_and_the_log_goes_on(tfaudit: Tfaudit, older: Path) -> None:
     """What told of the loss is kept, and its digest is in the entry."""
     lost = (older / "checkpoint.last").read_bytes()
-    told = tfaudit("log", "recover", "--accept-loss").stdout
+    told = tfaudit("log", "recover", "--accept-loss", "--yes").stdout
     assert "Entry 3 records it: 4 entries lost" in told
     assert lost == (older / "checkpoint.lost-7").read_bytes()
     grow(older, 1)
@@ -91,9 +90,9 @@ def test_a_recovery_that_is_cut_short_is_begun_anew(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(*step, cut)
         with pytest.raises(Cut):
-            tfaudit("log", "recover", "--accept-loss")
+            tfaudit("log", "recover", "--accept-loss", "--yes")
     assert "the log was forked" in tfaudit("state", "list", code=2).stderr
-    tfaudit("log", "recover", "--accept-loss")
+    tfaudit("log", "recover", "--accept-loss", "--yes")
     assert shown == (data / "checkpoint.lost-4").read_text()
     assert "audit.recovered" in events(tfaudit)
     tfaudit("verify")
@@ -106,6 +105,52 @@ def test_a_log_that_lost_nothing_is_left_alone(tfaudit: Tfaudit, data: Path) -> 
         told = tfaudit("log", "recover", "--accept-loss", *options, code=1).stderr
         assert "nothing is lost" in told
     assert "audit.recovered" not in events(tfaudit)
+
+
+def test_it_is_asked_before_anything_is_done(tfaudit: Tfaudit, older: Path) -> None:
+    """A no, or nobody to answer, changes nothing; a yes does it."""
+    told = tfaudit("log", "recover", "--accept-loss", answer="n\n", code=1).stderr
+    assert "Let the log go on with 3 entries, where it once had 7 (4 entries lost)?" in told
+    assert "--yes" in tfaudit("log", "recover", "--accept-loss", code=2).stderr
+    assert [] == list(older.glob("checkpoint.lost-*"))
+    assert "Entry 3 records it" in tfaudit("log", "recover", "--accept-loss", answer="y\n").stdout
+
+
+def test_a_size_that_nobody_confirms_needs_the_word_of_a_person(
+    tfaudit: Tfaudit, data: Path
+) -> None:
+    """Who is told what it means, and that no checkpoint is kept, since none tells of it."""
+    grow(data, 3)
+    command = ("log", "recover", "--accept-loss", "--known-size", 9999)
+    told = tfaudit(*command, answer="n\n", code=1).stderr
+    assert "NOBODY WHO COULD BE ASKED KNOWS 9999 ENTRIES" in told
+    assert "a number that is too high hides a later loss" in told
+    assert "audit.recovered" not in events(tfaudit)
+    told = tfaudit(*command, "--yes").stdout
+    assert "9995 entries lost. No checkpoint tells of it, so none is kept." in told
+    assert [] == list(data.glob("checkpoint.lost-*"))
+    (entry,) = json_lines(tfaudit("log", "--json", "--event", "audit.recovered").stdout)
+    assert {"size": 4, "known_size": 9999, "lost": 9995, "known_by": "--known-size"} == entry[
+        "entry"
+    ]["recovery"]
+    tfaudit("verify")
+
+
+def test_what_witnesses_cosigned_before_tells_of_a_loss(tfaudit: Tfaudit, older: Path) -> None:
+    """Also when no witness is configured; once it is on record it tells nothing more."""
+    (older / "checkpoint.last").rename(older / "checkpoint.cosigned")
+    told = tfaudit("log", "recover", code=1).stderr
+    assert "as checkpoint.cosigned tells, the log has 3 entries, where it once had 7" in told
+    told = tfaudit("log", "recover", "--accept-loss", "--yes").stdout
+    assert "checkpoint.lost-7: give it to your auditors" in told
+    assert "nothing is lost" in tfaudit("log", "recover", code=1).stderr
+
+
+def test_a_cosigned_file_that_is_no_checkpoint_tells_nothing(tfaudit: Tfaudit, data: Path) -> None:
+    """The next that is cosigned takes its place."""
+    grow(data, 1)
+    (data / "checkpoint.cosigned").write_text("mine\n")
+    assert "nothing is lost" in tfaudit("log", "recover", code=1).stderr
 
 
 def test_no_recovery_beside_a_server(tfaudit: Tfaudit, older: Path) -> None:
@@ -174,8 +219,10 @@ def test_a_server_whose_log_a_witness_knows_otherwise_signs_nothing_on(
     assert [vkey.split("+")[0], str(size)] == shown.split("\n")[:2]
     assert "the log was forked" in tfaudit("state", "list", code=2).stderr
     assert "FAILED (invalid)" in tfaudit("verify", "--no-record", code=1).stderr
-    assert "put the newest database" in tfaudit("log", "recover", code=2).stderr
-    told = tfaudit("log", "recover", "--accept-loss").stdout
+    told = tfaudit("log", "recover", code=1).stderr
+    assert "and is not the one that checkpoint.fork knows with" in told
+    assert "those from some entry on were replaced by others. Put the database back" in told
+    told = tfaudit("log", "recover", "--accept-loss", "--yes").stdout
     assert "those from some entry on were replaced by others" in told
     assert shown == (data / f"checkpoint.lost-{size}").read_text()
     assert not (data / "checkpoint.fork").exists()
@@ -187,7 +234,7 @@ def test_a_server_whose_log_a_witness_knows_otherwise_signs_nothing_on(
 
 
 def test_a_server_that_is_older_than_a_witness_knows_it_signs_nothing_on(
-    tfaudit: Tfaudit, data: Path, tmp_path: Path
+    tfaudit: Tfaudit, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole directory was restored, so that only the witness tells.
 
@@ -223,6 +270,15 @@ def test_a_server_that_is_older_than_a_witness_knows_it_signs_nothing_on(
         with pytest.raises(AssertionError, match="ended with 2") as told:
             server.start()
         assert f"log recover --known-size {known}" in str(told.value)
-        tfaudit("log", "recover", "--accept-loss", "--known-size", known)
+        assert "nothing is lost" in tfaudit("log", "recover", code=1).stderr
+        monkeypatch.setenv("TFAUDIT_WITNESS_ASK", asked["TFAUDIT_WITNESS_ASK"])
+        said = tfaudit("log", "recover", code=1).stderr
+        assert f"as the witness {NAME} tells, the log has" in said
+        assert f"where it once had {known}:" in said
+        for size in (known + 1, 10 * known):
+            said = tfaudit("log", "recover", "--accept-loss", "--known-size", size, code=2).stderr
+            assert "no witness of the configuration knows so many entries" in said
+        said = tfaudit("log", "recover", "--accept-loss", "--yes").stdout
+        assert f"{data}/checkpoint.lost-{known}: give it to your auditors" in said
         with server:
             assert server.is_ready()

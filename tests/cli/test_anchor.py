@@ -100,9 +100,11 @@ def test_a_recovery_asks_the_anchors_and_is_on_record(
     """Then everything goes on, and the anchors are given what is newer; what was lost is kept."""
     names = {each.name for each in older.iterdir()}
     assert [True, True] == ["knows with 7" in each["error"] for each in listed(tfaudit, code=1)]
-    told = tfaudit("log", "recover", code=2).stderr
+    told = tfaudit("log", "recover", code=1).stderr
     assert "has 3 entries, where it once had 7" in told
-    tfaudit("log", "recover", "--accept-loss")
+    told = tfaudit("log", "recover", "--accept-loss", "--known-size", 8, code=2).stderr
+    assert "knows so many entries, though all answered; the most that is known are 7" in told
+    tfaudit("log", "recover", "--accept-loss", "--yes")
     [line] = json_lines(tfaudit("log", "--json", "--event", "audit.recovered").stdout)
     recovery = line["entry"]["recovery"]
     assert (3, 7, 4, "the anchor share, the anchor note") == (
@@ -133,7 +135,8 @@ def test_an_anchor_that_is_away_hinders_nothing_and_is_told(
     assert ["share"] == [each["name"] for each in listed(tfaudit, code=2) if each["error"]]
     told = tfaudit("anchor", "now", code=2).stderr
     assert "not anchored in share; in all others it is" in told
-    told = tfaudit("log", "recover", "--accept-loss", "--known-size", 99).stderr
+    told = tfaudit("log", "recover", "--accept-loss", "--known-size", 99, "--yes").stderr
+    assert "NOBODY WHO COULD BE ASKED KNOWS 99 ENTRIES" in told
     assert "The anchor share could not be asked, so what it knows is not counted" in told
 
 
@@ -172,8 +175,11 @@ def test_an_older_backup_is_restored_when_the_loss_is_accepted_alone(
     grow(data, 4)
     tfaudit("anchor", "now")
     shutil.rmtree(data)
-    told = tfaudit("backup", "restore", backup, code=2).stderr
-    assert "the anchor share knows the log with 8 entries, and the backup has 4" in told
+    told = tfaudit("backup", "restore", backup, code=1).stderr
+    assert (
+        "the anchor share, the anchor note knows the log with 8 entries, and the backup has 4"
+        in told
+    )
     assert not data.exists()
     assert "4 entries lost" in tfaudit("backup", "restore", backup, "--accept-loss").stderr
     names = [each for each in events(tfaudit) if each in {"audit.recovered", "config.changed"}]

@@ -93,7 +93,7 @@ def test_a_server_that_turns_out_to_be_older_signs_nothing_on(
     with pytest.raises(AssertionError, match="which a witness or an anchor showed"):
         server.start()
     away.rename(place)
-    server.cli("log", "recover", "--accept-loss")
+    server.cli("log", "recover", "--accept-loss", "--yes")
     with server:
         assert 401 == server.request("GET", "/state/a").status
     assert [] == list(server.data.glob("checkpoint.fork"))
