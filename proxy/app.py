@@ -334,8 +334,9 @@ async def _witnessing(program: Program, halt: Callable[[str], None]) -> AsyncIte
     reasons: list[str] = []
 
     def stop(reason: str) -> None:
-        halt(reason)
-        reasons.append(reason)
+        if reason not in reasons:  # told once, not in every round
+            halt(reason)
+            reasons.append(reason)
 
     def on_fork(witness: str, note: str) -> None:
         last = program.last_checkpoint

@@ -47,6 +47,10 @@ class UnavailableError(TfauditError):
     """It could not be done or could not be told; nothing was changed; ask again."""
 
 
+class HaltedError(UnavailableError):
+    """The log must not grow from where it is, since it is not what others know it as."""
+
+
 class VerificationError(TfauditError):
     """The evidence does not hold.
 

@@ -91,16 +91,19 @@ class Program:
     halt: Callable[[str], None]
     cosigned: CosignedCheckpoint
     policy: Policy
+    refusal: str = ""
+    """Why the log must not grow, so that nothing is put on record; empty when it may."""
 
 
 @asynccontextmanager
-async def open_program(
+async def open_program(  # noqa: PLR0913 - each opens it for another purpose
     config: Config,
     *,
     create: bool,
     on_commit: Callable[[int, int, float], None] | None = None,
     workers: int = 0,
     is_recovery: bool = False,
+    may_only_read: bool = False,
 ) -> AsyncIterator[Program]:
     """Open the keys and the store, check that the log is the one it was, build the services.
 
@@ -111,6 +114,8 @@ async def open_program(
         on_commit: told the number of jobs and entries and the seconds of each commit.
         workers: processes that prepare uploads; none prepares them in this one.
         is_recovery: the log is known not to be what it was, and is to go on all the same.
+        may_only_read: when the log must not grow, open it all the same, to be read: the store takes
+            no job, and ``refusal`` tells why.
 
     Raises:
         ConfigError: something is missing, unreadable, or not what it was.
@@ -141,11 +146,19 @@ async def open_program(
         after.callback(keys.close)
         after.push_async_callback(anchors.aclose)
         _require_opens(config, keys.master)
+        refusal = ""
         if not is_recovery:
-            await last_checkpoint.check(store)
-            await _check_anchors(anchors, directory, is_server=create)
+            try:
+                await last_checkpoint.check(store)
+                await _check_anchors(anchors, directory, is_server=create)
+            except ConfigError as error:
+                if not may_only_read:
+                    raise
+                refusal = str(error)
         await cosigned.load(lambda note: last_checkpoint.contained(store, note))
         policy = config.redaction.policy() if create else await _policy_in_force(store)
+        if refusal:
+            store.halt(refusal)
         readings = ReadingLog(store, window=config.audit.reading_window, now=now)
         async with PasswordHasher() as hasher, WorkerPool(secrets, workers, policy) as preparer:
             store.crowd = preparer.load
@@ -188,8 +201,9 @@ async def open_program(
                 halt=store.halt,
                 cosigned=cosigned,
                 policy=policy,
+                refusal=refusal,
             )
-        if not is_recovery:
+        if not is_recovery and not refusal:
             with suppress(TfauditError, OSError):
                 await last_checkpoint.note(store)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from proxy.cli._common import caller, notice, opened, run
+from proxy.cli._common import caller, notice, opened, put_on_record, run
 from proxy.cli._filters import Filters, tell_nothing, tell_pruned
 from proxy.cli._output import count_text, print_json
 from proxy.cli._values import parse_moment
@@ -91,7 +91,7 @@ def export_bundle(asked: Asked, config: "Config", *, force: bool, as_json: bool)
         raise InvalidInputError("--since-checkpoint can be given once: name the oldest of them")
 
     async def action() -> _Written:
-        async with opened(config) as program:
+        async with opened(config, may_only_read=True) as program:
             written = await _write(program, asked, output, force=force)
             if not written.entries:
                 await tell_nothing(program.store, filters)
@@ -185,7 +185,7 @@ async def _write(
     name = who.principal.name
     message = f"{name} exported the log as a bundle: {part}{chosen}"
     entry = draft("audit.exported", "success", message, who, export=what)
-    recorded = (await store.write(lambda transaction: transaction.append(entry))).index
+    recorded = await put_on_record(program, entry)
     if asked.last is None and recorded is not None:
         last = recorded
     wanted = await _wanted(program, asked, first, last, now)
@@ -209,7 +209,7 @@ async def _write(
         who,
         export={**what, "to": last, "entries": count, "sha256": digest},
     )
-    await store.write(lambda transaction: transaction.append(done))
+    await put_on_record(program, done)
     cosigned = wanted.older.get("cosigned")
     size = 0 if cosigned is None else cosigned[1].size
     return _Written(first, last, count, digest, size if program.cosigned.is_wanted else None)

@@ -34,6 +34,7 @@ from proxy.errors import (
 
 if TYPE_CHECKING:
     from proxy.config import Config
+    from proxy.contracts import Draft
     from proxy.program import Program
 
 T = TypeVar("T")
@@ -135,7 +136,11 @@ def settings(
 
 @asynccontextmanager
 async def opened(
-    config: "Config", *, create: bool = False, is_recovery: bool = False
+    config: "Config",
+    *,
+    create: bool = False,
+    is_recovery: bool = False,
+    may_only_read: bool = False,
 ) -> "AsyncIterator[Program]":
     """Open the program on a data directory; a server may run beside it.
 
@@ -143,6 +148,9 @@ async def opened(
         config: names the directory.
         create: make keys and database when there are none.
         is_recovery: the log is known not to be what it was, and is to go on all the same.
+        may_only_read: give what is there also when the log must not grow, without an entry, which
+            is told. Whoever asks puts nothing on record when the program has a ``refusal``. No
+            state leaves so: that some was read is always on record before.
 
     Raises:
         ConfigError: there is no data directory, or it does not allow a start.
@@ -160,7 +168,14 @@ async def opened(
     from proxy.tfstate.policy import STANDARD  # noqa: PLC0415
 
     with quiet():
-        async with open_program(config, create=create, is_recovery=is_recovery) as program:
+        async with open_program(
+            config, create=create, is_recovery=is_recovery, may_only_read=may_only_read
+        ) as program:
+            if program.refusal:
+                notice(
+                    "NOT ON RECORD: this is read without an entry in the log, which must not grow."
+                )
+                notice(program.refusal)
             if not is_recovery and not create:
                 for name, error in program.anchors.uncompared.items():
                     notice(f"The log could not be compared with the anchor {name}: {error}")
@@ -171,6 +186,17 @@ async def opened(
                     "are used: start the server with them."
                 )
             yield program
+
+
+async def put_on_record(program: "Program", entry: "Draft") -> int | None:
+    """Commit the entry that tells of a reading; return its index, or None when none may be.
+
+    Raises:
+        UnavailableError: it could not be committed: nothing may be read.
+    """
+    if program.refusal:
+        return None  # which was told when it was opened
+    return (await program.store.write(lambda transaction: transaction.append(entry))).index
 
 
 def require_directory(config: "Config") -> None:

@@ -16,6 +16,7 @@ from proxy.cli._common import (
     caller,
     notice,
     opened,
+    put_on_record,
     run,
     settings,
 )
@@ -56,7 +57,8 @@ def create(
 ) -> None:
     """Copy the database as it is at one moment, while a server goes on serving.
 
-    The backup is an entry of the log itself, and the copy holds that entry.
+    The backup is an entry of the log itself, and the copy holds that entry. Of a log that must not
+    grow it is made without an entry, for evidence, with the checkpoints beside the database.
     """
     loaded = settings(data, config)
     _require_empty(target)
@@ -64,7 +66,12 @@ def create(
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def action() -> int:
-        async with opened(loaded) as program:
+        async with opened(loaded, may_only_read=True) as program:
+            if program.refusal and with_keys:
+                raise ConfigError(
+                    "nothing was copied: who has keys and states can read them all, which must be "
+                    "on record, and the log must not grow. Leave --with-keys away"
+                )
             return await _create(program, loaded, target, with_keys=with_keys)
 
     try:
@@ -110,7 +117,10 @@ def restore(
     """Put a backup into an empty data directory, and verify all of it before saying so.
 
     What happened after the backup was made is not in it, and the log goes on from there: keep the
-    checkpoints you had, they show where.
+    checkpoints you had, they show where. From here on the copy goes on as the log itself, with its
+    keys: what it records beside the log is a second history. For a drill verify with --no-record
+    and serve with --no-sinks, or verify the backup where it lies, which changes nothing:
+    [bold]tfaudit verify --data SOURCE_DIR --against CHECKPOINTS[/]
     """
     loaded = settings(data, config)
     directory = loaded.data.directory
@@ -145,6 +155,11 @@ def restore(
         "Entries made after the backup are not in it. A checkpoint kept from then shows the gap: "
         "tfaudit verify --checkpoint FILE"
     )
+    notice(
+        "From here on this copy goes on as the log itself, with its keys. If the log goes on "
+        "elsewhere this is a drill, and must not become a second history: verify with `tfaudit "
+        "verify --no-record`, serve with `tfaudit serve --no-sinks`, and remove it afterwards."
+    )
 
 
 async def _create(program: "Program", config: "Config", target: Path, *, with_keys: bool) -> int:
@@ -162,11 +177,15 @@ async def _create(program: "Program", config: "Config", target: Path, *, with_ke
         who,
         export={"format": "backup", "keys": with_keys},
     )
-    await program.store.write(lambda transaction: transaction.append(entry))
+    await put_on_record(program, entry)
     with not_rotating(config) if with_keys else nullcontext():
         await program.store.backup(target / DATABASE)
         if with_keys and config.data.keys.is_dir():
             _copy_keys(config.data.keys, target / KEYS)
+    if program.refusal:
+        # What tells why, and what was known before.
+        for each in sorted(config.data.directory.glob("checkpoint.*")):
+            _copy_private(each, target / each.name)
     async with SQLiteReader(target / DATABASE) as copy:
         (target / BACKUP_CHECKPOINT).write_text(await copy.checkpoint(), "utf-8")
         return await copy.size()

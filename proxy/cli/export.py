@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from proxy.cli._bundle_export import Asked, export_bundle
-from proxy.cli._common import ConfigOption, DataOption, caller, notice, opened, run, settings
+from proxy.cli._common import (
+    ConfigOption,
+    DataOption,
+    caller,
+    notice,
+    opened,
+    put_on_record,
+    run,
+    settings,
+)
 from proxy.cli._filters import (
     ActorFilter,
     ClaimFilter,
@@ -154,7 +163,7 @@ def export(
             raise InvalidInputError(f"{path} exists: an export never overwrites, name a new file")
 
     async def action() -> tuple[int, Path | None]:
-        async with opened(settings(data, config)) as program:
+        async with opened(settings(data, config), may_only_read=True) as program:
             place = await _provable_place(program, checkpoint_out, is_asked=is_checkpoint_asked)
             return await _export(program, filters, form, output, place), place
 
@@ -238,7 +247,7 @@ def _export_tiles(
     require_room(output)
 
     async def action() -> tuple[int, int]:
-        async with opened(settings(data, config)) as program:
+        async with opened(settings(data, config), may_only_read=True) as program:
             return await _write_tiles(program, output)
 
     size, files = run(action())
@@ -281,8 +290,8 @@ async def _write_tiles(program: "Program", directory: Path) -> tuple[int, int]:
         who,
         export={"format": "tiles", "filters": {}},
     )
-    await store.write(lambda transaction: transaction.append(entry))
-    while await store.keep_tiles():
+    await put_on_record(program, entry)
+    while not program.refusal and await store.keep_tiles():
         pass
     await tell_pruned(store, LogQuery())
     note = await store.checkpoint()
@@ -319,7 +328,7 @@ async def _export(
         who,
         export={"format": form.value, "filters": asked},
     )
-    await program.store.write(lambda transaction: transaction.append(entry))
+    await put_on_record(program, entry)
     note = await program.store.checkpoint()
     size = verify_checkpoint(note, NoteVerifier.parse(program.keys.vkey)).size
     count = 0

@@ -39,7 +39,7 @@ def list_locks(
     """
 
     async def action() -> tuple[list[HeldLock], Directory]:
-        async with opened(settings(data, config)) as program:
+        async with opened(settings(data, config), may_only_read=True) as program:
             return await program.store.locks(), program.store.directory()
 
     locks, directory = run(action())

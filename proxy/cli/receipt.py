@@ -2,13 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from proxy.cli._common import ConfigOption, DataOption, caller, notice, opened, run, settings
 from proxy.cli._output import print_bytes
-from proxy.errors import InvalidInputError
+from proxy.contracts import LogQuery, StoredRecord
+from proxy.errors import InvalidInputError, NotFoundError
+from proxy.pruned_entries import refuse_pruned
+
+if TYPE_CHECKING:
+    from proxy.program import Program
 
 
 def receipt(
@@ -34,7 +39,9 @@ def receipt(
     """
 
     async def action() -> bytes:
-        async with opened(settings(data, config)) as program:
+        async with opened(settings(data, config), may_only_read=True) as program:
+            if program.refusal:
+                return (await program.proofs.receipt(await _entry(program, index))).text().encode()
             while await program.store.keep_tiles():
                 pass  # a log that no server has served since an upgrade
             proved = await program.proofs.prove_entry(caller("receipt"), index)
@@ -46,6 +53,21 @@ def receipt(
         return
     write_new(output, content)
     notice(f"The receipt of entry {index} is {output}.")
+
+
+async def _entry(program: "Program", index: int) -> StoredRecord:
+    """Return an entry, without one that tells of it.
+
+    Raises:
+        NotFoundError: there is none.
+        EntryPrunedError: it was archived and pruned.
+    """
+    await refuse_pruned(program.store, index)
+    query = LogQuery(after=index - 1 if index else None, limit=1)
+    async for stored in program.store.entries(query):
+        if stored.record.index == index:
+            return stored
+    raise NotFoundError(f"there is no entry {index}: look for one in the log")
 
 
 def write_new(path: Path, content: bytes) -> None:

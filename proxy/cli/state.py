@@ -65,7 +65,7 @@ def list_states(
     """List all workspaces with their newest version and their lock."""
 
     async def action() -> list[WorkspaceSummary]:
-        async with opened(settings(data, config)) as program:
+        async with opened(settings(data, config), may_only_read=True) as program:
             return await program.store.workspaces()
 
     found = run(action())
@@ -102,7 +102,7 @@ def versions(
     parse_workspace(workspace)
 
     async def action() -> tuple[list[StateVersion], WorkspaceRecord]:
-        async with opened(settings(data, config)) as program:
+        async with opened(settings(data, config), may_only_read=True) as program:
             return await _versions(program, workspace)
 
     found, record = run(action())

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from proxy.anchors.keeping import AnchorStatus
 from proxy.cosigned import Cosigned
-from proxy.errors import NotFoundError, UnavailableError
+from proxy.errors import HaltedError, NotFoundError, UnavailableError
 from proxy.logs import Logger
 from proxy.server.appkeys import ANCHORS, COSIGNED, METRICS, READINESS, SINKS, STORE
 
@@ -28,16 +28,25 @@ async def readyz(request: web.Request) -> web.Response:
     """
     try:
         await request.app[READINESS].require()
+    except HaltedError:
+        # Its log told why when it began to refuse, once.
+        return _not_ready(
+            "the log is not signed on, as it is not the one that a witness or an anchor knows"
+        )
     except UnavailableError as error:
         _log.warning("not ready", error=str(error))
-        return web.Response(
-            status=503,
-            text="not ready: the store can't be used; see the server's log\n",
-            headers={"Retry-After": "10"},
-        )
+        return _not_ready("the store can't be used")
     anchors = await _anchors(request)
     lines = "".join(f"{_anchor_line(each)}\n" for each in anchors)
     return web.Response(text=f"ready\n{_cosigned_line(request)}{lines}")
+
+
+def _not_ready(why: str) -> web.Response:
+    return web.Response(
+        status=503,
+        text=f"not ready: {why}; see the server's log\n",
+        headers={"Retry-After": "10"},
+    )
 
 
 async def _anchors(request: web.Request) -> list[AnchorStatus]:

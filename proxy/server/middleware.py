@@ -18,6 +18,7 @@ from proxy.client_text import client_path, client_text
 from proxy.contracts import Store
 from proxy.errors import (
     ForbiddenError,
+    HaltedError,
     InvalidInputError,
     TfauditError,
     UnauthenticatedError,
@@ -169,7 +170,9 @@ class Gatekeeper:
             response = _routing_failure(request, error)
         except TfauditError as error:
             response = _failure(request, error)
-            reason = str(error)
+            # Why it was halted stands in the log, once.
+            is_halted = isinstance(error, HaltedError)
+            reason = "the log is not signed on" if is_halted else str(error)
         except Exception as error:  # noqa: BLE001 - whatever a bug raises is answered, and told in the log
             self._tell_bug("internal error", request, request_id=request_id, route=route)
             response = _failure(request, error)

@@ -41,6 +41,7 @@ from proxy.contracts import (
 from proxy.directory import Directory
 from proxy.errors import (
     ConfigError,
+    HaltedError,
     InvalidInputError,
     TfauditError,
     UnavailableError,
@@ -273,7 +274,7 @@ class SQLiteStore:
         if self._closed:
             raise UnavailableError("the store is closing: ask again in a moment")
         if self._halted:
-            raise UnavailableError(self._halted)
+            raise HaltedError(self._halted)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Committed[T]] = loop.create_future()
         self._waiting.append(_Job(job, future, loop))

@@ -118,7 +118,7 @@ def test_a_backup_may_be_older_than_its_anchors(tfaudit: Tfaudit, data: Path, pl
 @pytest.mark.usefixtures("older")
 def test_a_loss_on_record_is_told_each_time(tfaudit: Tfaudit, data: Path) -> None:
     """Of a data directory, its tiles and its export; anchors of what was lost fail nothing."""
-    tfaudit("log", "recover", "--accept-loss")
+    tfaudit("log", "recover", "--accept-loss", "--yes")
     said = "what the 4 entries said that were lost: entry 3 records that the log went on with 3"
     told = json.loads(tfaudit("verify", "--json").stdout)
     assert "verified" == told["result"]

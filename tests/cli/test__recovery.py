@@ -43,7 +43,7 @@ def test_nothing_is_done_without_the_word(tfaudit: Tfaudit, older: Path) -> None
     told = tfaudit("log", "recover", code=1).stderr
     assert "as checkpoint.last tells, the log has 3 entries, where it once had 7: put the" in told
     assert before == {each.name: each.read_bytes() for each in older.glob("checkpoint.*")}
-    assert "tfaudit log recover" in tfaudit("log", code=2).stderr
+    assert "tfaudit log recover" in tfaudit("token", "list", code=2).stderr
 
 
 def test_a_recovery_is_on_record_and_the_log_goes_on(tfaudit: Tfaudit, older: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_recovery_that_is_cut_short_is_begun_anew(
         patch.setattr(*step, cut)
         with pytest.raises(Cut):
             tfaudit("log", "recover", "--accept-loss", "--yes")
-    assert "the log was forked" in tfaudit("state", "list", code=2).stderr
+    assert "the log was forked" in tfaudit("token", "list", code=2).stderr
     tfaudit("log", "recover", "--accept-loss", "--yes")
     assert shown == (data / "checkpoint.lost-4").read_text()
     assert "audit.recovered" in events(tfaudit)
@@ -212,12 +212,14 @@ def test_a_server_whose_log_a_witness_knows_otherwise_signs_nothing_on(
         pass
     with served(tmp_path / "w", log=vkey, port=port):
         until(lambda: not server.is_ready())
-    assert "THE LOG IS NOT SIGNED ON" in server.stderr
+    assert "the log is not signed on" in server.request("GET", "/readyz").body.decode()
     assert 503 == server.request("GET", "/state/a").status
+    assert 1 == server.stderr.count("THE LOG IS NOT SIGNED ON")
     assert 2 == server.stop()
     shown = (data / "checkpoint.fork").read_text()
     assert [vkey.split("+")[0], str(size)] == shown.split("\n")[:2]
-    assert "the log was forked" in tfaudit("state", "list", code=2).stderr
+    assert "the log was forked" in tfaudit("state", "list").stderr
+    assert "the log was forked" in tfaudit("state", "pull", "a", code=2).stderr
     assert "FAILED (invalid)" in tfaudit("verify", "--no-record", code=1).stderr
     told = tfaudit("log", "recover", code=1).stderr
     assert "and is not the one that checkpoint.fork knows with" in told

@@ -80,7 +80,12 @@ def test_an_unknown_anchor_is_told(tfaudit: Tfaudit, place: Path) -> None:
 @pytest.mark.usefixtures("older")
 @pytest.mark.parametrize(
     "command",
-    [("log",), ("anchor", "now"), ("token", "list"), ("key", "rotate", "entry", "--yes")],
+    [
+        ("state", "pull", "prod"),
+        ("anchor", "now"),
+        ("token", "list"),
+        ("key", "rotate", "entry", "--yes"),
+    ],
 )
 def test_no_command_signs_on_an_older_log(
     tfaudit: Tfaudit, data: Path, command: tuple[str, ...]
@@ -147,7 +152,7 @@ def test_something_else_in_the_place_stops_every_command(
     grow(data, 1)
     note = place.parent / "note"
     note.write_text("mine\n")
-    for command in (("log",), ("log", "recover", "--accept-loss")):
+    for command in (("token", "list"), ("log", "recover", "--accept-loss")):
         told = tfaudit(*command, code=2).stderr
         assert f"the anchor note: {note} holds no checkpoint: it is left as it is" in told
     assert "mine\n" == note.read_text()
@@ -160,7 +165,7 @@ def test_beside_a_server_its_word_is_enough(tfaudit: Tfaudit, data: Path, older:
         told = tfaudit("log")
         assert "" == told.stderr
         tell_halted(held, "a fork was found")
-        told = tfaudit("log", code=2)
+        told = tfaudit("token", "list", code=2)
         assert "the server that runs here signs nothing on: a fork was found" in told.stderr
 
 
@@ -216,4 +221,4 @@ def test_junk_in_an_anchor_is_told_with_its_file(tfaudit: Tfaudit, data: Path, p
     grow(data, 3)
     name = f"{7:020d}-{'0' * 16}.checkpoint"
     (place / name).write_text("junk\n")
-    assert f"{name} in {place} is no checkpoint" in tfaudit("log", code=2).stderr
+    assert f"{name} in {place} is no checkpoint" in tfaudit("token", "list", code=2).stderr

@@ -197,3 +197,28 @@ def test_a_run_under_way_goes_on_in_a_restored_backup(
         app, ["log", "--event", "run.completed", "--data", str(tmp_path / "new")]
     )
     assert "1 save, serial 1: " in shown.stdout
+
+
+def test_a_backup_is_verified_where_it_lies(
+    data: Path, backup: Path, restore: Restore, tmp_path: Path
+) -> None:
+    """For a drill: without a record and against what was kept elsewhere; a restored copy tells how.
+
+    A restored one goes on as the log itself: it is told how a drill leaves it as it is.
+    """
+    kept = tmp_path / "kept.checkpoint"
+    shutil.copy(data / "checkpoint.last", kept)
+    before = (backup / "tfaudit.db").read_bytes()
+
+    def verify(directory: Path, *options: object, code: int = 0) -> str:
+        arguments = ["verify", "--data", directory, "--against", kept, *options]
+        done = CliRunner().invoke(app, [*map(str, arguments)])
+        assert code == done.exit_code, done.output
+        return done.stdout
+
+    assert "Verified" in verify(backup)
+    assert before == (backup / "tfaudit.db").read_bytes()
+    assert "tfaudit verify --no-record" in restore(backup).stderr
+    restored = (tmp_path / "new" / "checkpoint.last").read_text()
+    assert "Verified" in verify(tmp_path / "new", "--no-record")
+    assert restored == (tmp_path / "new" / "checkpoint.last").read_text()

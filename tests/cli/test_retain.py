@@ -273,7 +273,7 @@ def test_the_archive_of_a_history_that_was_lost_is_not_taken(
     (past.data / "tfaudit.db").write_bytes((before.data / "tfaudit.db").read_bytes())
     for name in ("tfaudit.db-wal", "tfaudit.db-shm"):
         (past.data / name).unlink(missing_ok=True)
-    past.run("log", "recover", "--accept-loss")
+    past.run("log", "recover", "--accept-loss", "--yes")
     grow(past.data, 250)
     there = rows(past, "SELECT count(*) FROM entry")
     told = past.retain(code=1).stderr

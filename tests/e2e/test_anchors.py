@@ -86,7 +86,7 @@ def test_a_server_that_turns_out_to_be_older_signs_nothing_on(
     until(lambda: not server.is_ready())
     assert "THE LOG IS NOT SIGNED ON" in server.stderr
     assert 503 == server.request("GET", "/state/a").status
-    told = server.cli("log", check=False)
+    told = server.cli("token", "list", check=False)
     assert (2, True) == (told.returncode, "a witness or an anchor showed" in told.stderr)
     assert 2 == server.stop()
     place.rename(away)

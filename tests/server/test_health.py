@@ -13,6 +13,7 @@ from proxy.anchors.files import FilePlace
 from proxy.audit_log import draft
 from proxy.contracts import DeadLetter, Delivery, HeldLock, Transaction
 from proxy.cosigned import CosignedCheckpoint
+from proxy.errors import HaltedError
 from proxy.server import appkeys
 from proxy.tlog.checkpoint import sign, verify_checkpoint
 from proxy.tlog.cosignature import add_cosignatures
@@ -66,6 +67,27 @@ async def test_not_ready_when_the_store_does_not_commit(client: Client, store: F
     response = await client.get("/readyz")
     assert (503, "10") == (response.status, response.headers["Retry-After"])
     assert "fake" not in await response.text()
+
+
+async def test_not_ready_when_the_log_must_not_grow(
+    client: Client,
+    store: FakeStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """That is named, without the reason, which may name files; the log told it once before."""
+
+    async def halted(_: object) -> None:
+        raise HaltedError("the fork is kept in /var/lib/tfaudit/checkpoint.fork")
+
+    monkeypatch.setattr(store, "write", halted)
+    response = await client.get("/readyz")
+    assert (503, "10") == (response.status, response.headers["Retry-After"])
+    assert (
+        "not ready: the log is not signed on, as it is not the one that a witness or an anchor "
+        "knows; see the server's log\n"
+    ) == await response.text()
+    assert "/var/lib" not in caplog.text
 
 
 async def test_the_checkpoint_is_public_and_signed(client: Client, store: FakeStore) -> None:
