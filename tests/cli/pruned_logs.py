@@ -13,6 +13,7 @@ from proxy import program as programs
 from proxy.access import ANONYMOUS
 from proxy.app import SYSTEM
 from proxy.auth.failures import FailureLog
+from proxy.cli import _rotation
 from proxy.cli._common import caller, run, settings
 from proxy.retention import Retention
 from proxy.server_record import record_start, record_stop
@@ -66,7 +67,7 @@ def days_ago(days: int) -> Iterator[None]:
     def past() -> int:
         return real() - days * _DAY
 
-    with mock.patch.object(programs, "clock", past):
+    with mock.patch.object(programs, "clock", past), mock.patch.object(_rotation, "clock", past):
         yield
 
 
