@@ -129,7 +129,7 @@ def page(summary: Summary, about: Mapping[str, Any]) -> str:
             "and its package <code>cryptography</code>, or with tfaudit itself:</p>"
         ),
         (
-            "<pre>python3 verify.py BUNDLE.zip --key KEYS.json\n"
+            "<pre>python3 -I verify.py BUNDLE.zip --key KEYS.json\n"
             "tfaudit verify BUNDLE.zip --key KEYS.json</pre>"
         ),
         "<h2>What is in it</h2>",

@@ -1,4 +1,4 @@
-"""Check a bundle of a tfaudit log: ``python3 verify.py BUNDLE.zip --key KEYS``.
+"""Check a bundle of a tfaudit log: ``python3 -I verify.py BUNDLE.zip --key KEYS``.
 
 It needs Python 3.11 and ``cryptography`` alone. Get the keys from the log's owner, not from the
 bundle, whose maker could put others there. Exit codes: 0 it holds; 1 not, and why; 2 can't tell.

@@ -39,7 +39,7 @@ This is a part of the audit log {origin}: entries {first} to {last}, as of {size
 
 Verify it with the log's public keys, which its owner gives you on another way than this file:
 
-    python3 verify.py BUNDLE.zip --key KEYS.json
+    python3 -I verify.py BUNDLE.zip --key KEYS.json
 
 verify.py is short and needs Python 3.11 and its package "cryptography" (pip install cryptography);
 read it first. Whoever doubts the verify.py in here takes the one of another copy of tfaudit, or
