@@ -19,7 +19,9 @@ from proxy.cli._output import clean
 from proxy.errors import (
     ConfigError,
     ConflictError,
+    EntryPrunedError,
     ForbiddenError,
+    HaltedError,
     InvalidInputError,
     LockedError,
     MissingError,
@@ -54,6 +56,7 @@ EXIT_CODES: Final[Mapping[type[TfauditError], int]] = {
     VerificationError: REFUSED,
     MissingError: REFUSED,
     NotFoundError: REFUSED,
+    EntryPrunedError: REFUSED,
     ConflictError: REFUSED,
     LockedError: REFUSED,
     ForbiddenError: REFUSED,
@@ -62,6 +65,7 @@ EXIT_CODES: Final[Mapping[type[TfauditError], int]] = {
     InvalidInputError: UNKNOWN,
     ConfigError: UNKNOWN,
     UnavailableError: UNKNOWN,
+    HaltedError: UNKNOWN,
     SinkUnavailableError: UNKNOWN,
     TfauditError: UNKNOWN,
 }

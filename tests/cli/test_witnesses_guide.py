@@ -84,7 +84,7 @@ def test_what_witnesses_said_is_checked(
     run([*made, "--config", str(config), "--data", str(DATA)])
     with zipfile.ZipFile("audit.zip") as archive:
         archive.extractall("audit")
-    _, program, *words = command("python3 -I audit/verify.py")
+    _, _, program, *words = command("python3 -I audit/verify.py")
     assert Path(program).read_bytes() == Path(verify.__file__).read_bytes()
     monkeypatch.setattr(sys, "argv", [program, *words])
     assert 0 == verify.main()
