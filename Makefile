@@ -14,6 +14,8 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 ARGS ?=
+# One more than there are cores: many tests wait for a server or a program of theirs.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 BIN := .venv/bin
 TOOLS := .tools
 TEST_PARTS := curl jq nginx wrk
@@ -104,7 +106,7 @@ test-modules: .venv/.dev
 	$(BIN)/pytest --collect-only -qq >/dev/null || true  # what is wrong is told by the run itself
 
 test: .venv/.dev test-tools test-parts
-	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: .venv/.dev
 	$(BIN)/ruff check
