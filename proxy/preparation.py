@@ -255,8 +255,9 @@ class Preparation:
 
 def is_opened_by(master_key: bytes, version: StateVersion, head: bytes) -> bool:
     """Tell whether a master key opens a version's sealed body, by its first HEAD_BYTES."""
-    bound = (version.workspace, version.id, version.lineage)
-    if not isinstance(head, bytes) or not all(isinstance(part, str) for part in bound):
+    bound: tuple[object, ...] = (version.workspace, version.id, version.lineage)
+    found: object = head
+    if not isinstance(found, bytes) or not all(isinstance(part, str) for part in bound):
         return False  # an altered database may hold anything
     return is_wrapped_by(
         head,
