@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -45,7 +46,7 @@ from proxy.sink_service import SinkService
 from proxy.sinks.opening import SinkOpener
 from proxy.sinks.secrets import NamedSecrets
 from proxy.state_service import StateService
-from proxy.storage.reader import newest_bodies, newest_master, newest_signatures
+from proxy.storage.reader import is_master_in_force, newest_signatures
 from proxy.storage.sqlite import SQLiteStore
 from proxy.tfstate.policy import STANDARD, Policy
 from proxy.tlog.entry import key_id
@@ -260,10 +261,10 @@ def _require_opens(config: Config, master_key: bytes) -> None:
         ConfigError: it does not.
     """
     try:
-        is_right = _is_in_force(config, master_key, unless_rotated=True)
+        is_in_force = _is_in_force(config, master_key)
     except ConfigError:
         return  # a page is damaged: whoever has to read it says so
-    if not is_right:
+    if is_in_force is False:
         raise ConfigError(
             f"the master key does not open the stored states: {master_id(master_key)} is not the "
             "one they are stored under. If it was rotated, give the new one (`tfaudit log --event "
@@ -271,17 +272,10 @@ def _require_opens(config: Config, master_key: bytes) -> None:
         )
 
 
-def _is_in_force(config: Config, master_key: bytes, *, unless_rotated: bool) -> bool:
-    """Tell whether a master key opens what was stored last.
-
-    All states are wrapped anew in one transaction: any tells for all of them. Where none is stored,
-    the newest rotation tells; where there was none, ``unless_rotated`` is the answer.
-    """
-    found = newest_bodies(config.data.database, HEAD_BYTES)
-    if found:
-        return any(is_opened_by(master_key, *each) for each in found)
-    newest = newest_master(config.data.database)
-    return newest == master_id(master_key) if newest else unless_rotated
+def _is_in_force(config: Config, master_key: bytes) -> bool | None:
+    """Tell whether a master key is the one in force; None when nothing in the database tells."""
+    is_opened = partial(is_opened_by, master_key)
+    return is_master_in_force(config.data.database, master_id(master_key), is_opened, HEAD_BYTES)
 
 
 def settle(config: Config) -> None:
@@ -302,8 +296,7 @@ def settle(config: Config) -> None:
         settle_pending(config, purpose, is_in_force=is_in_force)
     master_key = pending_master(config)
     if master_key is not None:
-        is_in_force = _is_in_force(config, master_key, unless_rotated=False)
-        settle_pending(config, MASTER, is_in_force=is_in_force)
+        settle_pending(config, MASTER, is_in_force=bool(_is_in_force(config, master_key)))
 
 
 def _people(config: Config, store: Store, hasher: PasswordHasher) -> People:

@@ -25,17 +25,15 @@ from proxy.errors import ConfigError, UnavailableError
 from proxy.storage.schema import Part, parts
 from proxy.storage.sqlite import BUSY_SECONDS, SQLiteStore, read_locks, version_columns
 from proxy.storage.transaction import (
-    BODIES_TRIED,
     DEAD_LETTER_COLUMNS,
     DELIVERY_COLUMNS,
-    NEWEST_BODIES,
-    NEWEST_MASTER,
     OBJECT_COLUMNS,
     REPLAY_COLUMNS,
     SESSION_COLUMNS,
     TOKEN_COLUMNS,
     VERSION_COLUMNS,
     delivery_of,
+    is_master,
 )
 from proxy.tlog.entry import Record
 from proxy.tlog.tiles import Tile
@@ -365,30 +363,17 @@ def _policy(connection: sqlite3.Connection) -> object:
     return None if row is None else row[0]
 
 
-def newest_bodies(path: Path, length: int) -> list[tuple[StateVersion, bytes]]:
-    """Return how the bodies begin that were stored last, in a database that may be missing.
+def is_master_in_force(
+    path: Path, key_id: str, is_opened: Callable[[StateVersion, bytes], bool], length: int
+) -> bool | None:
+    """Tell whether a master key is the one in force; see ``transaction.is_master``.
 
-    Args:
-        path: of the database.
-        length: bytes of each.
+    None also when there is no database yet.
 
     Raises:
         ConfigError: it can't be read.
     """
-    rows = _asked(path, NEWEST_BODIES, (length, BODIES_TRIED))
-    return [(StateVersion(*version), head) for *version, head in rows]
-
-
-def newest_master(path: Path) -> str:
-    """Return the ID of the master key that the newest rotation of it brought in; unchecked.
-
-    Empty when there was none.
-
-    Raises:
-        ConfigError: the database can't be read.
-    """
-    rows = _asked(path, NEWEST_MASTER)
-    return str(rows[0][0]) if rows else ""
+    return _asked(path, lambda database: is_master(database, key_id, is_opened, length), None)
 
 
 def newest_signatures(path: Path) -> tuple[str, str]:
@@ -399,25 +384,27 @@ def newest_signatures(path: Path) -> tuple[str, str]:
     Raises:
         ConfigError: it can't be read.
     """
-    rows = _asked(
+    signed_by, note = _asked(
         path,
-        "SELECT (SELECT key_id FROM entry ORDER BY idx DESC LIMIT 1), "
-        "(SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1)",
+        lambda database: database.execute(
+            "SELECT (SELECT key_id FROM entry ORDER BY idx DESC LIMIT 1), "
+            "(SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1)"
+        ).fetchone(),
+        ("", ""),
     )
-    signed_by, note = rows[0] if rows else ("", "")
     return str(signed_by or ""), str(note or "")
 
 
-def _asked(path: Path, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
-    """Ask a database before it is opened; one that is missing, or new, has no rows.
+def _asked(path: Path, ask: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+    """Ask a database before it is opened; of one that is missing, tell otherwise.
 
     Raises:
         ConfigError: it can't be read.
     """
     if not path.is_file():
-        return []
+        return otherwise
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            return database.execute(sql, values).fetchall()
+            return ask(database)
     except sqlite3.Error as error:
         raise ConfigError(f"{path} can't be read as a database: {error}") from error

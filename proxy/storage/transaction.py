@@ -99,17 +99,17 @@ _DROP: Final = (
     f"DELETE FROM entry WHERE idx IN (SELECT idx FROM {PRUNED} ORDER BY idx LIMIT ?)",  # noqa: S608
     f"DELETE FROM checkpoint WHERE size IN (SELECT size FROM {PASSED} ORDER BY size LIMIT ?)",  # noqa: S608
 )
-NEWEST_BODIES: Final = (
+_NEWEST_BODIES: Final = (
     f"SELECT {VERSION_COLUMNS}, substr(b.sealed, 1, ?) FROM state_body b "  # noqa: S608
     "JOIN state_version v ON v.id = b.id ORDER BY b.rowid DESC LIMIT ?"
 )
 """How the bodies begin that were stored last, and whose they are."""
-NEWEST_MASTER: Final = (
+_NEWEST_MASTER: Final = (
     "SELECT json_extract(CAST(entry AS TEXT), '$.master.new') AS new FROM entry "
     "WHERE event = 'key.rotated' AND new IS NOT NULL ORDER BY idx DESC LIMIT 1"
 )
 """The ID of the master key that was brought in last."""
-BODIES_TRIED: Final = 8
+_BODIES_TRIED: Final = 8
 """Bodies that a master key is tried on: one of them may be damaged."""
 _RUN: Final = msgspec.json.Decoder(Run)
 _LOCK_ROW: Final = attrgetter(*(field.name for field in fields(HeldLock)))
@@ -132,6 +132,30 @@ def _insert(table: str, rows: int) -> str:
     row = f"({', '.join('?' * (columns.count(',') + 1))})"
     conflict = _KEEP_CREATED if table == "workspace" else ""
     return f"INSERT INTO {table} ({columns}) VALUES {', '.join([row] * rows)}{conflict}"  # noqa: S608
+
+
+def is_master(
+    connection: sqlite3.Connection,
+    key_id: str,
+    is_opened: Callable[[StateVersion, bytes], bool],
+    length: int,
+) -> bool | None:
+    """Tell whether a master key is the one in force; None when nothing tells.
+
+    All states are wrapped anew in one transaction: any that it opens tells. Where none is stored,
+    the newest rotation does.
+
+    Args:
+        connection: to the database.
+        key_id: as ``key.rotated`` names the key.
+        is_opened: tells whether it opens a version, by the first so many bytes of its body.
+        length: how many bytes.
+    """
+    rows = connection.execute(_NEWEST_BODIES, (length, _BODIES_TRIED)).fetchall()
+    if rows:
+        return any(is_opened(StateVersion(*version), head) for *version, head in rows)
+    newest = connection.execute(_NEWEST_MASTER).fetchone()
+    return None if newest is None else bool(newest[0] == key_id)
 
 
 def token_of(row: Iterable[Any]) -> StoredToken:
@@ -500,13 +524,7 @@ class SQLiteTransaction:
         if self._known.is_opened:
             return
         self.apply()
-        rows = self._connection.execute(NEWEST_BODIES, (length, BODIES_TRIED)).fetchall()
-        if rows:
-            is_right = any(is_opened(StateVersion(*version), head) for *version, head in rows)
-        else:
-            newest = self._connection.execute(NEWEST_MASTER).fetchone()
-            is_right = newest is None or newest[0] == key_id
-        if not is_right:
+        if is_master(self._connection, key_id, is_opened, length) is False:
             raise UnavailableError(
                 "the master key here does not open what is stored: it was rotated meanwhile, so "
                 "nothing was stored; start again with the new key"
