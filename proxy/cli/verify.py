@@ -34,7 +34,7 @@ from proxy.errors import (
 )
 
 if TYPE_CHECKING:
-    from proxy.cli._anchors import Anchors
+    from proxy.cli._anchors import Anchor, Anchors
     from proxy.cli._archives import Archives
     from proxy.cli._known import Known
     from proxy.cli._verification import Advance, Findings, TrustedKeys
@@ -258,7 +258,8 @@ def _is_export(path: Path) -> bool:
             line = file.readline(_LONGEST)
             is_empty = is_empty and not line
             with suppress(orjson.JSONDecodeError, TypeError):
-                if "entry" in orjson.loads(line) and "leaf_hash" in orjson.loads(line):
+                found = orjson.loads(line)
+                if "entry" in found and "leaf_hash" in found:
                     return True
     return is_empty
 
@@ -279,6 +280,7 @@ class _Asked:
         tree_only: of a data directory, the tree alone.
         archives: of what was pruned.
         is_contradicted: the log is not what is known of it elsewhere, and must not grow.
+        followed: all keys that follow from the trusted ones; None until somebody asks.
     """
 
     kind: _Kind
@@ -292,6 +294,7 @@ class _Asked:
     tree_only: bool
     archives: list[Path]
     is_contradicted: bool = False
+    followed: "TrustedKeys | None" = None
 
     @property
     def is_tree(self) -> bool:
@@ -340,15 +343,9 @@ def _checked(asked: _Asked) -> "Findings":
 
 def _archives(asked: _Asked) -> "Archives":
     """Check the archives that were given; the log has to have been what each of them says."""
-    from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
-    from proxy.cli._archives import read_archives  # noqa: PLC0415
-    from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
+    from proxy.cli._archives import read_archives  # noqa: PLC0415 - quick start
 
-    async def followed() -> "TrustedKeys":
-        async with SQLiteReader(asked.config.data.database) as store:
-            return await check.followed_in_store(store, asked.keys)
-
-    keys = run(followed()) if asked.kind is _Kind.DATA else asked.keys
+    keys = _followed(asked) if asked.kind is _Kind.DATA else asked.keys
     with _progress(None) as advance:
         found = read_archives(asked.archives, keys, advance)
     asked.trusted.extend(found.notes)
@@ -371,20 +368,44 @@ def _findings(asked: _Asked) -> "Findings":
 
 def _known(asked: _Asked) -> "Known":
     """Read what is known of a data directory's log outside its database."""
-    from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
-    from proxy.cli._known import Known, is_any_known, read_known  # noqa: PLC0415
+    from proxy.cli._known import Known, is_any_known, read_known  # noqa: PLC0415 - quick start
     from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
 
     if asked.kind is not _Kind.DATA or not is_any_known(asked.config):
         return Known()
+    verifiers = _followed(asked).checkpoint
 
     async def action() -> "Known":
         async with SQLiteReader(asked.config.data.database) as store:
-            keys = await check.followed_in_store(store, asked.keys)
             is_copy = is_backup(asked.config.data.directory)
-            return await read_known(asked.config, store, keys.checkpoint, is_backup=is_copy)
+            return await read_known(asked.config, store, verifiers, is_backup=is_copy)
 
     return run(action())
+
+
+def _followed(asked: _Asked) -> "TrustedKeys":
+    """Return all keys that follow from the trusted ones by the log's rotations; read once.
+
+    In tiles the rotations stand among the entries, all of which are read for them.
+    """
+    from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
+    from proxy.cli._tile_check import followed_in_tiles  # noqa: PLC0415
+    from proxy.cli._tile_tree import source_of  # noqa: PLC0415
+    from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
+
+    async def action() -> "TrustedKeys":
+        if asked.is_tree:
+            async with source_of(asked.name) as source:
+                return await followed_in_tiles(source, asked.keys)
+        async with SQLiteReader(asked.config.data.database) as store:
+            return await check.followed_in_store(store, asked.keys)
+
+    if asked.followed is None:
+        is_export = asked.kind is _Kind.EXPORT
+        asked.followed = (
+            check.followed_in_export(Path(asked.name), asked.keys) if is_export else run(action())
+        )
+    return asked.followed
 
 
 def _compare_known(asked: _Asked, known: "Known") -> None:
@@ -393,46 +414,36 @@ def _compare_known(asked: _Asked, known: "Known") -> None:
     Raises:
         VerificationError, MissingError: it is not the one that is known.
     """
-    from proxy.cli import _anchors as check  # noqa: PLC0415 - quick start
-    from proxy.cli._pruned import leaf_hashes  # noqa: PLC0415
-    from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
-
-    async def action() -> None:
-        async with SQLiteReader(asked.config.data.database) as store:
-            await check.compare(known.found, leaf_hashes(store, await store.size()))
-
     try:
-        run(action())
+        run(_compare_leaves(asked, known.found))
     except VerificationError:
         asked.is_contradicted = True
         raise
 
 
-def _anchors(asked: _Asked) -> "Anchors":
-    """Read the anchors, also those that a former key of the log signed."""
-    from proxy.cli import _verification as check  # noqa: PLC0415 - quick start
-    from proxy.cli._anchors import read_anchors  # noqa: PLC0415
-    from proxy.cli._tile_check import followed_in_tiles  # noqa: PLC0415
-    from proxy.cli._tile_tree import source_of  # noqa: PLC0415
+async def _compare_leaves(asked: _Asked, found: Sequence["Anchor"]) -> None:
+    """Compare the log in a data directory with what was kept elsewhere, hash by hash.
+
+    Raises:
+        VerificationError, MissingError: it is another, or shorter.
+    """
+    from proxy.cli import _anchors as check  # noqa: PLC0415 - quick start
+    from proxy.cli._pruned import leaf_hashes  # noqa: PLC0415
     from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
 
-    keys = asked.keys
+    async with SQLiteReader(asked.config.data.database) as store:
+        await check.compare(found, leaf_hashes(store, await store.size()))
 
-    async def followed() -> "TrustedKeys":
-        if asked.is_tree:
-            async with source_of(asked.name) as source:
-                return await followed_in_tiles(source, keys)
-        async with SQLiteReader(asked.config.data.database) as store:
-            return await check.followed_in_store(store, keys)
 
-    if asked.kind is _Kind.EXPORT:
-        keys = check.followed_in_export(Path(asked.name), keys)
-    elif asked.kind is _Kind.DATA:
-        keys = run(followed())
+def _anchors(asked: _Asked) -> "Anchors":
+    """Read the anchors, also those that a former key of the log signed."""
+    from proxy.cli._anchors import read_anchors  # noqa: PLC0415 - quick start
+
+    has_rotations = asked.kind in {_Kind.DATA, _Kind.EXPORT}
+    keys = _followed(asked) if has_rotations else asked.keys
     found = read_anchors(asked.against, keys.checkpoint)
-    if asked.is_tree and found.wrong:
-        # The rotations stand among the entries, all of which must be read for them.
-        found = read_anchors(asked.against, run(followed()).checkpoint)
+    if asked.is_tree and found.wrong:  # only now is it worth to read all entries
+        found = read_anchors(asked.against, _followed(asked).checkpoint)
     return found
 
 
@@ -511,26 +522,20 @@ def _compare_anchors(asked: _Asked, anchors: "Anchors", findings: "Findings") ->
         MissingError: the log is shorter than an anchor.
     """
     from proxy.cli import _anchors as check  # noqa: PLC0415 - quick start
-    from proxy.cli._pruned import leaf_hashes  # noqa: PLC0415
     from proxy.cli._tile_check import Roots  # noqa: PLC0415
     from proxy.cli._tile_tree import source_of  # noqa: PLC0415
-    from proxy.storage.reader import SQLiteReader  # noqa: PLC0415
     from proxy.tlog.merkle import EMPTY_ROOT  # noqa: PLC0415
 
     found = anchors.found
 
-    async def action() -> None:
-        if asked.is_tree:
-            async with source_of(asked.name) as source:
-                root = bytes.fromhex(findings.root) or EMPTY_ROOT
-                roots = Roots(source, findings.entries, root)
-                await check.compare_roots(found, roots.at, findings.entries)
-            return
-        async with SQLiteReader(asked.config.data.database) as store:
-            await check.compare(found, leaf_hashes(store, await store.size()))
+    async def compare_roots() -> None:
+        async with source_of(asked.name) as source:
+            root = bytes.fromhex(findings.root) or EMPTY_ROOT
+            roots = Roots(source, findings.entries, root)
+            await check.compare_roots(found, roots.at, findings.entries)
 
     if asked.is_compared and found and not asked.tree_only:
-        run(action())
+        run(compare_roots() if asked.is_tree else _compare_leaves(asked, found))
     findings.checkpoints += len(found)
     findings.unchecked += [f"an anchor that does not hold, {each}" for each in anchors.wrong]
     if found and not anchors.wrong:
